@@ -1,0 +1,85 @@
+# make demo [INPUT=path]   the environment, then the main job: on the built-in head phantom, or on
+#                          a file or DICOM folder of your own; the result is in demo/
+# make test                Debian packages and environment, then the whole suite
+# make check               the suite without the Debian packages
+# make environment         only the environment, in .venv
+# make clean               remove what these made, except .venv and training runs
+#
+# PYTHON=python3.12        makes .venv with another Python (3.10 or later)
+# TORCH_INDEX=address      takes torch from this wheel index (also as SLICEINTERP_TORCH_INDEX):
+#                          PyTorch's CPU index, or one with CUDA, see pytorch.org > Get Started
+# PYTEST_FLAGS='-k name'   is passed on to pytest
+
+PYTHON ?= python3
+SLICEINTERP_TORCH_INDEX ?=
+TORCH_INDEX ?= $(SLICEINTERP_TORCH_INDEX)
+PYTEST_FLAGS ?=
+INPUT ?=
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+READY := .venv/.ready
+TORCH_READY := .venv/.torch-ready
+# "torch==N", as pyproject.toml pins it.
+TORCH := $(shell sed -n 's/^ *"\(torch==[0-9.]*\)".*/\1/p' pyproject.toml)
+
+.PHONY: help demo test check environment packages clean
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+
+help:
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
+
+demo: environment
+	$(BIN)/sliceinterp demo $(if $(INPUT),"$(INPUT)") -o demo/
+
+test: packages check
+
+check: environment
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+packages:
+	@Testing/install-debian-packages.sh
+
+environment: $(READY)
+
+$(READY): pyproject.toml $(TORCH_READY)
+	$(PIP) install --editable '.[dev]'
+	@touch $@
+
+# Plain "torch" from Python's package index brings gigabytes of CUDA on Linux, so the CPU build
+# comes first and from where it is to be had: what is there already, TORCH_INDEX, what pip is
+# configured to offer, PyTorch's own CPU index (uv knows where that is). Only if none of these
+# has it, the build that pip finds. On other systems that one is the CPU build.
+$(TORCH_READY): pyproject.toml | $(BIN)/python
+	@if $(BIN)/python -c 'from importlib.metadata import version as v; \
+	        exit("torch==" + v("torch").split("+")[0] != "$(TORCH)")' 2>/dev/null; then \
+	  echo "$(TORCH) is there"; \
+	elif [ -n "$(TORCH_INDEX)" ]; then \
+	  $(PIP) install --extra-index-url "$(TORCH_INDEX)" "$(TORCH)"; \
+	elif [ "$$(uname -s)" != Linux ]; then \
+	  $(PIP) install "$(TORCH)"; \
+	elif echo "Looking for a CPU build of $(TORCH)" && $(PIP) install "$(TORCH)+cpu"; then :; \
+	elif $(PIP) install 'uv>=0.7.14' && \
+	     $(BIN)/uv pip install --python $(BIN)/python --torch-backend cpu "$(TORCH)"; then :; \
+	else \
+	  echo "No CPU build of $(TORCH) found: taking the one with CUDA, several gigabytes." >&2; \
+	  echo "To avoid that: make environment TORCH_INDEX=address (see the head of Makefile)." >&2; \
+	  $(PIP) install "$(TORCH)"; \
+	fi
+	@touch $@
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	  { echo "SliceInterp needs Python 3.10 or later: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || Testing/install-debian-packages.sh
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "$(PYTHON) cannot make virtual environments: on Debian, install python3-venv." >&2; \
+	    exit 1; }
+	$(PYTHON) -m venv .venv
+
+clean:
+	rm -rf demo build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find SliceInterp SliceInterpLib Testing -name __pycache__ -type d -prune -exec rm -rf {} +

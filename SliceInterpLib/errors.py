@@ -1,0 +1,21 @@
+"""The errors that a user can meet. Each message says what is wrong and what to do about it."""
+
+
+class SliceInterpError(Exception):
+    """Base of every error that SliceInterp raises on purpose; its text is fit for a user."""
+
+
+class VolumeError(SliceInterpError):
+    """The volume cannot be read, or cannot be doubled honestly."""
+
+
+class MethodError(SliceInterpError):
+    """An interpolation method, a model or a device that was asked for cannot be used."""
+
+
+class OutputError(SliceInterpError):
+    """The result cannot be written where it was asked for."""
+
+
+class Cancelled(SliceInterpError):
+    """The run was cancelled by its caller; nothing was kept."""

@@ -1,0 +1,1 @@
+"""How good a method is: metrics, statistics, the hold-one-slice-out check, benchmarks."""

@@ -1,0 +1,117 @@
+"""Volumes to files: NIfTI, NRRD and MetaImage, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import SimpleITK as sitk
+
+from SliceInterpLib.errors import OutputError, VolumeError
+from SliceInterpLib.files.reading import NIFTI, check_nifti_voxels, matching_suffix, quiet_itk
+from SliceInterpLib.volume import Volume
+
+WRITABLE = (".nii", ".nii.gz", ".nrrd", ".mha")
+
+DESCRIP_LENGTH = 79
+"""Characters that NIfTI's `descrip` field holds; ITK refuses more."""
+
+
+def write_volume(volume: Volume, path: str | Path, *, overwrite: bool = False) -> None:
+    """Write the volume as .nii, .nii.gz, .nrrd or .mha, with its values and geometry as they are.
+
+    A volume with `synthetic` (boolean array, one a slice) and `provenance` (dict) is marked: NRRD
+    and MetaImage get the keys SliceInterp_provenance (JSON) and SliceInterp_synthetic_slices
+    ("1,3,5"); NIfTI, which has no room for them, gets a short `descrip` and the same two in a file
+    NAME.json beside it. Files appear under their names only when they are complete.
+
+    Raises OutputError, and leaves nothing behind, for another suffix, a missing folder, a file that
+    exists (unless `overwrite`) and for everything that fails on the way.
+    """
+    path = Path(path)
+    marks = _marks(volume)
+    check_writable(path, overwrite=overwrite, marked=bool(marks))
+    suffix = matching_suffix(path, WRITABLE)
+    sidecar = _sidecar(path) if marks else None
+    image = _image(volume, marks, suffix)
+    try:
+        with quiet_itk(), TemporaryDirectory(prefix=".sliceinterp-", dir=path.parent) as folder:
+            part = Path(folder, f"volume{suffix}")
+            sitk.WriteImage(image, str(part), useCompression=True)
+            if suffix in NIFTI:
+                check_nifti_voxels(part)  # ITK says nothing when the disk is full
+            if sidecar:
+                part_of_sidecar = Path(folder, "volume.json")
+                part_of_sidecar.write_text(json.dumps(marks, indent=2) + "\n", encoding="utf-8")
+                os.replace(part_of_sidecar, sidecar)
+            os.replace(part, path)
+    except (OSError, RuntimeError, VolumeError) as error:
+        raise OutputError(
+            f"{path}: The file cannot be written. Check the free space and the permissions of its "
+            "folder, or choose another."
+        ) from error
+
+
+def check_writable(path: str | Path, *, overwrite: bool = False, marked: bool = True) -> None:
+    """Raise OutputError if `write_volume` would refuse the path, before a long run and not after.
+
+    marked: the volume will have synthetic slices, so that NIfTI gets a second file.
+    """
+    path = Path(path)
+    if matching_suffix(path, WRITABLE) is None:
+        raise OutputError(f"{path}: The name must end in one of {', '.join(WRITABLE)}.")
+    if not path.parent.is_dir():
+        raise OutputError(f"{path}: The folder does not exist. Make it first, or choose another.")
+    for target in filter(None, (path, _sidecar(path) if marked else None)):
+        if target.is_dir() or (target.exists() and not overwrite):
+            raise OutputError(
+                f"{target}: This exists already. Choose another name, or allow overwriting."
+            )
+
+
+def _sidecar(path: Path) -> Path | None:
+    """The JSON file beside a NIfTI file; the other formats need none."""
+    suffix = matching_suffix(path, NIFTI)
+    return path.with_name(path.name[: -len(suffix)] + ".json") if suffix else None
+
+
+def _marks(volume: Volume) -> dict[str, object]:
+    """What tells an upsampled volume from an acquired one; empty for an acquired one."""
+    if not (hasattr(volume, "provenance") and hasattr(volume, "synthetic")):
+        return {}
+    return {
+        "SliceInterp_provenance": volume.provenance,
+        "SliceInterp_synthetic_slices": np.flatnonzero(volume.synthetic).tolist(),
+    }
+
+
+def _image(volume: Volume, marks: dict[str, object], suffix: str) -> sitk.Image:
+    """The volume as ITK's image, with its marks as far as the format has room for them."""
+    try:
+        image = sitk.GetImageFromArray(volume.hu)
+    except TypeError as error:
+        raise OutputError(
+            f"Values of type {volume.hu.dtype} cannot be written. Use int16 or float32."
+        ) from error
+    image.SetOrigin(volume.origin)
+    image.SetSpacing(volume.spacing)
+    image.SetDirection(volume.direction.ravel())
+    if marks and suffix in NIFTI:
+        image.SetMetaData("ITK_FileNotes", _description(volume))  # ITK's name for `descrip`
+    elif marks:
+        for key, value in marks.items():
+            text = json.dumps(value, separators=(",", ":"))
+            image.SetMetaData(key, text.strip("[]") if isinstance(value, list) else text)
+    return image
+
+
+def _description(volume: Volume) -> str:
+    """One line for NIfTI's `descrip`: that slices are synthetic, and by what."""
+    synthetic = np.asarray(volume.synthetic)
+    made_by = [str(volume.provenance[k]) for k in ("method", "model") if volume.provenance.get(k)]
+    which = f"{np.count_nonzero(synthetic)} of {synthetic.size} slices synthetic"
+    text = f"SliceInterp: {which}; {' '.join(made_by)}"
+    return text.encode("ascii", "replace").decode()[:DESCRIP_LENGTH]

@@ -1,0 +1,61 @@
+"""Interpolators: batches of slice pairs in HU in, the slices midway between them out.
+
+An interpolator knows nothing of geometry, files or Slicer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+
+from SliceInterpLib.errors import MethodError
+from SliceInterpLib.interpolators import classical
+
+METHODS = ("nearest", "linear", "cubic", "sinc", "optical-flow", "learned")
+"""Every method by its name, the simplest first."""
+
+
+class Interpolator(Protocol):
+    """What the engine, the checks and the benchmarks ask of a method."""
+
+    name: str
+    """One of METHODS."""
+    context: int
+    """How many slices beyond the pair the method wants to see on each side."""
+    batch: int
+    """How many pairs to give at a time: as few as are quick, since memory grows with it."""
+
+    @property
+    def provenance(self) -> Mapping[str, object]:
+        """What a result should record of how it was made (model, sha256, device, precision)."""
+
+    def __call__(self, slices: np.ndarray) -> np.ndarray:
+        """(n, 2 + 2·context, h, w) float32 HU, in order of position, to (n, h, w) float32 HU.
+
+        The slice predicted lies midway between the two central ones.
+        """
+
+
+def make_interpolator(
+    method: str, *, model: str | None = None, device: str = "auto"
+) -> Interpolator:
+    """The interpolator called `method`.
+
+    model: name of a trained model or path of its card (JSON), for 'learned'; None takes the
+    default. device: 'auto' (CUDA if there is one, else CPU), 'cuda' or 'cpu', for 'learned'.
+    Raises MethodError for an unknown method, a missing library, model or device.
+    """
+    if method in classical.METHODS:
+        return classical.METHODS[method]
+    if method == "optical-flow":
+        from SliceInterpLib.interpolators.optical_flow import OpticalFlow
+
+        return OpticalFlow()
+    if method == "learned":
+        from SliceInterpLib.interpolators.learned import Learned
+        from SliceInterpLib.networks.registry import find_model
+
+        return Learned(find_model(model), device=device)
+    raise MethodError(f"There is no method '{method}'. Choose one of: {', '.join(METHODS)}.")

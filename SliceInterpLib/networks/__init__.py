@@ -1,0 +1,1 @@
+"""Torch modules and the registry of trained models. Only `registry` is free of torch."""

@@ -1,0 +1,128 @@
+"""Trained models: a JSON card and a safetensors file each. Weights are checked before use.
+
+A card says what the network is (`architecture`, `configuration`), where its weights are
+(`weights`, a file beside the card, with its `sha256`), what it was trained on and on what
+terms, and how it measured. Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from SliceInterpLib.errors import MethodError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+DEFAULT_MODEL = "small"
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+_FOLDERS = (_PACKAGE / "Models", _PACKAGE.parent / "Resources" / "Models")
+"""Where models are found: inside an installed package, or beside it in a source checkout."""
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A trained network that can be loaded."""
+
+    card: dict[str, Any]
+    """The whole card, as it stands in its file."""
+    weights: Path
+    """The safetensors file."""
+
+    @property
+    def name(self) -> str:
+        """The name by which it is asked for."""
+        return self.card["name"]
+
+    @property
+    def sha256(self) -> str:
+        """Hexadecimal digest that the weights must have."""
+        return self.card["sha256"]
+
+
+def available_models() -> list[TrainedModel]:
+    """The models that are shipped, by name."""
+    cards = [path for folder in _FOLDERS for path in folder.glob("*.json")]
+    return sorted((read_card(path) for path in cards), key=lambda model: model.name)
+
+
+def find_model(name: str | None = None) -> TrainedModel:
+    """A shipped model by its name, any model by its card's path (….json), or the default.
+
+    Raises MethodError if there is no such model.
+    """
+    name = name or DEFAULT_MODEL
+    if name.endswith(".json"):
+        return read_card(Path(name))
+    models = {model.name: model for model in available_models()}
+    if name not in models:
+        known = ", ".join(models) or "none"
+        raise MethodError(
+            f"There is no model '{name}'. Shipped: {known}. "
+            "A model of your own is named by the path of its card (a .json file)."
+        )
+    return models[name]
+
+
+def read_card(path: Path) -> TrainedModel:
+    """The model that a card describes.
+
+    Raises MethodError if the card cannot be read or lacks what loading needs.
+    """
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as problem:
+        raise MethodError(f"The model card {path} cannot be read: {problem}") from problem
+    texts = dict.fromkeys(("name", "architecture", "weights", "sha256"), str)
+    for key, kind in (texts | {"configuration": dict}).items():
+        if not isinstance(card, dict) or not isinstance(card.get(key), kind):
+            raise MethodError(f"The model card {path} is not valid: it has no proper '{key}'.")
+    if Path(card["weights"]).name != card["weights"]:
+        raise MethodError(f"The model card {path} names weights outside its own folder.")
+    return TrainedModel(card=card, weights=path.parent / card["weights"])
+
+
+def load_network(model: TrainedModel) -> nn.Module:
+    """The network with its weights, in evaluation mode, on the CPU.
+
+    Raises MethodError if torch is missing, or the weights are missing, are not those that the
+    card describes (sha256) or do not fit the architecture.
+    """
+    try:
+        from safetensors.torch import load
+    except ImportError as missing:
+        raise MethodError(
+            f"The learned method needs {missing.name}, which is not installed. "
+            "Install it with: pip install torch safetensors"
+        ) from missing
+    from SliceInterpLib.networks.flow_inside import FlowInside
+
+    architectures = {"flow-inside": FlowInside}
+    architecture = architectures.get(model.card["architecture"])
+    if architecture is None:
+        raise MethodError(
+            f"The model '{model.name}' has the architecture '{model.card['architecture']}', "
+            "which this version does not know. Update SliceInterp."
+        )
+    try:
+        data = model.weights.read_bytes()
+    except OSError as problem:
+        raise MethodError(f"The weights of '{model.name}' cannot be read: {problem}") from problem
+    if hashlib.sha256(data).hexdigest() != model.sha256:
+        raise MethodError(
+            f"The weights of '{model.name}' are not those of its card (sha256 differs): the file "
+            f"{model.weights.name} is damaged or was changed. Install SliceInterp again."
+        )
+    try:
+        network = architecture(**model.card["configuration"])
+        network.load_state_dict(load(data))
+    except Exception as problem:
+        raise MethodError(
+            f"The weights of '{model.name}' do not fit its card: {problem}"
+        ) from problem
+    return network.eval()

@@ -1,0 +1,1 @@
+"""Training of the networks: slice triplets, losses, the trainer."""
