@@ -14,7 +14,7 @@ import SliceInterpLib
 from SliceInterpLib.errors import Cancelled, SliceInterpError, VolumeError
 from SliceInterpLib.files.reading import read_volume
 from SliceInterpLib.files.writing import check_writable, write_volume
-from SliceInterpLib.interpolators import METHODS, make_interpolator
+from SliceInterpLib.interpolators import METHODS, make_interpolator, usable_interpolators
 from SliceInterpLib.networks.registry import available_models
 from SliceInterpLib.upsampling import FACTORS, upsample
 from SliceInterpLib.volume import require_doublable
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, Cancelled):
         _say("sliceinterp: cancelled; nothing was kept")
         return 130
-    except (SliceInterpError, OSError, MemoryError) as problem:
+    except (SliceInterpError, ImportError, OSError, MemoryError) as problem:
         if options.debug:
             raise
         _say(f"sliceinterp: error: {_one_line(problem)}")
@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command("benchmark", _benchmark, "Compare the methods on slices that were acquired.")
     sub.add_argument("data", type=Path, help="a scan, or a folder of scans, one a patient")
-    sub.add_argument("--methods", type=_method_list, default=METHODS, help="comma-separated")
+    sub.add_argument("--methods", type=_method_list, help="comma-separated; all that can run here")
     add_model(sub)
     sub.add_argument("--every", type=int, default=1, help="hold out every how manieth slice")
     sub.add_argument(
@@ -189,10 +189,11 @@ def _benchmark(options: argparse.Namespace) -> None:
     from SliceInterpLib.evaluation.speed import speed_table
 
     paths = _scans([options.data])
-    methods = [
-        make_interpolator(name, model=options.model, device=options.device)
-        for name in options.methods
-    ]
+    chosen = {"model": options.model, "device": options.device}
+    if options.methods:
+        methods = [make_interpolator(name, **chosen) for name in options.methods]
+    else:
+        methods = usable_interpolators(**chosen)
     patients = {path.name.split(".")[0]: (lambda path=path: read_volume(path)) for path in paths}
     with _progress("volumes × methods", quiet=options.json) as progress:
         result = benchmark(
@@ -204,7 +205,7 @@ def _benchmark(options: argparse.Namespace) -> None:
         )
     text = f"{result['patients']} patients, {result['protocol']}\n\n{quality_table(result)}"
     if not options.no_speed:
-        result["speed"] = speed_table(options.methods, model=options.model, device=options.device)
+        result["speed"] = speed_table([method.name for method in methods], **chosen)
         text += "\n\n" + speed_lines(result["speed"])
     _print(result, text, as_json=options.json)
 
@@ -302,6 +303,11 @@ def _say(line: str) -> None:
 
 
 def _one_line(problem: BaseException) -> str:
+    if isinstance(problem, ImportError):
+        return (
+            f"this command needs {problem.name}, which is not installed; "
+            "pip install 'sliceinterp[evaluation,report,training]' brings all there is"
+        )
     return " ".join(str(problem).split()) or type(problem).__name__
 
 

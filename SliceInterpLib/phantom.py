@@ -7,25 +7,41 @@ are the truth behind thick ones.
 Places are millimetres in LPS: x to the left, y to the back, z up, with the origin in the middle
 of the head. The skin of the vertex is near z = 76, the eyes are near z = -42.
 
-The distance to an ellipsoid is the first-order bound k0 (k0 - 1) / k1, the smooth minimum the
-quadratic one, both by I. Quilez (iquilezles.org/articles: ellipsoids, smin). The folds of the
-cortex are the zeros of a sum of plane waves of similar length and random direction: a random
-wave (M. V. Berry, J. Phys. A 10, 1977, 2083), whose zeros wind like sulci.
+The smooth minimum is the quadratic one of I. Quilez (iquilezles.org/articles/smin). The folds
+of the cortex are the zeros of a sum of plane waves of similar length and random direction: a
+random wave (M. V. Berry, J. Phys. A 10, 1977, 2083), whose zeros wind like sulci.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
+from SliceInterpLib.phantom_anatomy import (
+    AIR,
+    BASE_PARTS,
+    BLOOD,
+    BRAIN_PARTS,
+    CALLOSUM,
+    CRANIUM,
+    CSF,
+    DIPLOE,
+    DURA,
+    EDEMA,
+    FACE,
+    FAT,
+    FOSSAE,
+    GREY,
+    MUSCLE,
+    TABLE,
+    WHITE,
+    Part,
+    norm,
+)
 from SliceInterpLib.volume import Volume
-
-AIR, FAT, CSF, EDEMA, WHITE, GREY, MUSCLE, DURA, BLOOD = -1000, -80, 8, 20, 29, 38, 50, 60, 70
-TABLE, DIPLOE, BONE = 1400, 750, 1000
-"""HU of the tissues; the skull has two dense tables with the lighter diploe between them."""
 
 EXTENT = 160.0
 """Height in mm of the part of the head that is scanned when the number of slices is not given."""
@@ -97,135 +113,12 @@ class _Waves:
     def slope(self, points: np.ndarray) -> np.ndarray:
         """Length (n,) of the gradient, per mm, at points (3, n)."""
         sines = np.sin(self._k.T @ points + self._phase[:, None])
-        return self._amplitude * _norm(*(self._k @ sines))
-
-
-def _norm(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-    return np.sqrt(x * x + y * y + z * z)
+        return self._amplitude * norm(*(self._k @ sines))
 
 
 def _smooth_min(a: np.ndarray, b: np.ndarray, blend: float) -> np.ndarray:
     h = np.maximum(1 - np.abs(a - b) / blend, 0)
     return np.minimum(a, b) - h * h * (blend / 4)
-
-
-@dataclass(frozen=True)
-class _Part:
-    """An ellipsoid, or one swept from `centre` to `end` while its radii grow `taper` times.
-
-    Lengths are in mm; a `paired` part is there on both sides of the head.
-    """
-
-    hu: float
-    centre: tuple[float, float, float]
-    radii: tuple[float, float, float]
-    end: tuple[float, float, float] | None = None
-    taper: float = 1.0
-    paired: bool = False
-
-    def distance(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-        """Approximate distance in mm to the surface, negative inside."""
-        x, y, z = (p - c for p, c in zip((x, y, z), self.centre, strict=True))
-        size = 1.0
-        if self.end is not None:
-            sx, sy, sz = (e - c for e, c in zip(self.end, self.centre, strict=True))
-            along = (x * sx + y * sy + z * sz) / (sx * sx + sy * sy + sz * sz)
-            along = np.clip(along, 0, 1)
-            x, y, z = x - along * sx, y - along * sy, z - along * sz
-            size = 1 + (self.taper - 1) * along
-        rx, ry, rz = (r * size for r in self.radii)
-        x, y, z = x / rx, y / ry, z / rz
-        k0 = _norm(x, y, z)
-        return k0 * (k0 - 1) / (_norm(x / rx, y / ry, z / rz) + 1e-6)
-
-    def box(self, margin: float) -> tuple[np.ndarray, np.ndarray]:
-        """Lowest and highest (x, y, z) in mm of the part, with a margin around it."""
-        ends = np.array([self.centre, self.end or self.centre])
-        reach = np.array(self.radii) * max(1.0, self.taper) + margin
-        return ends.min(axis=0) - reach, ends.max(axis=0) + reach
-
-
-def _both_sides(*parts: _Part) -> tuple[_Part, ...]:
-    """The parts, each paired one followed by its mirror image."""
-    every = []
-    for part in parts:
-        every.append(part)
-        if part.paired:
-            centre, end = (p and (-p[0], p[1], p[2]) for p in (part.centre, part.end))
-            every.append(replace(part, centre=centre, end=end))
-    return tuple(every)
-
-
-_CRANIUM = _Part(CSF, (0, 0, 0), (62, 79, 63.5))
-_FOSSAE = _both_sides(
-    _Part(CSF, (37, -24, -36), (20, 24, 19), paired=True),
-    _Part(CSF, (0, 38, -42), (48, 40, 25)),
-    _Part(CSF, (0, 20, -60), (13, 15, 8), end=(0, 30, -110)),
-)
-_FACE = (
-    _Part(MUSCLE, (0, -40, -56), (67, 50, 30), end=(0, -40, -110)),
-    _Part(MUSCLE, (0, 30, -50), (60, 50, 28), end=(0, 38, -110), taper=0.9),
-    _Part(MUSCLE, (0, -86, -52), (9, 9, 9), end=(0, -98, -76), taper=1.2),
-)
-_CALLOSUM = _Part(WHITE, (0, 2, 2), (1e3, 46, 30))
-
-# Painted in this order, each over what is there: cisterns and hindbrain, nuclei, ventricles.
-_BRAIN_PARTS = _both_sides(
-    _Part(DURA, (0, 44, -44), (58, 40, 31)),
-    _Part(CSF, (0, 44, -44), (57, 39, 30)),
-    _Part(36, (0, 44, -44.5), (55, 38, 29.2)),
-    _Part(CSF, (0, 80, -52), (4, 8, 14)),
-    _Part(CSF, (0, 9, -28), (19, 17, 9)),
-    _Part(CSF, (0, -13, -31), (12, 8, 7)),
-    _Part(CSF, (0, 2, -48), (20, 14, 12)),
-    _Part(32, (0, 8, -22), (16, 13, 12)),
-    _Part(32, (0, 10, -40), (16, 14, 14)),
-    _Part(32, (0, 14, -50), (9, 8, 8), end=(0, 25, -110), taper=0.8),
-    _Part(GREY, (41, -18, -12), (5, 9, 9), end=(42, 14, 4), paired=True),
-    _Part(GREY, (44, -16, -14), (9, 5, 6), end=(62, -4, -6), paired=True),
-    _Part(CSF, (41, -18, -12), (1.2, 6, 6), end=(42, 12, 4), paired=True),
-    _Part(CSF, (44, -16, -14), (8, 1.3, 4), end=(62, -4, -6), paired=True),
-    _Part(GREY, (11, 8, 0), (8, 14, 9), paired=True),
-    _Part(GREY, (25, -4, -2), (7, 17, 9), paired=True),
-    _Part(GREY, (14, -21, 6), (5, 9, 8), end=(16, 2, 18), taper=0.5, paired=True),
-    _Part(CSF, (4, -10, 9), (2.6, 5, 5), end=(9, -31, 4), taper=1.4, paired=True),
-    _Part(CSF, (4, -10, 11), (2.8, 5, 4.5), end=(9, 14, 14), taper=1.4, paired=True),
-    _Part(CSF, (9, 14, 14), (3.6, 5, 5), end=(22, 34, 6), taper=1.2, paired=True),
-    _Part(CSF, (22, 34, 5), (4, 5, 6), end=(17, 52, 2), taper=0.4, paired=True),
-    _Part(CSF, (23, 32, 4), (3, 3, 3), end=(31, 2, -24), taper=0.7, paired=True),
-    _Part(CSF, (0, -8, -12), (1.6, 4, 6), end=(0, 10, -8)),
-    _Part(CSF, (0, 25, -18), (10, 3, 4)),
-    _Part(CSF, (0, 27, -42), (5, 4, 8)),
-    _Part(150, (21, 32, 5), (1.5, 4, 2), paired=True),
-    _Part(180, (0, 20, -8), (2, 2, 2)),
-)
-
-# The base of the skull, the orbits and the air spaces.
-_BASE_PARTS = _both_sides(
-    _Part(BONE, (14, 0, -46), (7, 8, 8), end=(50, 20, -48), taper=1.5, paired=True),
-    _Part(BONE, (0, -32, -44), (17, 15, 11)),
-    _Part(BONE, (0, -14, -46), (13, 4, 8), end=(0, 2, -68)),
-    _Part(BONE, (31, -62, -42), (19, 15, 19), end=(15, -28, -42), taper=0.35, paired=True),
-    _Part(BONE, (0, -78, -24), (24, 9, 10)),
-    _Part(BONE, (26, -56, -76), (18, 22, 16), paired=True),
-    _Part(BONE, (52, -62, -60), (3, 3, 3.5), end=(61, -16, -58), paired=True),
-    _Part(BONE, (49, -12, -64), (4, 8, 8), end=(46, -14, -110), paired=True),
-    _Part(BONE, (19, 18, -76), (8, 10, 7), paired=True),
-    _Part(FAT, (31, -63, -42), (17, 15, 17), end=(16, -30, -42), taper=0.3, paired=True),
-    _Part(MUSCLE, (18, -36, -42), (2.2, 2.2, 2.2), end=(30, -62, -42), paired=True),
-    _Part(MUSCLE, (16, -36, -42), (1.6, 2, 4), end=(19, -62, -42), paired=True),
-    _Part(MUSCLE, (20, -36, -42), (1.6, 2, 4), end=(43, -62, -42), paired=True),
-    _Part(MUSCLE, (31, -68, -42), (13, 13, 13), paired=True),
-    _Part(12, (31, -68, -42), (11.8, 11.8, 11.8), paired=True),
-    _Part(90, (31, -77, -42), (4.5, 2, 4.5), paired=True),
-    _Part(AIR, (8, -80, -23), (8, 4, 7), paired=True),
-    _Part(AIR, (0, -32, -44), (14, 11, 8)),
-    _Part(AIR, (5, -58, -46), (4.3, 18, 14), paired=True),
-    _Part(AIR, (5, -60, -74), (4, 26, 13), paired=True),
-    _Part(AIR, (27, -56, -76), (14, 19, 14), paired=True),
-    _Part(AIR, (40, 8, -47), (3, 3, 3), end=(80, 8, -48), paired=True),
-    _Part(AIR, (52, 22, -48), (4, 8, 9), paired=True),
-)
 
 
 class _Hematoma:
@@ -258,7 +151,7 @@ class _Hematoma:
         """Signed distances (y, x) in mm, negative inside, to the clot and to its edema."""
         axes = zip((plane.x, plane.y[:, None], plane.z), self.CENTRE, self.STRETCH, strict=True)
         q = np.stack(np.broadcast_arrays(*((p - c) / s for p, c, s in axes))).reshape(3, -1)
-        r = _norm(*q)
+        r = norm(*q)
         u = q / (r + 1e-6)
         surface = self.radius * self._surface(u)
         # To first order this is r - surface; a soft edge on it adds as much volume outside the
@@ -302,15 +195,15 @@ class _Head:
             brain = self._brain(plane, inner, place)
             self._bleed(plane, brain, blood)
             _paint(hu, inner, brain, self.edge)
-        self._paint_parts(plane, hu, _BASE_PARTS, place)
+        self._paint_parts(plane, hu, BASE_PARTS, place)
         return hu, blood
 
     def _cranial_cavity(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
         """Distance to the inner table: an egg on a slanted base, with the fossae below it."""
-        egg = _CRANIUM.distance(x * (1.02 - 0.0013 * y), y, z)
+        egg = CRANIUM.distance(x * (1.02 - 0.0013 * y), y, z)
         base = -0.95 * (z + 47 + 0.28 * y)
         inner = -_smooth_min(-egg, -base, 12.0)
-        for fossa in _FOSSAE:
+        for fossa in FOSSAE:
             inner = _smooth_min(inner, fossa.distance(x, y, z), 8.0)
         return inner
 
@@ -324,7 +217,7 @@ class _Head:
         skull = 5.5 + 2.5 * (y / 80) ** 2 - 2 * (np.minimum(z, 0) / 40) ** 2 + 0.5 * slow
         skull = np.maximum(skull, 2.5)
         skin = inner - skull - 5.5 - 0.4 * slow
-        for part in _FACE:
+        for part in FACE:
             skin = _smooth_min(skin, part.distance(x, y, z), 20.0)
         hu = np.full_like(inner, AIR)
         _paint(hu, skin, MUSCLE - 10, edge)
@@ -347,7 +240,7 @@ class _Head:
 
         slow = self._slow.on(plane)
         depth = -inner - 1.6 - 0.5 * slow
-        beyond = np.maximum(-_CALLOSUM.distance(np.zeros_like(x), y, z), 0)
+        beyond = np.maximum(-CALLOSUM.distance(np.zeros_like(x), y, z), 0)
         fissure = np.sqrt(x * x + beyond * beyond)
         sulcus = self._sulci(plane, place, depth, slow) - (0.85 + 0.3 * slow)
 
@@ -358,7 +251,7 @@ class _Head:
         _paint(brain, depth, CSF, edge)
         _paint(brain, fissure - 1.1 - 0.4 * slow, CSF, edge)
         _paint(brain, fissure - 0.6, DURA, edge)
-        self._paint_parts(plane, brain, _BRAIN_PARTS, place)
+        self._paint_parts(plane, brain, BRAIN_PARTS, place)
         return brain
 
     def _sulci(
@@ -371,8 +264,8 @@ class _Head:
         """
         below = np.maximum(depth - 13 - 5 * slow, 0)
         near = (below < 8) & (depth > -2)
-        ray = np.stack([p[near] / r for p, r in zip(place, _CRANIUM.radii, strict=True)])
-        length = _norm(*ray) + 1e-3
+        ray = np.stack([p[near] / r for p, r in zip(place, CRANIUM.radii, strict=True)])
+        length = norm(*ray) + 1e-3
         ray *= 66 / length
         ray += 3.0 * np.stack([waves.on(plane)[near] for waves in self._bend])
         # The value over the slope is the distance to first order; where the slope is nearly
@@ -396,7 +289,7 @@ class _Head:
         brain[box] += blood[box] * (BLOOD + 1.3 * self._mottle.on(near) - brain[box])
 
     def _paint_parts(
-        self, plane: _Plane, hu: np.ndarray, parts: tuple[_Part, ...], place: list[np.ndarray]
+        self, plane: _Plane, hu: np.ndarray, parts: tuple[Part, ...], place: list[np.ndarray]
     ) -> None:
         """Paint parts over `hu`, each only in the box that it can reach."""
         for part in parts:

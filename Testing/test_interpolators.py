@@ -47,9 +47,7 @@ def test_linear_agrees_with_simpleitk():
     wanted = sitk.Resample(
         grid, (4, 5, 5), sitk.Transform(), sitk.sitkLinear, (0, 0, 0.5), (1, 1, 1)
     )
-    np.testing.assert_allclose(
-        middles(stack, "linear"), sitk.GetArrayFromImage(wanted), atol=1e-4
-    )
+    np.testing.assert_allclose(middles(stack, "linear"), sitk.GetArrayFromImage(wanted), atol=1e-4)
 
 
 def test_cubic_passes_a_parabola_and_linear_does_not():

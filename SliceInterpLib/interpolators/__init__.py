@@ -5,7 +5,8 @@ An interpolator knows nothing of geometry, files or Slicer.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -59,3 +60,16 @@ def make_interpolator(
 
         return Learned(find_model(model), device=device)
     raise MethodError(f"There is no method '{method}'. Choose one of: {', '.join(METHODS)}.")
+
+
+def usable_interpolators(
+    methods: Sequence[str] = METHODS, *, model: str | None = None, device: str = "auto"
+) -> list[Interpolator]:
+    """The interpolators of those methods that can run here; warns of each that cannot."""
+    usable = []
+    for method in methods:
+        try:
+            usable.append(make_interpolator(method, model=model, device=device))
+        except MethodError as problem:
+            warnings.warn(f"Left out: {problem}", stacklevel=2)
+    return usable

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from SliceInterpLib.evaluation.benchmark import benchmark, quality_table
-from SliceInterpLib.evaluation.metrics import head_mask
+from SliceInterpLib.evaluation.metrics import has_full_range
 from SliceInterpLib.files.writing import write_volume
-from SliceInterpLib.interpolators import make_interpolator
+from SliceInterpLib.interpolators import make_interpolator, usable_interpolators
 from SliceInterpLib.report.montage import save_montage
-from SliceInterpLib.upsampling import upsample
+from SliceInterpLib.upsampling import UpsampledVolume, upsample
 from SliceInterpLib.volume import Volume
 
 COMPARED = ("linear", "cubic", "optical-flow", "learned")
@@ -52,8 +52,7 @@ def make_demo(
         note=f"{name}. Synthetic slices by SliceInterp; for research use only.",
     )
     say("Hiding each acquired slice in turn and predicting it…")
-    methods = [make_interpolator(method, device=device) for method in COMPARED]
-    result = benchmark({name: lambda: volume}, methods)
+    result = benchmark({name: lambda: volume}, usable_interpolators(COMPARED, device=device))
     files[2].write_text(
         f"# {name}: every inner slice hidden and predicted from its neighbours\n\n"
         "The neighbours of a hidden slice lie twice the real gap apart, so the figures are "
@@ -64,14 +63,14 @@ def make_demo(
     return files
 
 
-def _point_of_interest(doubled: Volume) -> tuple[float, float, float]:
-    """LPS mm of a point in a synthetic slice, a third below the top, in the middle of the head."""
-    k = round(0.6 * doubled.slice_count) // 2 * 2 + 1
-    k = min(k, doubled.slice_count - 2)
-    rows, columns = np.nonzero(head_mask(doubled.slices[k]))
-    in_slice = [rows.mean() * 0.96, columns.mean() * 1.08] if rows.size else [0, 0]
-    index = list(in_slice)
+def _point_of_interest(doubled: UpsampledVolume) -> tuple[float, float, float]:
+    """LPS mm of a point in a synthetic slice, 25 mm to the left of the middle, beside the falx."""
+    slices = doubled.slices
+    tissue = -300 if has_full_range(slices) else 0
+    k = int(np.flatnonzero(doubled.synthetic)[doubled.synthetic.sum() // 2])
+    rows, columns = np.nonzero(slices[k] > tissue)
+    index = [np.median(rows), np.median(columns)] if rows.size else [0, 0]
     index.insert(doubled.slice_axis, k)
     offset = doubled.direction @ (np.array(index[::-1]) * np.array(doubled.spacing))
-    x, y, z = np.array(doubled.origin) + offset
+    x, y, z = np.array(doubled.origin) + offset + np.array([25.0, 0.0, 0.0])
     return float(x), float(y), float(z)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -39,11 +40,12 @@ def save_montage(
         ) from missing
 
     cuts = {title: _cuts(volume, at_mm) for title, volume in columns.items()}
-    heights = [height / width for _, (width, height), _ in next(iter(cuts.values()))]
+    frames = [_head_frame(cut) for cut in next(iter(cuts.values()))]
+    heights = [abs(top - bottom) / (right - left) for left, right, bottom, top in frames]
     figure = Figure(
         figsize=(
             _INCHES_PER_COLUMN * len(cuts),
-            _INCHES_PER_COLUMN * sum(heights) + 0.35 * len(heights) + 0.3,
+            _INCHES_PER_COLUMN * sum(heights) + 0.3 * len(heights) + 0.3,
         ),
         facecolor="black",
         layout="constrained",
@@ -52,16 +54,18 @@ def save_montage(
         len(heights), len(cuts), squeeze=False, gridspec_kw={"height_ratios": heights}
     )
     for column, (title, views) in zip(axes.T, cuts.items(), strict=True):
-        for axis, (image, (width, height), caption) in zip(column, views, strict=True):
+        for axis, cut, (left, right, bottom, top) in zip(column, views, frames, strict=True):
             axis.imshow(
-                image,
+                cut.hu,
                 cmap="gray",
                 vmin=window.low,
                 vmax=window.high,
-                extent=(0, width, height, 0),
+                extent=cut.extent,
                 interpolation="nearest",
             )
-            axis.set_title(f"{title}: {caption}", color="white", fontsize=8)
+            axis.set_xlim(left, right)
+            axis.set_ylim(bottom, top)
+            axis.set_title(f"{title}: {cut.caption}", color="white", fontsize=8)
             axis.set_axis_off()
     figure.supxlabel(
         f"HU {window.low:.0f}…{window.high:.0f}. {note}".strip(), color="white", fontsize=8
@@ -69,21 +73,42 @@ def save_montage(
     figure.savefig(path, dpi=160, format="png")
 
 
-_Cut = tuple[np.ndarray, tuple[float, float], str]
-"""Image, its width and height in mm, its caption."""
+class _Cut(NamedTuple):
+    """One plane through a volume, its rows from top to bottom as they are shown."""
+
+    hu: np.ndarray
+    extent: tuple[float, float, float, float]
+    """Left, right, bottom and top edges in mm from the corner voxel's centre, as imshow's."""
+    caption: str
 
 
 def _cuts(volume: Volume, at_mm: tuple[float, float, float]) -> list[_Cut]:
     """Axial, coronal and sagittal cuts of the grid planes nearest to the point."""
-    hu, spacing, index, synthetic = _in_patient_order(volume, at_mm)
-    k, j, i = index
-    dz, dy, dx = spacing
-    upwards = hu[::-1]
+    hu, spacing, (k, j, i), synthetic = _in_patient_order(volume, at_mm)
+    (bottom, top), (front, back), (right, left) = (
+        (-0.5 * step, (count - 0.5) * step) for step, count in zip(spacing, hu.shape, strict=True)
+    )
     return [
-        (hu[k], (hu.shape[2] * dx, hu.shape[1] * dy), _axial_caption(synthetic, k)),
-        (upwards[:, j], (hu.shape[2] * dx, hu.shape[0] * dz), "coronal"),
-        (upwards[:, :, i], (hu.shape[1] * dy, hu.shape[0] * dz), "sagittal"),
+        _Cut(hu[k], (right, left, back, front), _axial_caption(synthetic, k)),
+        _Cut(hu[::-1, j], (right, left, bottom, top), "coronal"),
+        _Cut(hu[::-1, :, i], (front, back, bottom, top), "sagittal"),
     ]
+
+
+def _head_frame(cut: _Cut) -> tuple[float, float, float, float]:
+    """The part of a cut's extent that holds the head, with 5 mm around it."""
+    head = cut.hu > -300 if (cut.hu < -300).any() else cut.hu > 0
+    if not head.any():
+        return cut.extent
+    frame = []
+    sides = (cut.extent[:2], cut.extent[3:1:-1])  # columns from the left, rows from the top
+    for axis, (start, stop) in zip((0, 1), sides, strict=True):
+        filled = np.flatnonzero(head.any(axis))
+        step = (stop - start) / head.shape[1 - axis]
+        margin = np.copysign(5.0, step)
+        frame.append((start + filled[0] * step - margin, start + (filled[-1] + 1) * step + margin))
+    (left, right), (top, bottom) = frame
+    return left, right, bottom, top
 
 
 def _axial_caption(synthetic: np.ndarray | None, k: int) -> str:

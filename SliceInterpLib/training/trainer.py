@@ -43,7 +43,7 @@ class Settings:
     ema_decay: float = 0.999
     clip_norm: float = 1.0
     seed: int = 1
-    checkpoint_every: int = 250
+    checkpoint_every: int = 500
     threads: int | None = None
 
 
@@ -141,7 +141,7 @@ class Trainer:
         return self.settings.similarity * min(1.0, max(0.0, ramp))
 
     @torch.inference_mode()
-    def validate(self, slices_per_volume: int = 8) -> float | None:
+    def validate(self, slices_per_volume: int = 4) -> float | None:
         """PSNR (dB, brain window) of held-out slices predicted by the averaged network."""
         errors = []
         for volume in self.validation:

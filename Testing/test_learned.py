@@ -1,0 +1,229 @@
+"""The learned method: shipped models, symmetry, sizes, limits, precision, memory, tampering."""
+
+import hashlib
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from SliceInterpLib.errors import MethodError
+from SliceInterpLib.interpolators import make_interpolator
+from SliceInterpLib.interpolators.learned import MARGIN_HU, Learned
+from SliceInterpLib.networks.flow_inside import FlowInside, from_wide_view, wide_view
+from SliceInterpLib.networks.registry import available_models, find_model, read_card
+from SliceInterpLib.phantom import head_phantom
+from SliceInterpLib.upsampling import upsample
+
+TINY = {"flow_widths": [8, 8], "residual_widths": [8, 8], "residual_blocks": 1}
+
+
+@pytest.fixture(scope="module")
+def thin_head():
+    """Noise-free 2.5 mm slices of the phantom: every other one is the truth between its pair."""
+    return head_phantom(
+        slice_spacing=2.5, slice_thickness=5.0, matrix=192, pixel_spacing=1.2, noise_hu=0.0
+    ).volume
+
+
+@pytest.fixture(scope="module")
+def pairs(thin_head):
+    noise = np.random.default_rng(0).normal(0, 4, thin_head.hu.shape)
+    slices = (thin_head.hu + noise).astype(np.float32)
+    return np.stack([slices[k : k + 3 : 2] for k in range(14, 50, 6)])
+
+
+@pytest.fixture
+def tiny_model(tmp_path):
+    """A network with random weights, its card and its safetensors file."""
+    torch.manual_seed(0)
+    network = FlowInside(**TINY)
+    for tail in (network.flow.tail, network.residual.tail):
+        torch.nn.init.normal_(tail.weight, std=0.1)
+    save_file(network.state_dict(), tmp_path / "tiny.safetensors")
+    digest = hashlib.sha256((tmp_path / "tiny.safetensors").read_bytes()).hexdigest()
+    card = {
+        "name": "tiny",
+        "architecture": "flow-inside",
+        "configuration": TINY,
+        "weights": "tiny.safetensors",
+        "sha256": digest,
+    }
+    (tmp_path / "tiny.json").write_text(json.dumps(card))
+    return tmp_path / "tiny.json"
+
+
+def edit_card(path, **changes):
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    return path
+
+
+@pytest.mark.parametrize("name", [model.name for model in available_models()])
+def test_every_shipped_model_is_whole_and_says_what_it_is(name):
+    model = find_model(name)
+    digest = hashlib.sha256(model.weights.read_bytes()).hexdigest()
+    assert digest == model.sha256
+    assert model.weights.stat().st_size < 16e6
+    for key in ("summary", "licence", "training", "metrics", "limits", "parameters"):
+        assert model.card[key], key
+    network = make_interpolator("learned", model=name, device="cpu").network
+    assert sum(p.numel() for p in network.parameters()) == model.card["parameters"]
+
+
+def test_swapped_slices_give_exactly_the_same_middle(pairs):
+    learned = make_interpolator("learned", device="cpu")
+    np.testing.assert_array_equal(learned(pairs), learned(np.ascontiguousarray(pairs[:, ::-1])))
+
+
+def test_the_same_input_gives_the_same_output_whatever_the_batch(pairs):
+    learned = make_interpolator("learned", device="cpu")
+    one_by_one = np.concatenate([learned(pair[None]) for pair in pairs])
+    np.testing.assert_array_equal(learned(pairs), one_by_one)
+    learned.batch = 4
+    np.testing.assert_allclose(learned(pairs), one_by_one, atol=0.5)
+
+
+def test_it_comes_nearer_to_the_true_middle_slice_than_linear(thin_head):
+    """On a head that no network has seen: noise-free phantom, true middle at the real gap."""
+    acquired, truth = thin_head.slices[0::2], thin_head.slices[1::2]
+    pairs = np.stack([acquired[:-1], acquired[1:]], axis=1).astype(np.float32)
+    truth = truth[: len(pairs)]
+    error = {
+        method: np.abs(make_interpolator(method, device="cpu")(pairs) - truth).mean()
+        for method in ("linear", "learned")
+    }
+    assert error["learned"] < 0.7 * error["linear"]
+
+
+@pytest.mark.parametrize("rows, columns", [(33, 95), (192, 161), (64, 64)])
+def test_any_size_in_plane(pairs, rows, columns):
+    learned = make_interpolator("learned", device="cpu")
+    cut = pairs[:1, :, :rows, :columns]
+    assert learned(cut).shape == (1, rows, columns)
+
+
+def test_air_stays_air_and_a_constant_stays_itself():
+    learned = make_interpolator("learned", device="cpu")
+    for hu in (-1024.0, 35.0, 1200.0):
+        middle = learned(np.full((1, 2, 64, 64), hu, np.float32))
+        assert np.abs(middle - hu).max() <= MARGIN_HU + 0.01
+
+
+def test_nothing_is_invented_far_outside_the_two_slices(tiny_model, pairs):
+    """Even random weights cannot leave the range of the pair by more than the margin."""
+    learned = Learned(read_card(tiny_model), device="cpu")
+    middle = learned(pairs)
+    assert middle.max() <= pairs.max() + MARGIN_HU + 0.01
+    assert middle.min() >= pairs.min() - MARGIN_HU - 0.01
+
+
+def test_half_precision_changes_soft_tissue_by_less_than_half_a_hu(pairs):
+    learned = make_interpolator("learned", device="cpu")
+    half_or_not = learned(pairs)
+    learned._half = False
+    full = learned(pairs)
+    tissue = (full > 0) & (full < 100)
+    assert np.abs(half_or_not - full)[tissue].mean() < 0.5
+
+
+def test_half_precision_is_given_up_where_it_differs(pairs, monkeypatch):
+    learned = make_interpolator("learned", device="cpu")
+    learned._half = None
+    honest = learned._predict
+    monkeypatch.setattr(
+        learned, "_predict", lambda pairs, half: honest(pairs, half=False) + (2.0 if half else 0.0)
+    )
+    learned(pairs[:1])
+    assert learned.provenance["precision"] == "float32"
+
+
+def test_the_wide_view_can_be_undone_over_the_whole_range():
+    hu = torch.linspace(-3000.0, 4000.0, 7001)
+    torch.testing.assert_close(from_wide_view(wide_view(hu)), hu, atol=0.01, rtol=1e-5)
+
+
+def test_out_of_memory_halves_the_batch_then_takes_the_cpu(pairs, monkeypatch):
+    learned = make_interpolator("learned", device="cpu")
+    wanted = learned(pairs)
+    learned.device, learned.batch = torch.device("meta"), 4  # stands in for a GPU
+    honest = learned._predict
+    tried = []
+
+    def too_small(pairs, half):
+        tried.append(len(pairs))
+        if learned.device.type != "cpu":
+            raise torch.OutOfMemoryError("stand-in for a full GPU")
+        return honest(pairs, half)
+
+    monkeypatch.setattr(learned, "_predict", too_small)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+    with pytest.warns(UserWarning, match="going on with the CPU"):
+        found = learned(pairs)
+    assert tried[:4] == [4, 2, 1, 1]
+    assert learned.provenance["device"] == "cpu"
+    np.testing.assert_allclose(found, wanted, atol=0.5)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA GPU is here")
+def test_cuda_asked_for_and_absent_is_a_clear_error():
+    with pytest.raises(MethodError, match="no CUDA GPU"):
+        make_interpolator("learned", device="cuda")
+
+
+def test_an_unknown_device_or_model_is_a_clear_error():
+    with pytest.raises(MethodError, match="auto, cuda or cpu"):
+        make_interpolator("learned", device="tpu")
+    with pytest.raises(MethodError, match="There is no model 'none-such'"):
+        make_interpolator("learned", model="none-such")
+
+
+def test_changed_weights_are_not_loaded(tiny_model):
+    weights = tiny_model.with_name("tiny.safetensors")
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    with pytest.raises(MethodError, match="sha256 differs"):
+        make_interpolator("learned", model=str(tiny_model))
+
+
+def test_a_pickle_is_not_loaded_even_with_its_right_digest(tiny_model):
+    weights = tiny_model.with_name("tiny.safetensors")
+    torch.save({"weights": torch.zeros(1)}, weights)
+    edit_card(tiny_model, sha256=hashlib.sha256(weights.read_bytes()).hexdigest())
+    with pytest.raises(MethodError, match="do not fit its card"):
+        make_interpolator("learned", model=str(tiny_model))
+
+
+def test_a_card_that_lies_is_refused(tiny_model):
+    with pytest.raises(MethodError, match="do not fit"):
+        make_interpolator(
+            "learned", model=str(edit_card(tiny_model, configuration={"flow_widths": [4]}))
+        )
+    with pytest.raises(MethodError, match="does not know"):
+        make_interpolator("learned", model=str(edit_card(tiny_model, architecture="other")))
+    with pytest.raises(MethodError, match="outside its own folder"):
+        make_interpolator("learned", model=str(edit_card(tiny_model, weights="../tiny")))
+    with pytest.raises(MethodError, match="no proper 'weights'"):
+        make_interpolator("learned", model=str(edit_card(tiny_model, weights=3)))
+    tiny_model.write_text("{")
+    with pytest.raises(MethodError, match="cannot be read"):
+        make_interpolator("learned", model=str(tiny_model))
+
+
+def test_missing_weights_are_named(tiny_model, tmp_path):
+    alone = tmp_path / "elsewhere"
+    alone.mkdir()
+    shutil.copy(tiny_model, alone)
+    with pytest.raises(MethodError, match="cannot be read"):
+        make_interpolator("learned", model=str(alone / "tiny.json"))
+
+
+def test_provenance_names_the_model_and_its_digest(thin_head):
+    result = upsample(thin_head, make_interpolator("learned", device="cpu"))
+    model = find_model()
+    assert result.provenance["model"] == model.name
+    assert result.provenance["model_sha256"] == model.sha256
+    assert result.provenance["device"] == "cpu"
+    assert result.provenance["precision"] in ("bfloat16", "float32")
