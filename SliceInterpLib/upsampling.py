@@ -137,11 +137,10 @@ def predict_between(
             raise Cancelled("The run was cancelled; nothing was kept.")
         indices = firsts[start : start + interpolator.batch]
         around = indices[:, None] + offsets
-        # Steps that lead out of the volume are taken back one by one.
-        beyond = np.maximum(0, -(around // step)) - np.maximum(
-            0, -((len(slices) - 1 - around) // step)
-        )
-        middles = interpolator(slices[around + step * beyond].astype(np.float32))
+        # Beyond an end, the last slice that whole steps lead to.
+        last = len(slices) - 1
+        around = np.clip(around, around % step, last - (last - around) % step)
+        middles = interpolator(slices[around].astype(np.float32))
         if not np.isfinite(middles).all():
             raise MethodError(
                 f"The method '{interpolator.name}' gave values that are not finite; "

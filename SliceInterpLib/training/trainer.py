@@ -1,7 +1,7 @@
 """The trainer: one loop, resumable, the same result for the same seed and number of steps.
 
-A run's folder holds `checkpoint.safetensors` with `checkpoint.json` (all that is needed to go
-on), `model.safetensors` (the averaged weights so far) and `log.jsonl`. Nothing is pickled.
+A run's folder holds `checkpoint.safetensors` (all that is needed to go on), `model.safetensors`
+(the averaged weights so far) and `log.jsonl`. Nothing is pickled.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -83,7 +84,7 @@ class Trainer:
     def run(self) -> None:
         """Train to the end of the schedule, going on from the folder's checkpoint, if any."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        if (self.folder / "checkpoint.json").exists():
+        if (self.folder / "checkpoint.safetensors").exists():
             self.restore()
         while self.progress < 1.0:
             started = time.monotonic()
@@ -176,12 +177,10 @@ class Trainer:
             "settings": asdict(self.settings),
             "rng": self.rng.bit_generator.state,
         }
-        # The tensors carry the step, so that a crash between the two files is noticed.
         _replace(
             self.folder / "checkpoint.safetensors",
-            lambda path: save_file(self._tensors(), path, metadata={"step": str(self.step)}),
+            lambda path: save_file(self._tensors(), path, metadata={"state": json.dumps(state)}),
         )
-        _replace(self.folder / "checkpoint.json", lambda path: path.write_text(json.dumps(state)))
         weights = {
             name: tensor.contiguous() for name, tensor in self.average.module.state_dict().items()
         }
@@ -189,8 +188,10 @@ class Trainer:
 
     def restore(self) -> None:
         """Go on exactly where the folder's checkpoint was written."""
-        state = json.loads((self.folder / "checkpoint.json").read_text())
-        tensors = load_file(self.folder / "checkpoint.safetensors", device=str(self.device))
+        path = self.folder / "checkpoint.safetensors"
+        with safe_open(path, framework="pt") as file:
+            state = json.loads(file.metadata()["state"])
+        tensors = load_file(path, device=str(self.device))
         self.step, self.seconds = state["step"], state["seconds"]
         self.rng.bit_generator.state = state["rng"]
         self.network.load_state_dict(_part(tensors, "network."))
