@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from SliceInterpLib.errors import MethodError
+from SliceInterpLib.networks.devices import choose_device, has_bf16
 from SliceInterpLib.networks.flow_inside import SIZE_MULTIPLE
 from SliceInterpLib.networks.registry import TrainedModel, load_network
 
@@ -35,11 +36,11 @@ class Learned:
 
     def __init__(self, model: TrainedModel, device: str = "auto") -> None:
         self.model = model
-        self.device = _choose_device(device)
+        self.device = choose_device(device)
         self.network = load_network(model).to(self.device, memory_format=torch.channels_last)
         # One pair at a time is quickest on a CPU, where a second only crowds the caches.
         self.batch = 8 if self.device.type == "cuda" else 1
-        self._half: bool | None = None if _has_bf16(self.device) else False
+        self._half: bool | None = None if has_bf16(self.device) else False
 
     @property
     def provenance(self) -> dict[str, object]:
@@ -95,7 +96,7 @@ class Learned:
         )
         self.device = torch.device("cpu")
         self.network = self.network.to(self.device)
-        self._half = self._half and _has_bf16(self.device)
+        self._half = self._half and has_bf16(self.device)
 
     def _agrees_in_half(self, pair: torch.Tensor) -> bool | None:
         """Whether half precision is good enough on this pair; None if there is nothing to see."""
@@ -106,23 +107,3 @@ class Learned:
             return None
         difference = (self._predict(pair, half=True) - full).abs()[tissue].mean()
         return bool(difference < TOLERANCE_HU)
-
-
-def _choose_device(device: str) -> torch.device:
-    if device not in ("auto", "cuda", "cpu"):
-        raise MethodError(f"There is no device '{device}'. Choose auto, cuda or cpu.")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise MethodError(
-            "CUDA was asked for, but PyTorch finds no CUDA GPU here. Use the device 'auto' or "
-            "'cpu', or install a CUDA build of PyTorch and the GPU's driver."
-        )
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(device)
-
-
-def _has_bf16(device: torch.device) -> bool:
-    """Whether bf16 is quick there; a CPU that emulates it is slower than in float32."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.ops.mkldnn._is_mkldnn_bf16_supported()

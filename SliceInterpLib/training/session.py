@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 import SliceInterpLib
+from SliceInterpLib.networks.devices import choose_device
 from SliceInterpLib.networks.flow_inside import FlowInside
 from SliceInterpLib.training.trainer import Settings, Trainer
 from SliceInterpLib.volume import Volume
@@ -41,10 +42,9 @@ def train_model(
         "residual_blocks": 2,
     }
     network = FlowInside(**configuration)
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
     settings = Settings(steps=steps, minutes=minutes, seed=seed)
-    trainer = Trainer(network, volumes, validation, folder, settings, device=device, log=log)
+    chosen = choose_device(device)
+    trainer = Trainer(network, volumes, validation, folder, settings, device=chosen, log=log)
     trainer.run()
     card = {
         "name": name,
@@ -58,7 +58,7 @@ def train_model(
             "volumes": len(volumes),
             "steps": trainer.step,
             "minutes": round(trainer.seconds / 60.0, 1),
-            "device": device,
+            "device": chosen.type,
             "version": SliceInterpLib.__version__,
         },
         "valid_psnr": trainer.validate(),

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from SliceInterpLib.hounsfield import BRAIN
+from SliceInterpLib.networks.devices import has_bf16
 from SliceInterpLib.training.losses import flow_guidance, prediction_loss
 from SliceInterpLib.training.triplets import Triplets
 from SliceInterpLib.volume import Volume
@@ -45,7 +46,6 @@ class Settings:
     clip_norm: float = 1.0
     seed: int = 1
     checkpoint_every: int = 500
-    threads: int | None = None
 
 
 class Trainer:
@@ -59,14 +59,12 @@ class Trainer:
         folder: Path,
         settings: Settings,
         *,
-        device: str = "cpu",
+        device: torch.device | None = None,
         log: Callable[[dict], None] = lambda record: None,
     ) -> None:
-        if settings.threads:
-            torch.set_num_threads(settings.threads)
         self.settings = settings
         self.folder = folder
-        self.device = torch.device(device)
+        self.device = device or torch.device("cpu")
         self.network = network.to(self.device, memory_format=torch.channels_last)
         self.average = AveragedModel(
             self.network, multi_avg_fn=get_ema_multi_avg_fn(settings.ema_decay)
@@ -111,8 +109,8 @@ class Trainer:
         return self.settings.learning_rate * warm_up * (0.01 + 0.99 * cosine)
 
     def autocast(self) -> AbstractContextManager:
-        """bf16 needs no loss scale; the losses and the warp stay in fp32."""
-        return torch.autocast(self.device.type, torch.bfloat16)
+        """Convolutions in bf16, which needs no loss scale; losses and warp stay in fp32."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=has_bf16(self.device))
 
     def train_step(self) -> dict[str, Tensor]:
         """One optimiser step on one random batch; the terms of its loss."""
