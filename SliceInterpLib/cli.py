@@ -15,7 +15,7 @@ from SliceInterpLib.errors import Cancelled, SliceInterpError, VolumeError
 from SliceInterpLib.files.reading import read_volume
 from SliceInterpLib.files.writing import check_writable, write_volume
 from SliceInterpLib.interpolators import METHODS, make_interpolator, usable_interpolators
-from SliceInterpLib.networks.registry import available_models
+from SliceInterpLib.networks.registry import available_models, find_model
 from SliceInterpLib.upsampling import FACTORS, upsample
 from SliceInterpLib.volume import require_doublable
 
@@ -101,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--data", type=Path, nargs="+", required=True, help="folders or scans")
     sub.add_argument("--valid", type=Path, nargs="*", default=[], help="for the log's PSNR")
     sub.add_argument("-o", "--output", type=Path, required=True, help="folder of the run")
+    sub.add_argument("--start", metavar="MODEL", help="go on from this model (name or card)")
     sub.add_argument("--name", default="mine", help="the model's name on its card")
     length = sub.add_mutually_exclusive_group()
     length.add_argument("--steps", type=int, default=5000)
@@ -222,6 +223,7 @@ def _train(options: argparse.Namespace) -> None:
         minutes=options.minutes,
         seed=options.seed,
         device=options.device,
+        start=find_model(options.start) if options.start else None,
         command="sliceinterp " + " ".join(sys.argv[1:]),
         log=lambda record: print(json.dumps(record), flush=True),
     )

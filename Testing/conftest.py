@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent / "host"))
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +19,13 @@ def data_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real CT data at {folder}; set SLICEINTERP_DATA to where they are")
     return folder
+
+
+@pytest.fixture
+def scene() -> object:
+    """A new MRML scene (slicer.mrmlScene) in the headless host; see Testing/host."""
+    pytest.importorskip("slicer", reason="the headless host needs slicer-core")
+    pytest.importorskip("PySide6", reason="the headless host needs PySide6")
+    import headless
+
+    return headless.start()

@@ -8,6 +8,7 @@ import torch
 
 from SliceInterpLib.interpolators import make_interpolator
 from SliceInterpLib.networks.flow_inside import FlowInside
+from SliceInterpLib.networks.registry import load_network, read_card
 from SliceInterpLib.phantom import head_phantom
 from SliceInterpLib.training import session
 from SliceInterpLib.training.trainer import Settings, Trainer
@@ -115,6 +116,43 @@ def test_crops_are_taken_from_small_slices_too():
         192,
         192,
     )
+
+
+def test_rare_volumes_with_the_whole_range_are_drawn_more_often():
+    windowed, full = ramp(90, 5.0), ramp(12, 5.0)
+    full.hu[:, :4] = -1000
+    triplets = Triplets([windowed, full], crop=64)
+    rng = np.random.default_rng(0)
+    share = np.mean([triplets.draw(rng).min() < -200 for _ in range(300)])
+    assert share == pytest.approx(0.3, abs=0.08)
+
+
+def test_a_training_can_start_from_a_trained_model(tmp_path, head, monkeypatch):
+    monkeypatch.setattr(
+        session,
+        "CONFIGURATION",
+        {k: list(v) if isinstance(v, tuple) else v for k, v in TINY.items()},
+    )
+    monkeypatch.setattr(session, "Settings", lambda **kw: Settings(**(QUICK | kw)))
+    common = {
+        "name": "mine",
+        "volumes": [head],
+        "validation": [],
+        "steps": 1,
+        "minutes": None,
+        "seed": 3,
+        "device": "cpu",
+        "command": "…",
+        "log": lambda record: None,
+    }
+    first = read_card(session.train_model(folder=tmp_path / "first", **common))
+    second = read_card(session.train_model(folder=tmp_path / "second", start=first, **common))
+    assert second.card["training"]["start"]["sha256"] == first.sha256
+    assert second.card["configuration"] == first.card["configuration"]
+    one, other = (load_network(model).state_dict() for model in (first, second))
+    # One small step away from where it started, and not from other random weights.
+    assert all((one[name] - other[name]).abs().max() < 1e-2 for name in one)
+    assert any((one[name] != other[name]).any() for name in one)
 
 
 def test_volumes_without_a_triplet_are_refused():

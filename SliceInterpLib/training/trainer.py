@@ -28,6 +28,9 @@ from SliceInterpLib.training.losses import flow_guidance, prediction_loss
 from SliceInterpLib.training.triplets import Triplets
 from SliceInterpLib.volume import Volume
 
+RAMP_STEPS = 500
+"""Steps over which the similarity term comes in."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -119,8 +122,8 @@ class Trainer:
         with self.autocast():
             prediction = self.network(torch.from_numpy(pair).to(self.device))
         terms = prediction_loss(prediction, target, self.similarity_weight())
-        guidance = 1.0 - self.step / max(1, self.settings.guided_steps)
-        if guidance > 0.0:
+        if self.step < self.settings.guided_steps:
+            guidance = 1.0 - self.step / self.settings.guided_steps
             terms["guide"] = 0.02 * guidance * flow_guidance(prediction.half_flow, pair)
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate()
@@ -135,8 +138,8 @@ class Trainer:
         return terms
 
     def similarity_weight(self) -> float:
-        """Zero at first, then ramped in over 500 steps."""
-        ramp = (self.step - self.settings.similarity_from_step) / 500.0
+        """Zero at first, then ramped in."""
+        ramp = (self.step - self.settings.similarity_from_step) / RAMP_STEPS
         return self.settings.similarity * min(1.0, max(0.0, ramp))
 
     @torch.inference_mode()

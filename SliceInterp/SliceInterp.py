@@ -1,0 +1,149 @@
+"""The Slicer module: what joins SliceInterpLib.scene with Slicer."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import slicer
+import vtk
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.parameterNodeWrapper import Choice, parameterNodeWrapper
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+from slicer.util import VTKObservationMixin
+
+try:
+    import SliceInterpLib  # noqa: F401
+except ModuleNotFoundError:
+    # A source checkout, where the library lies beside the module's folder.
+    sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+from SliceInterpLib.scene import panel, processing
+
+
+class SliceInterp(ScriptedLoadableModule):
+    """What Slicer shows of the module before it is opened."""
+
+    def __init__(self, parent) -> None:  # noqa: ANN001
+        ScriptedLoadableModule.__init__(self, parent)
+        self.parent.title = _("SliceInterp")
+        self.parent.categories = [translate("qSlicerAbstractCoreModule", "Filtering")]
+        self.parent.contributors = ["The SliceInterp contributors"]
+        self.parent.helpText = _("""Predicts the slices between those of a head CT, by a neural
+network or classically. HU in, HU out; acquired slices stay bit for bit. <b>For research use only: a
+synthetic slice is a prediction.</b> <a href="https://github.com/OWNER/SlicerSliceInterp">More</a>""")
+        self.parent.acknowledgementText = _("""The idea follows M. Cortés Ferre, M. A.
+Gutiérrez-Naranjo and M. Balcerzyk, Deep Slice Interpolation for Reducing Through-Plane Anisotropy
+and Noise in Head CT, arXiv 2606.09953 (2026). No code or weights are theirs.""")
+        slicer.app.connect("startupCompleted()", processing.register)
+
+
+@parameterNodeWrapper
+class SliceInterpParameterNode:
+    """The panel's choices, as they are saved with the scene."""
+
+    inputVolume: slicer.vtkMRMLScalarVolumeNode  # noqa: N815
+    outputVolume: slicer.vtkMRMLScalarVolumeNode  # noqa: N815
+    method: Annotated[str, Choice(list(panel.METHODS))] = "Learned"
+    compareWith: Annotated[str, Choice(list(panel.COMPARED))] = "Linear"  # noqa: N815
+    factor: Annotated[int, Choice([2, 4])] = 2
+    model: Annotated[str, Choice(panel.model_names())] = panel.model_names()[0]
+    device: Annotated[str, Choice(["auto", "cuda", "cpu"])] = "auto"
+    allowThin: bool = False  # noqa: N815
+
+
+class SliceInterpWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """Joins the panel with Slicer: scene, parameter node and module events."""
+
+    def __init__(self, parent=None) -> None:  # noqa: ANN001
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+        self.panel = None
+        self._parameterNode = None
+
+    def setup(self) -> None:
+        """Build the panel when the module is first opened."""
+        ScriptedLoadableModuleWidget.setup(self)
+        widget = slicer.util.loadUI(self.resourcePath("UI/SliceInterp.ui"))
+        self.layout.addWidget(widget)
+        self.ui = slicer.util.childWidgetVariables(widget)
+        widget.setMRMLScene(slicer.mrmlScene)
+        self.logic = SliceInterpLogic()
+        self.panel = panel.Panel(self.ui, self.resourcePath("requirements.txt"))
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(scene, scene.EndCloseEvent, self.onSceneReady)
+        self.addObserver(scene, scene.EndImportEvent, self.onSceneReady)
+        self.addObserver(scene, scene.NodeRemovedEvent, self.onNodeRemoved)
+        self.setParameterNode(self.logic.getParameterNode())
+
+    def cleanup(self) -> None:
+        """End everything when the application closes or the module is reloaded."""
+        if self.panel:
+            self.panel.close()
+        self.removeObservers()
+
+    def enter(self) -> None:
+        """Take up the scene's parameters whenever the module is opened."""
+        self.setParameterNode(self.logic.getParameterNode())
+
+    def exit(self) -> None:
+        """Give the views back, and do not react to changes while another module is open."""
+        self.panel.leave_comparison()
+        self.setParameterNode(None)
+
+    def onSceneStartClose(self, caller, event) -> None:  # noqa: ANN001, N802
+        """A run in progress has lost its volume."""
+        self.panel.scene_closing()
+        self.setParameterNode(None)
+
+    def onSceneReady(self, caller, event) -> None:  # noqa: ANN001, N802
+        """Begin anew in a scene that was emptied or read, if the module is open."""
+        if self.parent.isEntered:
+            self.setParameterNode(self.logic.getParameterNode())
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def onNodeRemoved(self, caller, event, node) -> None:  # noqa: ANN001, N802
+        """A deleted volume ends the run on it."""
+        self.panel.node_removed(node)
+
+    def setParameterNode(self, node) -> None:  # noqa: ANN001, N802
+        """Bind the panel's widgets to the parameter node, or to none."""
+        if self._parameterNode:
+            self._parameterNode.disconnectGui(self._connection)
+            modified = vtk.vtkCommand.ModifiedEvent
+            self.removeObserver(self._parameterNode, modified, self.panel.refresh)
+        self._parameterNode = node
+        if node:
+            self._connection = node.connectGui(self.ui)
+            self.addObserver(node, vtk.vtkCommand.ModifiedEvent, self.panel.refresh)
+        self.panel.set_parameters(node)
+
+    def onReload(self) -> None:  # noqa: N802
+        """Reload the library with the module, in developer mode."""
+        for name in [name for name in sys.modules if name.split(".")[0] == "SliceInterpLib"]:
+            del sys.modules[name]
+        ScriptedLoadableModuleWidget.onReload(self)
+
+
+class SliceInterpLogic(ScriptedLoadableModuleLogic):
+    """For scripts: everything without the panel."""
+
+    def getParameterNode(self) -> SliceInterpParameterNode:  # noqa: N802
+        """The choices in the scene."""
+        return SliceInterpParameterNode(super().getParameterNode())
+
+    process = staticmethod(processing.process)
+
+
+class SliceInterpTest(ScriptedLoadableModuleTest):
+    """What Slicer runs as the module's own test."""
+
+    def runTest(self) -> None:  # noqa: N802
+        """Double the phantom and look at what came out."""
+        processing.self_test(self, SliceInterpLogic())

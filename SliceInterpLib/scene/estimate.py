@@ -1,0 +1,56 @@
+"""How long a run will take, said beforehand, and better after each run."""
+
+from __future__ import annotations
+
+import time
+
+from SliceInterpLib.scene.dependencies import has_nvidia_gpu, torch_cuda
+from SliceInterpLib.volume import Volume
+from SliceInterpLib.worker import Settings
+
+_STARTING = {"learned": 4.0}
+"""Seconds before the first slice, most of them torch's import."""
+_PER_MEGAPIXEL = {("learned", "CPU"): 0.6, ("learned", "CUDA"): 0.02, ("sinc", "CPU"): 0.1}
+_CLASSICAL = 0.03
+
+
+class Estimate:
+    """Seconds by method and device, from a guess and then from what was measured here."""
+
+    def __init__(self) -> None:
+        self._measured: dict[tuple[str, str], float] = {}
+
+    def device(self, device: str) -> str:
+        """'CUDA' or 'CPU': what `device` will turn out to be."""
+        if device != "cpu" and has_nvidia_gpu() and torch_cuda():
+            return "CUDA"
+        return "CUDA" if device == "cuda" else "CPU"
+
+    def seconds(self, volume: Volume, settings: Settings) -> float:
+        """Seconds for all methods."""
+        total = 1.0
+        for method in settings.methods:
+            where = self.device(settings.device) if method == "learned" else "CPU"
+            rate = self._measured.get((method, where))
+            rate = rate or _PER_MEGAPIXEL.get((method, where), _CLASSICAL)
+            total += _STARTING.get(method, 0.0) + rate * _megapixels(volume, settings.factor)
+        return total
+
+    def learn(self, volume: Volume, settings: Settings, began: dict[str, tuple]) -> None:
+        """Take the rate of the last method of a run that has just ended."""
+        method = settings.methods[-1]
+        if method in began and _megapixels(volume, settings.factor) > 1:
+            where = self.device(settings.device) if method == "learned" else "CPU"
+            seconds = time.monotonic() - began[method][1]
+            self._measured[method, where] = seconds / _megapixels(volume, settings.factor)
+
+
+def in_words(seconds: float) -> str:
+    """'6 s', '4 min'."""
+    return f"{max(1, round(seconds))} s" if seconds < 100 else f"{round(seconds / 60)} min"
+
+
+def _megapixels(volume: Volume, factor: int) -> float:
+    """Of the slices to be predicted."""
+    pixels = volume.hu.size / volume.slice_count
+    return (volume.slice_count - 1) * (factor - 1) * pixels / 1e6

@@ -1,0 +1,240 @@
+"""Runs of the worker in a child process, so that neither the network nor torch is in Slicer's own.
+
+`slicer.util.launchConsoleProcess` would serve but for one thing: it gives the child no standard
+input to close, which is how a run is cancelled and how a child notices that Slicer has died. So
+the process is started here, and otherwise handled the same way: a thread reads, a timer delivers
+on the main thread, where alone MRML and widgets may be touched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from json import loads
+from pathlib import Path
+
+from SliceInterpLib import worker
+from SliceInterpLib.errors import Cancelled, SliceInterpError
+from SliceInterpLib.volume import Volume
+
+GRACE = 3.0
+"""Seconds that a child has to end after a cancel before it is killed."""
+
+_DELIVERY_MS = 50
+_LAST_LINES = 20
+
+
+class JobError(SliceInterpError):
+    """The child process failed; `details` are the last lines it printed."""
+
+    def __init__(self, message: str, details: str = "") -> None:
+        super().__init__(message)
+        self.details = details
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: with results by method (volumes or a check's rows), or with an error."""
+
+    results: dict[str, object] | None = None
+    error: Exception | None = None
+
+    def unwrap(self) -> dict[str, object]:
+        """The results; raises the error if there is one (Cancelled after a cancel)."""
+        if self.error:
+            raise self.error
+        return self.results or {}
+
+
+class Job:
+    """One run. It starts at once; `poll` calls the callbacks, on the thread that calls it.
+
+    progress(method, done, total); finished(outcome), exactly once; log(line), for what else the
+    child says. The patient's data lie in a private temporary folder that is gone before
+    `finished` is called.
+    """
+
+    def __init__(
+        self,
+        volume: Volume,
+        settings: worker.Settings,
+        *,
+        progress: Callable[[str, int, int], None] | None = None,
+        finished: Callable[[Outcome], None] | None = None,
+        log: Callable[[str], None] | None = None,
+    ) -> None:
+        self.settings = settings
+        self.outcome: Outcome | None = None
+        self._progress, self._finished, self._log = progress, finished, log
+        self._messages: queue.SimpleQueue = queue.SimpleQueue()
+        self._lines: deque[str] = deque(maxlen=_LAST_LINES)
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen | None = None
+        self._child: int | None = None
+        self._cancelled_at: float | None = None
+        threading.Thread(target=self._work, args=(volume,), daemon=True).start()
+
+    def cancel(self) -> None:
+        """Ask the child to end; `finished` follows within a second or so."""
+        with self._lock:
+            if self._cancelled_at is None:
+                self._cancelled_at = time.monotonic()
+                self._close_input()
+
+    def poll(self) -> bool:
+        """Deliver what has arrived; whether the run is over."""
+        while self.outcome is None:
+            try:
+                message = self._messages.get_nowait()
+            except queue.Empty:
+                break
+            self._deliver(message)
+        if self.outcome is None and self._cancelled_at is not None:
+            self._kill_when_late()
+        return self.outcome is not None
+
+    def wait(self) -> Outcome:
+        """Block until the run is over, delivering meanwhile; an interrupt cancels it."""
+        try:
+            while not self.poll():
+                time.sleep(_DELIVERY_MS / 1000)
+        except BaseException:
+            self.cancel()
+            raise
+        return self.outcome
+
+    def deliver_by_timer(self) -> None:
+        """Deliver from Qt's event loop from now on."""
+        import qt
+
+        try:
+            self.poll()
+        finally:
+            # Also after a callback that failed, or the run would never be over.
+            if self.outcome is None:
+                qt.QTimer.singleShot(_DELIVERY_MS, self.deliver_by_timer)
+
+    def _deliver(self, message: Outcome | dict) -> None:
+        if isinstance(message, Outcome):
+            self.outcome = message
+            if self._finished:
+                self._finished(message)
+        elif message["event"] == "start":
+            self._child = message["pid"]
+        elif message["event"] == "progress" and self._progress and self._cancelled_at is None:
+            self._progress(message["method"], message["done"], message["total"])
+        elif message["event"] == "log" and self._log:
+            self._log(message["text"])
+
+    def _work(self, volume: Volume) -> None:
+        """The reader thread: from the volume to the outcome, without MRML and without Qt."""
+        try:
+            outcome = self._run(volume)
+        except Exception as problem:
+            outcome = Outcome(error=problem)
+        self._messages.put(outcome)
+
+    def _run(self, volume: Volume) -> Outcome:
+        # mkdtemp makes a folder that no one else can read.
+        folder = Path(tempfile.mkdtemp(prefix="sliceinterp-"))
+        try:
+            worker.write_job(folder, volume, self.settings)
+            code, error = self._converse(folder)
+            if self._cancelled_at is not None:
+                raise Cancelled("The run was cancelled; nothing was kept.")
+            if code != worker.DONE:
+                raise self._failure(code, error)
+            read = worker.read_check if self.settings.task == "check" else worker.read_results
+            return Outcome(results=read(folder))
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _converse(self, folder: Path) -> tuple[int, str | None]:
+        """Start the child and pass on what it says; its exit code and error message."""
+        with self._lock:
+            self._process = start_worker(folder)
+            if self._cancelled_at is not None:
+                self._close_input()
+        error = None
+        with self._process as process:
+            for line in process.stdout:
+                message = _message(line)
+                if message["event"] in ("log", "error"):
+                    self._lines.append(message["text"])
+                error = message["text"] if message["event"] == "error" else error
+                self._messages.put(message)
+        return process.returncode, error
+
+    def _failure(self, code: int, error: str | None) -> JobError:
+        details = "\n".join(self._lines)
+        if error:
+            return JobError(error, details)
+        reason = f"The computation ended before it was done (exit code {code})."
+        if code in (-signal.SIGTERM, -9, 137):
+            reason += " It was stopped from outside, perhaps for lack of memory."
+        return JobError(f"{reason} Its last lines:\n{details or '(none)'}", details)
+
+    def _close_input(self) -> None:
+        if self._process:
+            # A child that is gone already cannot take leave.
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
+
+    def _kill_when_late(self) -> None:
+        if self._process and time.monotonic() - self._cancelled_at > GRACE:
+            # Killing Slicer's launcher alone would leave the Python that it started.
+            if self._child:
+                with contextlib.suppress(OSError):
+                    os.kill(self._child, signal.SIGTERM)
+            self._process.kill()
+
+
+def start_worker(folder: Path) -> subprocess.Popen:
+    """The child process on the job in `folder`, with pipes for its input and its output."""
+    return subprocess.Popen(
+        [slicer_python(), worker.__file__, str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+        env={**os.environ, "PYTHONIOENCODING": "utf-8", "PYTHONUNBUFFERED": "1"},
+        creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+    )
+
+
+def slicer_python() -> str:
+    """Slicer's own Python, or the one that runs this where there is no Slicer.
+
+    Raises JobError rather than start a second Slicer by its executable.
+    """
+    beside = Path(sys.executable).with_name("PythonSlicer" + (".exe" if os.name == "nt" else ""))
+    found = shutil.which("PythonSlicer") or (str(beside) if beside.exists() else None)
+    if found:
+        return found
+    if Path(sys.executable).name.lower().startswith("python"):
+        return sys.executable
+    raise JobError("Slicer's Python (PythonSlicer) was not found. Install Slicer again.")
+
+
+def _message(line: str) -> dict:
+    """A line of the child; what is not one of the worker's own is log."""
+    text = line.rstrip("\n")
+    try:
+        message = loads(text)
+    except ValueError:
+        message = None
+    if isinstance(message, dict) and "event" in message:
+        return message
+    return {"event": "log", "text": text}

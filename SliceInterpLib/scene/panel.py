@@ -1,0 +1,395 @@
+"""The module's panel: what it says, when Apply can be pressed, and what a run does to the scene."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable
+from functools import partial
+
+import slicer
+import vtk
+
+from SliceInterpLib.errors import Cancelled, SliceInterpError
+from SliceInterpLib.networks.registry import DEFAULT_MODEL, available_models
+from SliceInterpLib.scene import nodes, skulls
+from SliceInterpLib.scene.check import add_check_nodes, check_table
+from SliceInterpLib.scene.comparison import Comparison, is_in_layout
+from SliceInterpLib.scene.dependencies import Dependencies, device_note
+from SliceInterpLib.scene.estimate import Estimate, in_words
+from SliceInterpLib.scene.jobs import Job, JobError, Outcome
+from SliceInterpLib.volume import Volume, require_doublable
+from SliceInterpLib.worker import Settings
+
+METHODS = {
+    "Learned": "learned",
+    "Linear": "linear",
+    "Cubic": "cubic",
+    "Sinc": "sinc",
+    "Nearest": "nearest",
+}
+"""Methods by their names in the panel."""
+
+COMPARED = ("Linear", "Cubic", "Sinc", "Nothing")
+"""What the result can be compared with."""
+
+
+_CHOICES = (
+    "inputSelector",
+    "outputSelector",
+    "methodComboBox",
+    "compareWithComboBox",
+    "factorComboBox",
+    "modelComboBox",
+    "deviceComboBox",
+    "allowThinCheckBox",
+)
+"""The widgets that a run holds fast."""
+
+_SWITCHES = {
+    "differenceCheckBox": "show_difference",
+    "marksCheckBox": "show_marks",
+    "skullsCheckBox": "show_skulls",
+}
+"""The check boxes of the comparison and the methods that they call with on or off."""
+
+
+def model_names() -> list[str]:
+    """The models that are shipped, the default first."""
+    names = [model.name for model in available_models()]
+    return sorted(names or [DEFAULT_MODEL], key=lambda name: name != DEFAULT_MODEL)
+
+
+def choose_first_volume(parameters: object) -> None:
+    """Take the scene's first volume as input where none is chosen, to save a click."""
+    if not parameters.inputVolume:
+        first = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
+        if first:
+            parameters.inputVolume = first
+
+
+SOURCE = "SliceInterp.source"
+"""Node reference from a result to the volume it was made from; saved with the scene."""
+
+
+def earlier_results(source: slicer.vtkMRMLScalarVolumeNode | None) -> tuple | None:
+    """Original, classical and learned volume of the last run on `source`, if they are there."""
+    volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+    made = [node for node in volumes if source and node.GetNodeReference(SOURCE) is source]
+    # Two in the order in which they were made, but for one that was put into an older node.
+    made = sorted(made[-2:], key=lambda node: nodes.provenance_of(node)["method"] == "learned")
+    return (source, *made) if len(made) == 2 else None
+
+
+def show_in_views(node: slicer.vtkMRMLScalarVolumeNode) -> None:
+    """Show one volume in all slice views, as loading it would."""
+    logic = slicer.app.applicationLogic()
+    logic.GetSelectionNode().SetActiveVolumeID(node.GetID())
+    logic.PropagateVolumeSelection()
+
+
+class Panel:
+    """The behaviour of the widgets in SliceInterp.ui.
+
+    ui: the widgets by name. requirements: the module's requirements.txt. The collaborators can be
+    replaced: dependencies, comparison, and start_job, which makes a Job.
+    """
+
+    def __init__(
+        self,
+        ui: object,
+        requirements: str,
+        *,
+        dependencies: Dependencies | None = None,
+        comparison: Comparison | None = None,
+        start_job: Callable[..., Job] = Job,
+    ) -> None:
+        self.ui = ui
+        self.dependencies = dependencies or Dependencies(requirements)
+        self.comparison = comparison or Comparison()
+        self.job: Job | None = None
+        self._start_job = start_job
+        self._parameters = None
+        self._source = self._output = None
+        self._shown: tuple | None = None
+        self._watched: tuple = (None, [])
+        self._estimate = Estimate()
+        self._looked_at: tuple = (None, None, "")
+        ui.applyButton.connect("clicked()", self.on_apply)
+        ui.cancelButton.connect("clicked()", self.cancel)
+        ui.checkButton.connect("clicked()", self.on_check)
+        ui.compareButton.connect("toggled(bool)", self._on_compare)
+        for name, switch in _SWITCHES.items():
+            getattr(ui, name).connect("toggled(bool)", partial(self._on_switch, switch))
+        self._show_running(False)
+
+    # What the panel says
+
+    def set_parameters(self, parameters: object) -> None:
+        """Show and obey this parameter node; None where the module is not open."""
+        self._parameters = parameters
+        if parameters is None:
+            self._watch(None)
+        else:
+            choose_first_volume(parameters)
+        self.refresh()
+        if parameters and self._shown and is_in_layout():
+            self.ui.compareButton.checked = True  # as the scene was when it was saved
+
+    def refresh(self, *_: object) -> None:
+        """Say what Apply would do, or why it cannot; it can observe nodes."""
+        if self._parameters is None:
+            return
+        self._watch(self._parameters.inputVolume)
+        if not self._shown:
+            self._shown = earlier_results(self._parameters.inputVolume)
+            self._enable_comparison()
+        plan, obstacle = self._plan()
+        self.ui.planLabel.text = plan or obstacle
+        self.ui.applyButton.enabled = not obstacle and not self.job
+        self.ui.applyButton.toolTip = obstacle or ("A run is going on." if self.job else plan)
+        volume = self._look_at(self._parameters.inputVolume)[0]
+        can_check = bool(volume and volume.slice_count > 2 and not self.job)
+        self.ui.checkButton.enabled = can_check
+        self.ui.deviceLabel.text = device_note(self._parameters.device)
+
+    def _watch(self, node: object) -> None:
+        """Refresh when the input changes; a new node gets its voxels only after it was chosen."""
+        watched, tags = self._watched
+        if node is watched:
+            return
+        for tag in tags:
+            watched.RemoveObserver(tag)
+        events = (
+            vtk.vtkCommand.ModifiedEvent,
+            slicer.vtkMRMLVolumeNode.ImageDataModifiedEvent,
+            slicer.vtkMRMLTransformableNode.TransformModifiedEvent,
+        )
+        tags = [node.AddObserver(event, self.refresh) for event in events if node]
+        self._watched = (node, tags)
+
+    def _plan(self) -> tuple[str, str]:
+        """What will happen, or, if nothing can, why."""
+        chosen = self._parameters
+        if not chosen.inputVolume:
+            return "", "Choose the volume to double. Sample Data has a head phantom."
+        if chosen.outputVolume and chosen.outputVolume.GetID() == chosen.inputVolume.GetID():
+            return "", "The output must not be the input: the acquired scan would be lost."
+        volume, obstacle = self._look_at(chosen.inputVolume)
+        if volume is None or (obstacle and not chosen.allowThin):
+            return "", obstacle
+        count = (volume.slice_count - 1) * chosen.factor + 1
+        seconds = self._estimate.seconds(volume, self._settings())
+        where = self._estimate.device(chosen.device)
+        plan = (
+            f"{volume.slice_count} slices, {volume.slice_spacing:.1f} mm → {count} slices, "
+            f"{volume.slice_spacing / chosen.factor:.2g} mm, about {in_words(seconds)} on {where}"
+        )
+        missing = self.dependencies.missing(self._settings().methods)
+        return f"{plan}, after installing {', '.join(missing)}" if missing else plan, ""
+
+    def _look_at(self, node: object) -> tuple[Volume | None, str]:
+        """The node's volume and what stands against doubling it; kept until the node changes."""
+        if not node:
+            return None, ""
+        # The voxels, the geometry and what lies above them are three things that change.
+        parts = (node, node.GetImageData(), node.GetParentTransformNode())
+        times = [part.GetMTime() for part in parts if part]
+        state = (node.GetID(), times, self._parameters.allowThin)
+        if self._looked_at[0] != state:
+            volume, obstacle = None, ""
+            try:
+                volume = nodes.volume_from_node(node)
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    require_doublable(volume, allow_thin=self._parameters.allowThin)
+            except SliceInterpError as problem:
+                obstacle = str(problem)
+            self._looked_at = (state, volume, obstacle)
+        return self._looked_at[1:]
+
+    def _settings(self, task: str = "upsample") -> Settings:
+        chosen = self._parameters
+        methods = [METHODS[chosen.method]]
+        if chosen.compareWith in METHODS:
+            # The quick one first, so that progress is that of the slow one.
+            methods.insert(0, METHODS[chosen.compareWith])
+        return Settings(
+            methods=tuple(dict.fromkeys(methods)),
+            task=task,
+            factor=chosen.factor,
+            model=chosen.model,
+            device=chosen.device,
+            allow_thin=chosen.allowThin,
+        )
+
+    # Runs
+
+    def on_apply(self) -> None:
+        """Apply was pressed."""
+        with slicer.util.tryWithErrorDisplay("The slices could not be doubled."):
+            self.start(self._settings(), self._add_results)
+
+    def on_check(self) -> None:
+        """Check was pressed."""
+        with slicer.util.tryWithErrorDisplay("The scan could not be checked."):
+            self.start(self._settings("check"), self._show_check)
+
+    def start(self, settings: Settings, keep: Callable[[dict], None]) -> None:
+        """Start a run on the input; `keep` takes its results."""
+        if self.job:
+            return
+        self.dependencies.ensure(settings.methods, check=settings.task == "check")
+        self._source, self._output = self._parameters.inputVolume, self._parameters.outputVolume
+        volume = nodes.volume_from_node(self._source)
+        self._began = {}
+        self._volume = volume
+        self.job = self._start_job(
+            volume,
+            settings,
+            progress=self._on_progress,
+            finished=lambda outcome: self._on_finished(outcome, keep),
+        )
+        self._show_running(True)
+        self.ui.statusLabel.text = "Starting…"
+        self.job.deliver_by_timer()
+
+    def cancel(self) -> None:
+        """End the run, if there is one; nothing of it is kept."""
+        if self.job:
+            self.ui.statusLabel.text = "Cancelling…"
+            self.ui.cancelButton.enabled = False
+            self.job.cancel()
+
+    def node_removed(self, node: object) -> None:
+        """End the run on a volume that was deleted, and let go of it."""
+        self._looked_at = (None, None, "")
+        if self.job and node in (self._source, self._output):
+            self.cancel()
+        if self._shown and node in self._shown:
+            self._forget_results()
+
+    def scene_closing(self) -> None:
+        """End what is going on; all volumes are about to go."""
+        self.cancel()
+        self._forget_results()
+
+    def close(self) -> None:
+        """End everything that outlives the panel."""
+        self.cancel()
+        self.leave_comparison()
+        self.set_parameters(None)
+
+    def _on_progress(self, method: str, done: int, total: int) -> None:
+        self.ui.progressBar.maximum = total
+        self.ui.progressBar.value = done
+        first, began = self._began.setdefault(method, (done, time.monotonic()))
+        name = next(name for name, key in METHODS.items() if key == method)
+        text = f"{name}: {done} of {total} slices"
+        if done > first:
+            left = (time.monotonic() - began) / (done - first) * (total - done)
+            text += f", about {in_words(left)} left"
+        self.ui.statusLabel.text = text
+
+    def _on_finished(self, outcome: Outcome, keep: Callable[[dict], None]) -> None:
+        settings, self.job = self.job.settings, None
+        self._show_running(False)
+        source, self._source = self._source, None
+        try:
+            results = outcome.unwrap()
+            if not slicer.mrmlScene.IsNodePresent(source):
+                raise Cancelled("The volume was deleted.")
+            if settings.task == "upsample":
+                self._estimate.learn(self._volume, settings, self._began)
+            self._source = source
+            keep(results)
+        except Cancelled:
+            self.ui.statusLabel.text = "Cancelled. Nothing was kept."
+        except Exception as problem:
+            self.ui.statusLabel.text = "Failed. The scene is as it was."
+            details = problem.details if isinstance(problem, JobError) else ""
+            slicer.util.errorDisplay(str(problem), detailedText=details)
+        finally:
+            self._source = self._output = self._volume = None
+            self.refresh()
+
+    def _add_results(self, results: dict) -> None:
+        """All volumes of the run into the scene, or, if one fails, none."""
+        main = list(results)[-1]
+        made = {}
+        try:
+            for method, result in results.items():
+                output = self._output if method == main else None
+                name = output.GetName() if output else None
+                made[method] = nodes.add_output_node(result, self._source, name, output=output)
+        except Exception:
+            for node in made.values():
+                nodes.remove_node(node)
+            raise
+        slices = results[main].slice_count
+        self.ui.statusLabel.text = f"{made[main].GetName()}: {slices} slices."
+        self.leave_comparison()
+        for node in made.values():
+            node.SetNodeReferenceID(SOURCE, self._source.GetID())
+        self._shown = (self._source, *made.values()) if len(made) == 2 else None
+        self._enable_comparison()
+        if self._parameters is None:
+            return  # another module is open, and the views are its own
+        if self._shown:
+            self.ui.compareButton.checked = True
+        else:
+            show_in_views(made[main])
+
+    # Compare
+
+    def _forget_results(self) -> None:
+        self.leave_comparison()
+        self._shown = None
+        self._enable_comparison()
+
+    def _enable_comparison(self) -> None:
+        self.ui.compareButton.enabled = bool(self._shown)
+
+    def _on_compare(self, on: bool) -> None:
+        on = on and bool(self._shown)
+        for name in _SWITCHES:
+            getattr(self.ui, name).enabled = on
+        if not on:
+            self.comparison.leave()
+            return
+        self._offer_skulls(self._shown[0])
+        self.comparison.show(*self._shown)
+        for name, switch in _SWITCHES.items():
+            self._on_switch(switch, getattr(self.ui, name).checked)
+
+    def _on_switch(self, switch: str, on: bool) -> None:
+        getattr(self.comparison, switch)(on)
+
+    def _offer_skulls(self, original: slicer.vtkMRMLScalarVolumeNode) -> None:
+        """Scans that were saved in a brain window have no bone to show."""
+        highest, box = skulls.highest_hu(original), self.ui.skullsCheckBox
+        box.enabled = highest > skulls.BONE_HU
+        box.checked = box.checked and box.enabled
+        none = f": there is no bone, this scan ends at {highest:.0f} HU"
+        box.text = "Skull in 3D" + ("" if box.enabled else none)
+
+    def leave_comparison(self) -> None:
+        """Back to the layout that was there before."""
+        self.ui.compareButton.checked = False
+
+    # Check on this scan
+
+    def _show_check(self, results: dict) -> None:
+        self.ui.checkLabel.text = check_table(results)
+        count = len(next(iter(results.values())))
+        self.ui.statusLabel.text = f"Checked on {count} slices of this scan."
+        add_check_nodes(results, self._source)
+
+    def _show_running(self, running: bool) -> None:
+        self.ui.cancelButton.enabled = running
+        self.ui.progressBar.visible = running
+        self.ui.progressBar.value = 0
+        self.ui.applyButton.enabled = False
+        self.ui.checkButton.enabled = False
+        for name in _CHOICES:
+            getattr(self.ui, name).enabled = not running

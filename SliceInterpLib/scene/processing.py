@@ -1,0 +1,58 @@
+"""Doubling from scripts and tests, without the panel."""
+
+from __future__ import annotations
+
+import unittest
+from collections.abc import Callable
+
+import numpy as np
+import slicer
+
+from SliceInterpLib.scene import comparison, nodes, sample_data
+from SliceInterpLib.scene.jobs import Job
+from SliceInterpLib.worker import Settings
+
+
+def register() -> None:
+    """What Slicer is to know from its start on: the sample, and layouts that scenes may be in."""
+    sample_data.register()
+    comparison.register_layouts()
+
+
+def process(
+    inputNode: slicer.vtkMRMLScalarVolumeNode,  # noqa: N803
+    outputNode: slicer.vtkMRMLScalarVolumeNode | None = None,  # noqa: N803
+    method: str = "learned",
+    factor: int = 2,
+    *,
+    model: str | None = None,
+    device: str = "auto",
+    allowThin: bool = False,  # noqa: N803
+    progress: Callable[[str, int, int], None] | None = None,
+) -> slicer.vtkMRMLScalarVolumeNode:
+    """Double the slices of a volume node and wait for it; the node with the result.
+
+    The result goes into `outputNode`, or into a new node. Nothing is installed: see
+    SliceInterpLib.scene.dependencies. Raises SliceInterpError, with a text fit for a user, and
+    leaves the scene as it was.
+    """
+    volume = nodes.volume_from_node(inputNode)
+    settings = Settings(
+        methods=(method,), factor=factor, model=model, device=device, allow_thin=allowThin
+    )
+    result = Job(volume, settings, progress=progress).wait().unwrap()[method]
+    name = outputNode.GetName() if outputNode else None
+    return nodes.add_output_node(result, inputNode, name, output=outputNode)
+
+
+def self_test(case: unittest.TestCase, logic: object) -> None:
+    """SliceInterpTest: the phantom, with a method that needs no packages."""
+    slicer.mrmlScene.Clear()
+    source = sample_data.load_phantom(matrix=64)
+    before = slicer.util.arrayFromVolume(source).copy()
+    result = logic.process(source, method="linear")
+    after = slicer.util.arrayFromVolume(result)
+    case.assertEqual(len(after), 2 * len(before) - 1)
+    case.assertTrue(np.array_equal(after[::2], before))
+    case.assertAlmostEqual(result.GetSpacing()[2], source.GetSpacing()[2] / 2)
+    case.assertTrue(np.array_equal(slicer.util.arrayFromVolume(source), before))

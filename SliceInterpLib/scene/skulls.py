@@ -1,0 +1,140 @@
+"""The skull of each volume of the comparison in 3D, in views whose cameras move together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import slicer
+import vtk
+
+from SliceInterpLib.scene import nodes
+
+BONE_HU = 300.0
+"""The surface lies where the volume passes through this."""
+
+_STEP = 1.0
+"""mm between the voxels that the surface is drawn from: finer ones only make it slower."""
+
+_BONE_COLOUR = (0.95, 0.88, 0.74)
+_FROM = (-0.45, 0.75, 0.5)
+"""Where the camera is, seen from the middle of the head, in RAS: in front, left and above."""
+
+
+class Skulls:
+    """Surfaces of the bone, each in its own 3D view.
+
+    volumes: by the name of their column. The views are there once a layout with `view_xml` was
+    shown. They are linked within view_group.
+    """
+
+    def __init__(
+        self, volumes: Mapping[str, slicer.vtkMRMLScalarVolumeNode], view_group: int
+    ) -> None:
+        self._views = [view_node(column) for column in volumes]
+        for view in self._views:
+            _dress(view, view_group)
+        self._models = [
+            _add_model(volume, view)
+            for volume, view in zip(volumes.values(), self._views, strict=True)
+        ]
+
+    def fit(self) -> None:
+        """Look at the first skull from the front, left and above, with every camera alike."""
+        bounds = np.zeros(6)
+        self._models[0].GetRASBounds(bounds)
+        low, high = bounds[::2], bounds[1::2]
+        if not (low < high).all():
+            return  # there is no bone
+        middle, away = (low + high) / 2, np.array(_FROM) / np.linalg.norm(_FROM)
+        for view in self._views:
+            # Slicer makes the camera along with the view's widget.
+            camera = slicer.modules.cameras.logic().GetViewActiveCameraNode(view)
+            if camera:
+                half_angle = np.radians(camera.GetViewAngle() / 2)
+                distance = 0.43 * np.linalg.norm(high - low) / np.sin(half_angle)
+                with slicer.util.NodeModify(camera):
+                    camera.SetFocalPoint(middle)
+                    camera.SetPosition(middle + distance * away)
+                    camera.SetViewUp(0, 0, 1)
+                camera.ResetClippingRange()
+
+    def remove(self) -> None:
+        """Take the surfaces out of the scene; the views stay, as Slicer's own do."""
+        for model in self._models:
+            nodes.remove_node(model)
+
+
+def view_xml(column: str, view_group: int) -> str:
+    """A column's 3D view as an item of a layout's description."""
+    return (
+        f'<item><view class="vtkMRMLViewNode" singletontag="{_tag(column)}">'
+        f'<property name="viewlabel" action="default">{column[0]}3D</property>'
+        f'<property name="viewgroup" action="default">{view_group}</property></view></item>'
+    )
+
+
+def view_node(column: str) -> slicer.vtkMRMLViewNode:
+    """The 3D view of a column; it is there once its layout was shown."""
+    return slicer.mrmlScene.GetSingletonNode(_tag(column), "vtkMRMLViewNode")
+
+
+def highest_hu(volume: slicer.vtkMRMLScalarVolumeNode) -> float:
+    """The brightest voxel. At or below BONE_HU there is no skull to show, but a brain window."""
+    return volume.GetImageData().GetScalarRange()[1]
+
+
+def bone_surface(volume: slicer.vtkMRMLScalarVolumeNode) -> vtk.vtkPolyData:
+    """The surface of the bone in the volume's own coordinates, below its parent transform."""
+    thinned = vtk.vtkExtractVOI()
+    thinned.SetInputData(volume.GetImageData())
+    thinned.SetVOI(volume.GetImageData().GetExtent())
+    thinned.SetSampleRate(*(max(1, round(_STEP / spacing)) for spacing in volume.GetSpacing()))
+    surface = vtk.vtkFlyingEdges3D()
+    surface.SetInputConnection(thinned.GetOutputPort())
+    surface.SetValue(0, BONE_HU)
+    surface.ComputeScalarsOff()
+    to_ras, matrix = vtk.vtkTransform(), vtk.vtkMatrix4x4()
+    volume.GetIJKToRASMatrix(matrix)
+    to_ras.SetMatrix(matrix)
+    placed = vtk.vtkTransformPolyDataFilter()
+    placed.SetTransform(to_ras)
+    placed.SetInputConnection(surface.GetOutputPort())
+    placed.Update()
+    return placed.GetOutput()
+
+
+def _add_model(
+    volume: slicer.vtkMRMLScalarVolumeNode, view: slicer.vtkMRMLViewNode
+) -> slicer.vtkMRMLModelNode:
+    scene = slicer.mrmlScene
+    model, display = slicer.vtkMRMLModelNode(), slicer.vtkMRMLModelDisplayNode()
+    model.SetName(f"{volume.GetName()} skull")
+    for node in (model, display):
+        node.SetSaveWithScene(False)
+        node.SetHideFromEditors(True)
+    display.SetColor(_BONE_COLOUR)
+    # Where the scan ends one looks into the skull.
+    display.SetBackfaceCulling(False)
+    display.AddViewNodeID(view.GetID())
+    scene.AddNode(display)
+    scene.AddNode(model)
+    model.SetAndObservePolyData(bone_surface(volume))
+    model.SetAndObserveTransformNodeID(volume.GetTransformNodeID())
+    model.SetAndObserveDisplayNodeID(display.GetID())
+    return model
+
+
+def _dress(view: slicer.vtkMRMLViewNode, view_group: int) -> None:
+    """Black as the slice views, and linked."""
+    with slicer.util.NodeModify(view):
+        view.SetBackgroundColor(0, 0, 0)
+        view.SetBackgroundColor2(0, 0, 0)
+        view.SetBoxVisible(False)
+        view.SetAxisLabelsVisible(False)
+        view.SetViewGroup(view_group)
+        view.SetLinkedControl(True)
+
+
+def _tag(column: str) -> str:
+    return f"SliceInterpSkull-{column}"

@@ -1,0 +1,634 @@
+"""The module as a user meets it: the real file, the real .ui and a real scene, in the host."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("slicer", reason="the headless host needs slicer-core")
+pytest.importorskip("PySide6", reason="the headless host needs PySide6")
+
+ROOT = Path(__file__).resolve().parents[1]
+import headless  # noqa: E402
+
+headless.start()
+
+import qt  # noqa: E402
+import slicer  # noqa: E402
+from driving import choose, events, finish  # noqa: E402
+
+from SliceInterpLib.errors import SliceInterpError  # noqa: E402
+from SliceInterpLib.scene import dependencies, jobs, nodes  # noqa: E402
+from SliceInterpLib.scene.comparison import LAYOUT, Comparison  # noqa: E402
+from SliceInterpLib.scene.dependencies import Dependencies, DependencyError  # noqa: E402
+
+SPACING = (0.8, 0.8, 5.0)
+
+
+@pytest.fixture
+def private_tmp(tmp_path, monkeypatch):
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+class FakeComparison:
+    """Takes notes; the real one has its own tests."""
+
+    def __init__(self):
+        self.shown = None
+        self.difference = self.marks = self.skulls = None
+
+    def show(self, *volumes):
+        self.shown = volumes
+
+    def show_difference(self, on):
+        self.difference = on
+
+    def show_marks(self, on):
+        self.marks = on
+
+    def show_skulls(self, on):
+        self.skulls = on
+
+    def leave(self):
+        self.shown = None
+
+
+@pytest.fixture
+def widget(scene, private_tmp, capfd, request):
+    _, widget = headless.load_module(ROOT / "SliceInterp" / "SliceInterp.py")
+    widget.panel.comparison = FakeComparison()
+    widget.enter()
+    yield widget
+    widget.cleanup()
+    finish(widget)
+    assert not list(private_tmp.iterdir()), "a run left its files behind"
+    # Qt and VTK go on after an error in what they call, and print it.
+    if "stumbles" not in request.node.name:
+        printed = capfd.readouterr().err
+        assert "Traceback" not in printed, printed
+
+
+def add_ct(slices=6, size=32, spacing=SPACING, name="CT"):
+    hu = np.random.default_rng(0).integers(-1000, 100, (slices, size, size)).astype(np.int16)
+    ijk_to_ras = np.diag([-spacing[0], -spacing[1], spacing[2], 1.0])
+    return slicer.util.addVolumeFromArray(hu, ijk_to_ras, name, "vtkMRMLScalarVolumeNode")
+
+
+def snapshot():
+    """IDs, names and states of all that a user would miss or find too much in the scene."""
+    nodes_now = [slicer.mrmlScene.GetNthNode(i) for i in range(slicer.mrmlScene.GetNumberOfNodes())]
+    return {
+        node.GetID(): node.GetName()
+        for node in nodes_now
+        if node.IsA("vtkMRMLVolumeNode") or node.IsA("vtkMRMLDisplayNode")
+    }
+
+
+# What the panel says
+
+
+def test_an_empty_scene_says_what_to_do(widget):
+    assert not widget.ui.applyButton.enabled
+    assert "Choose the volume" in widget.ui.planLabel.text
+    assert widget.ui.applyButton.toolTip == widget.ui.planLabel.text
+
+
+def test_the_plan_is_told_beforehand(widget):
+    choose(widget, add_ct(slices=32))
+    text = widget.ui.planLabel.text
+    assert text.startswith("32 slices, 5.0 mm → 63 slices, 2.5 mm, about ")
+    assert text.endswith("on CPU")
+    assert widget.ui.applyButton.enabled
+    widget.panel._parameters.factor = 4
+    assert "→ 125 slices, 1.2 mm" in widget.ui.planLabel.text
+
+
+def test_the_first_volume_is_chosen_on_opening(widget):
+    widget.exit()
+    node = add_ct()
+    widget.enter()
+    assert widget.ui.inputSelector.currentNode() is node
+    assert widget.ui.applyButton.enabled
+
+
+@pytest.mark.parametrize(
+    ("shape", "spacing", "reason"),
+    [
+        (dict(slices=1), SPACING, "fewer than 2 slices"),
+        (dict(slices=6), (1.0, 1.0, 1.0), "adds no detail"),
+    ],
+)
+def test_why_apply_is_disabled(widget, shape, spacing, reason):
+    choose(widget, add_ct(**shape, spacing=spacing))
+    assert not widget.ui.applyButton.enabled
+    assert reason in widget.ui.planLabel.text
+
+
+def test_thin_slices_can_be_allowed(widget):
+    choose(widget, add_ct(spacing=(1.0, 1.0, 1.0)))
+    widget.ui.allowThinCheckBox.checked = True
+    assert widget.ui.applyButton.enabled
+
+
+def test_the_input_is_never_the_output(widget):
+    node = add_ct()
+    choose(widget, node, outputVolume=node)
+    assert not widget.ui.applyButton.enabled
+    assert "must not be the input" in widget.ui.planLabel.text
+
+
+# Runs
+
+
+@pytest.mark.parametrize(("slices", "size"), [(2, 1), (2, 32), (6, 33)])
+def test_apply_gives_nodes_and_the_comparison(widget, slices, size):
+    source = add_ct(slices=slices, size=size)
+    before = slicer.util.arrayFromVolume(source).copy()
+    choose(widget, source)
+    widget.panel.on_apply()
+    assert not widget.ui.applyButton.enabled
+    assert widget.ui.cancelButton.enabled
+    finish(widget)
+    shown, classical, learned = widget.panel.comparison.shown
+    assert shown is source
+    assert [nodes.provenance_of(node)["method"] for node in (classical, learned)] == [
+        "cubic",
+        "linear",
+    ]
+    for node in (classical, learned):
+        hu = slicer.util.arrayFromVolume(node)
+        assert np.array_equal(hu[::2], before)
+        assert len(hu) == 2 * slices - 1
+        assert node.GetSpacing()[2] == 2.5
+    assert np.array_equal(slicer.util.arrayFromVolume(source), before)
+    assert widget.ui.applyButton.enabled
+    assert not widget.ui.cancelButton.enabled
+    assert f"{2 * slices - 1} slices" in widget.ui.statusLabel.text
+
+
+def test_three_clicks_from_opening_to_the_first_picture(widget):
+    widget.exit()
+    add_ct()
+    widget.enter()  # 1: the module
+    choose(widget, widget.ui.inputSelector.currentNode())  # the input is chosen already
+    widget.ui.applyButton.click()  # 2
+    finish(widget)
+    assert widget.panel.comparison.shown
+
+
+def test_one_method_alone(widget):
+    choose(widget, add_ct(), compare="Nothing")
+    widget.panel.on_apply()
+    finish(widget)
+    assert len(slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")) == 2
+    assert not widget.ui.compareButton.enabled
+    active = slicer.app.applicationLogic().GetSelectionNode().GetActiveVolumeID()
+    assert nodes.provenance_of(slicer.mrmlScene.GetNodeByID(active))["method"] == "linear"
+
+
+def test_the_comparison_comes_and_goes(widget):
+    widget.panel.comparison = Comparison(renderers=lambda view: None)
+    choose(widget, add_ct())
+    widget.panel.on_apply()
+    finish(widget)
+    assert widget.panel.comparison.shown
+    widget.ui.differenceCheckBox.checked = True
+    widget.ui.compareButton.click()
+    assert not widget.panel.comparison.shown
+    widget.ui.compareButton.click()
+    assert widget.panel.comparison.shown
+    widget.exit()
+    assert not widget.panel.comparison.shown
+    widget.enter()
+    widget.ui.compareButton.click()
+    slicer.mrmlScene.RemoveNode(slicer.util.getNode("CT"))
+    assert not widget.panel.comparison.shown
+    assert not widget.ui.compareButton.enabled
+
+
+def test_the_switches_of_the_comparison(widget):
+    compared = widget.panel.comparison
+    boxes = [getattr(widget.ui, f"{name}CheckBox") for name in ("difference", "marks", "skulls")]
+    assert [box.checked for box in boxes] == [False, True, False]
+    source = add_ct()
+    slicer.util.arrayFromVolume(source)[2, 4:9] = 700
+    slicer.util.arrayFromVolumeModified(source)
+    choose(widget, source)
+    widget.panel.on_apply()
+    finish(widget)
+    assert all(box.enabled for box in boxes)
+    assert (compared.difference, compared.marks, compared.skulls) == (False, True, False)
+    for box in boxes:
+        box.click()
+    assert (compared.difference, compared.marks, compared.skulls) == (True, False, True)
+    widget.ui.compareButton.click()
+    assert not any(box.enabled for box in boxes)
+    compared.marks = None
+    widget.ui.compareButton.click()  # what was chosen is remembered
+    assert (compared.difference, compared.marks, compared.skulls) == (True, False, True)
+
+
+def test_a_brain_window_has_no_skull(widget):
+    choose(widget, add_ct())  # ends below 100 HU
+    widget.panel.on_apply()
+    finish(widget)
+    box = widget.ui.skullsCheckBox
+    assert widget.ui.compareButton.checked
+    assert not box.enabled and not box.checked
+    assert "no bone, this scan ends at 99 HU" in box.text
+    assert not widget.panel.comparison.skulls
+
+
+def test_results_are_found_again_as_in_a_scene_that_was_saved(widget):
+    source = add_ct()
+    choose(widget, source)
+    widget.panel.on_apply()
+    finish(widget)
+    shown = widget.panel.comparison.shown
+    widget.exit()
+    widget.panel._shown = None
+    widget.enter()
+    choose(widget, source)
+    widget.ui.compareButton.click()
+    assert set(widget.panel.comparison.shown) == set(shown)
+    assert widget.panel.comparison.shown[0] is source
+
+
+def test_the_result_goes_into_the_output_that_was_chosen(widget):
+    source, output = add_ct(), slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Mine")
+    choose(widget, source, outputVolume=output)
+    widget.panel.on_apply()
+    finish(widget)
+    assert widget.panel.comparison.shown[2] is output
+    assert len(slicer.util.arrayFromVolume(output)) == 11
+    assert output.GetName() == "Mine"
+
+
+def test_the_learned_method_through_the_panel(widget):
+    choose(widget, add_ct(slices=3), method="Learned", compare="Linear", device="cpu")
+    widget.panel.on_apply()
+    finish(widget)
+    assert "Failed" not in widget.ui.statusLabel.text
+    learned = widget.panel.comparison.shown[2]
+    assert nodes.provenance_of(learned)["method"] == "learned"
+
+
+def test_progress_and_the_event_loop(widget):
+    """No event waits more than 100 ms during a run of some seconds."""
+    choose(widget, add_ct(slices=60, size=128), method="Sinc", factor=4)
+    ticks, texts = [], set()
+    timer = qt.QTimer()
+    timer.timeout.connect(lambda: ticks.append(time.monotonic()))
+    timer.start(5)
+    widget.panel.on_apply()
+    while widget.panel.job:
+        slicer.app.processEvents()
+        texts.add(widget.ui.statusLabel.text)
+        time.sleep(0.001)
+        if len(slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")) > 1:
+            break
+    timer.stop()
+    finish(widget)
+    during = ticks[:-1]  # the last comes after the nodes were made, when the run is over
+    assert max(np.diff(during)) < 0.1
+    assert any("of 177 slices" in text and "left" in text for text in texts)
+
+
+def long_run(widget):
+    source = add_ct(slices=300, size=192)
+    choose(widget, source, method="Sinc", compare="Nothing", factor=4)
+    before = snapshot()
+    widget.panel.on_apply()
+    while widget.panel.job and widget.panel.job._child is None:
+        events()
+    return source, before
+
+
+def test_cancel_answers_within_a_second(widget):
+    _, before = long_run(widget)
+    asked = time.monotonic()
+    widget.ui.cancelButton.click()
+    finish(widget)
+    assert time.monotonic() - asked < 2.0  # one second, and tests share two cores
+    assert snapshot() == before
+    assert "Cancelled" in widget.ui.statusLabel.text
+    assert widget.ui.applyButton.enabled
+
+
+def test_deleting_the_input_ends_the_run(widget):
+    source, before = long_run(widget)
+    slicer.mrmlScene.RemoveNode(source)
+    finish(widget)
+    assert set(snapshot()) <= set(before)
+    assert "Choose the volume" in widget.ui.planLabel.text
+    assert not widget.ui.applyButton.enabled
+
+
+def test_closing_the_scene_ends_the_run(widget):
+    long_run(widget)
+    slicer.mrmlScene.Clear()
+    finish(widget)
+    assert not slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+    node = add_ct()  # the panel goes on in the empty scene
+    assert widget.ui.inputSelector.currentNode() is node
+    assert widget.ui.applyButton.enabled
+
+
+def test_closing_the_module_ends_the_run(widget):
+    _, before = long_run(widget)
+    widget.cleanup()
+    finish(widget)
+    assert snapshot() == before
+
+
+def test_leaving_the_module_does_not_end_the_run(widget):
+    choose(widget, add_ct())
+    widget.panel.on_apply()
+    widget.exit()
+    finish(widget)
+    assert len(slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")) == 3
+    assert widget.panel.comparison.shown is None  # the views are another module's now
+
+
+# Failures
+
+
+@pytest.fixture
+def shown_errors(monkeypatch):
+    errors = []
+    monkeypatch.setattr(
+        slicer.util, "errorDisplay", lambda text, **more: errors.append((text, more))
+    )
+    return errors
+
+
+def test_a_crash_is_shown_with_the_last_lines(widget, tmp_path, monkeypatch, shown_errors):
+    crash = tmp_path / "crash.py"
+    crash.write_text("print('half way'); import os; os.abort()")
+    monkeypatch.setattr(jobs.worker, "__file__", str(crash))
+    choose(widget, add_ct())
+    before = snapshot()
+    widget.panel.on_apply()
+    finish(widget)
+    (text, more), *rest = shown_errors
+    assert not rest
+    assert "exit code" in text
+    assert "half way" in more["detailedText"]
+    assert snapshot() == before
+    assert "Failed" in widget.ui.statusLabel.text
+    assert widget.ui.applyButton.enabled
+
+
+def test_cuda_that_is_not_there(widget, shown_errors):
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA GPU here")
+    choose(widget, add_ct(), method="Learned", device="cuda")
+    before = snapshot()
+    widget.panel.on_apply()
+    finish(widget)
+    assert "CUDA was asked for" in shown_errors[0][0]
+    assert snapshot() == before
+
+
+def test_a_panel_that_stumbles_over_progress_still_ends_the_run(widget, monkeypatch):
+    choose(widget, add_ct())
+    calls = []
+
+    def stumble(*what):
+        calls.append(what)
+        raise RuntimeError("stumbled")
+
+    monkeypatch.setattr(widget.panel, "_on_progress", stumble)
+    widget.panel.on_apply()
+    finish(widget)
+    assert calls
+    assert widget.panel.comparison.shown
+
+
+def test_a_second_node_that_fails_takes_the_first_with_it(widget, monkeypatch, shown_errors):
+    real, made = nodes.add_output_node, []
+
+    def fail_second(*args, **more):
+        if made:
+            raise SliceInterpError("the disk is full")
+        made.append(real(*args, **more))
+        return made[0]
+
+    monkeypatch.setattr(nodes, "add_output_node", fail_second)
+    choose(widget, add_ct())
+    before = set(slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode"))
+    widget.panel.on_apply()
+    finish(widget)
+    assert made
+    assert shown_errors[0][0] == "the disk is full"
+    assert set(slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")) == before
+
+
+# Packages
+
+
+class FakePackaging:
+    """slicer.packaging in front of a Python without the packages."""
+
+    def __init__(self, there=(), answer="yes"):
+        self.there, self.answer, self.asked = set(there), answer, []
+
+    def load_requirements(self, path):
+        assert Path(path).exists()
+        return ["safetensors>=0.4"]
+
+    def pip_check(self, requirement):
+        return str(requirement).split(">")[0] in self.there
+
+    def pip_ensure(self, requirements, requester):
+        self.asked.append((requirements, requester))
+        if self.answer == "no":
+            raise RuntimeError("User declined package installation")
+        if self.answer == "offline":
+            raise OSError("no route to host")
+        self.there.add("safetensors")
+
+
+def make_dependencies(packaging):
+    return Dependencies(ROOT / "SliceInterp/Resources/requirements.txt", packaging)
+
+
+@pytest.fixture
+def pytorch_extension(monkeypatch):
+    def install(packaging, result="torch"):
+        def install_torch(self, askConfirmation, torchVersionRequirement):  # noqa: N803
+            assert askConfirmation
+            assert torchVersionRequirement == dependencies.TORCH
+            if isinstance(result, Exception):
+                raise result
+            if result:
+                packaging.there.add("torch")
+            return result
+
+        logic = type("PyTorchUtilsLogic", (), {"installTorch": install_torch})
+        monkeypatch.setitem(sys.modules, "PyTorchUtils", SimpleNamespace(PyTorchUtilsLogic=logic))
+
+    return install
+
+
+def test_without_torch_the_panel_says_so_and_apply_offers_it(widget, monkeypatch):
+    monkeypatch.setitem(sys.modules, "PyTorchUtils", None)
+    widget.panel.dependencies = make_dependencies(FakePackaging())
+    choose(widget, add_ct(), method="Learned")
+    assert "after installing torch" in widget.ui.planLabel.text
+    assert widget.ui.applyButton.enabled
+    before = snapshot()
+    with pytest.raises(DependencyError, match="Extensions Manager.*Without a network"):
+        widget.panel.on_apply()
+    assert not widget.panel.job
+    assert snapshot() == before
+
+
+def test_classical_methods_need_no_packages(widget):
+    packaging = FakePackaging()
+    widget.panel.dependencies = make_dependencies(packaging)
+    choose(widget, add_ct())
+    widget.panel.on_apply()
+    finish(widget)
+    assert widget.panel.comparison.shown
+    assert not packaging.asked
+
+
+def test_consent_brings_all_packages_torch_first(pytorch_extension):
+    packaging = FakePackaging()
+    pytorch_extension(packaging)
+    make_dependencies(packaging).ensure(["learned"])
+    assert packaging.there == {"torch", "safetensors"}
+    assert packaging.asked[0][1] == "SliceInterp"
+    make_dependencies(packaging).ensure(["learned"])
+    assert len(packaging.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("torch", "answer", "message"),
+    [
+        (None, "yes", "PyTorch was not installed. Press Apply again"),
+        (OSError("no route"), "yes", "could not be installed .*no route.*Without a network"),
+        ("torch", "no", "were not installed"),
+        ("torch", "offline", "could not be installed .*Without a network"),
+    ],
+)
+def test_a_way_on_when_packages_do_not_come(pytorch_extension, torch, answer, message):
+    packaging = FakePackaging(answer=answer)
+    pytorch_extension(packaging, torch)
+    with pytest.raises(DependencyError, match=message) as caught:
+        make_dependencies(packaging).ensure(["learned"])
+    assert "linear, cubic, sinc" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("gpu", "cuda", "asked", "text"),
+    [
+        (False, "", "auto", "No NVIDIA GPU found: the CPU is used"),
+        (False, "", "cuda", "No NVIDIA GPU found"),
+        (True, "", "auto", "build for the CPU"),
+        (True, None, "auto", "not installed yet"),
+        (True, "12.8", "auto", "PyTorch with CUDA 12.8"),
+    ],
+)
+def test_what_was_found_to_compute_on(monkeypatch, gpu, cuda, asked, text):
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(dependencies, "has_nvidia_gpu", lambda: gpu)
+    monkeypatch.setattr(dependencies, "torch_cuda", lambda: cuda)
+    assert text in dependencies.device_note(asked)
+
+
+def test_the_build_of_torch_is_found_without_importing_it():
+    torch = pytest.importorskip("torch")
+    assert dependencies.torch_cuda() == (torch.version.cuda or "")
+
+
+# Check on this scan
+
+
+def test_check_on_this_scan(widget):
+    choose(widget, add_ct())
+    assert widget.ui.checkButton.enabled
+    widget.panel.on_check()
+    finish(widget)
+    text = widget.ui.checkLabel.text
+    assert "Linear" in text
+    assert "Cubic" in text
+    assert "PSNR" in text
+    assert "4 slices" in widget.ui.statusLabel.text
+    assert slicer.util.getNodesByClass("vtkMRMLTableNode")
+    assert slicer.util.getNodesByClass("vtkMRMLPlotChartNode")
+
+
+def test_two_slices_cannot_be_checked(widget):
+    choose(widget, add_ct(slices=2))
+    assert not widget.ui.checkButton.enabled
+
+
+# Scripts and Slicer's own test
+
+
+def test_process_without_a_widget(scene):
+    headless.load_module(ROOT / "SliceInterp" / "SliceInterp.py")
+    logic = sys.modules["SliceInterp"].SliceInterpLogic()
+    source = add_ct()
+    node = logic.process(source, method="linear", factor=4)
+    assert len(slicer.util.arrayFromVolume(node)) == 21
+    before = snapshot()
+    with pytest.raises(SliceInterpError, match="no method"):
+        logic.process(source, method="magic")
+    assert snapshot() == before
+
+
+def test_slicers_own_test_passes(scene, caplog):
+    caplog.set_level(logging.ERROR)
+    headless.load_module(ROOT / "SliceInterp" / "SliceInterp.py")
+    sys.modules["SliceInterp"].SliceInterpTest().runTest()
+    assert not caplog.records
+
+
+def test_the_module_describes_itself(scene):
+    module, _ = headless.load_module(ROOT / "SliceInterp" / "SliceInterp.py")
+    assert module.parent.title == "SliceInterp"
+    assert "research use only" in module.parent.helpText
+    assert "arXiv 2606.09953" in module.parent.acknowledgementText
+
+
+def test_what_slicer_is_told_when_it_has_started(widget):
+    slicer.app.startupCompleted.emit()
+    (source,) = slicer.modules.sampleDataSources["SliceInterp"]
+    assert Path(source.thumbnailFileName).exists()
+    layout = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+    assert layout.IsLayoutDescription(LAYOUT)
+
+
+def test_the_choices_are_saved_with_the_scene(widget, tmp_path):
+    choose(widget, add_ct(), method="Cubic", factor=4)
+    slicer.mrmlScene.Commit(str(tmp_path / "scene.mrml"))
+    text = (tmp_path / "scene.mrml").read_text()
+    assert "Cubic" in text
+
+
+def test_a_picture_of_the_panel(widget, tmp_path):
+    choose(widget, add_ct(slices=32), method="Learned", compare="Linear")
+    events(0.1)
+    panel = widget.parent
+    for name in ("checkCollapsibleButton", "advancedCollapsibleButton"):
+        getattr(widget.ui, name).collapsed = False
+    panel.resize(420, 860)
+    picture = panel.grab()
+    folder = Path(os.environ.get("SLICEINTERP_PICTURES", tmp_path))
+    assert picture.save(str(folder / "panel-all-sections.png"))
+    assert picture.toImage().width() == 420

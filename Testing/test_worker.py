@@ -1,0 +1,278 @@
+"""The child process, and the runs that Slicer makes of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from SliceInterpLib import worker
+from SliceInterpLib.errors import Cancelled, MethodError, SliceInterpError
+from SliceInterpLib.interpolators import make_interpolator
+from SliceInterpLib.scene import jobs
+from SliceInterpLib.scene.jobs import Job, JobError
+from SliceInterpLib.upsampling import upsample
+from SliceInterpLib.volume import Volume
+from SliceInterpLib.worker import Settings
+
+
+def head(slices=5, size=24, spacing=(1.0, 1.0, 5.0)):
+    hu = np.random.default_rng(0).integers(-1000, 100, (slices, size, size)).astype(np.int16)
+    return Volume(hu=hu, origin=(1, -2, 3), spacing=spacing, direction=np.diag([1, -1, -1]))
+
+
+@pytest.fixture
+def private_tmp(tmp_path, monkeypatch):
+    """Temporary folders are made here, so that a test sees what stays behind."""
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+@pytest.fixture
+def slow_worker(tmp_path, monkeypatch):
+    """A stand-in for the worker's file that goes on until it is cancelled, or for ever."""
+
+    def make(body):
+        path = tmp_path / "slow_worker.py"
+        path.write_text(body)
+        monkeypatch.setattr(worker, "__file__", str(path))
+
+    return make
+
+
+ENDLESS = "import json, os; print(json.dumps({'event': 'start', 'pid': os.getpid()}), flush=True)\n"
+
+
+def test_a_job_gives_what_the_engine_gives(private_tmp):
+    volume = head()
+    seen = []
+    job = Job(volume, Settings(("linear", "cubic")), progress=lambda *what: seen.append(what))
+    results = job.wait().unwrap()
+    assert list(results) == ["linear", "cubic"]
+    for method, found in results.items():
+        expected = upsample(volume, make_interpolator(method))
+        assert np.array_equal(found.hu, expected.hu)
+        assert found.hu.dtype == np.int16
+        assert found.spacing == expected.spacing
+        assert found.origin == expected.origin
+        assert np.array_equal(found.direction, expected.direction)
+        assert np.array_equal(found.synthetic, expected.synthetic)
+        assert found.provenance == expected.provenance
+        assert found.slice_axis == expected.slice_axis
+    assert seen[-1] == ("cubic", 4, 4)
+    assert not list(private_tmp.iterdir())
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_factor_4_along_any_axis(axis):
+    spacing = [1.0, 1.0, 1.0]
+    spacing[2 - axis] = 5.0
+    volume = head(slices=24, spacing=tuple(spacing))
+    found = Job(volume, Settings(("linear",), factor=4)).wait().unwrap()["linear"]
+    assert found.slice_count == 93
+    assert found.slice_spacing == 1.25
+
+
+def test_the_learned_method_runs_in_the_child_only():
+    code = (
+        "import sys, numpy as np\n"
+        "from SliceInterpLib.scene.jobs import Job\n"
+        "from SliceInterpLib.worker import Settings\n"
+        "from SliceInterpLib.volume import Volume\n"
+        "hu = np.full((3, 16, 16), -1000, np.int16)\n"
+        "volume = Volume(hu, (0, 0, 0), (1, 1, 5), np.eye(3))\n"
+        "result = Job(volume, Settings(('learned',), device='cpu')).wait().unwrap()['learned']\n"
+        "assert result.provenance['model_sha256'] and result.slice_count == 5\n"
+        "assert 'torch' not in sys.modules and 'slicer' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_check_gives_metrics_of_every_hidden_slice():
+    volume = head(slices=6)
+    rows = Job(volume, Settings(("nearest", "linear"), task="check")).wait().unwrap()
+    assert [row["slice"] for row in rows["linear"]] == [1, 2, 3, 4]
+    assert all(np.isfinite(row["psnr"]) for row in rows["nearest"])
+    assert rows["linear"][0]["ms_ssim"] is None  # too small a slice for it
+
+
+def test_what_the_engine_refuses_is_one_clear_line(private_tmp):
+    with pytest.raises(JobError, match="fewer than 2 slices"):
+        Job(head(slices=1), Settings(("linear",))).wait().unwrap()
+    with pytest.raises(JobError, match="no method 'magic'") as caught:
+        Job(head(), Settings(("magic",))).wait().unwrap()
+    assert "\n" not in str(caught.value)
+    assert not list(private_tmp.iterdir())
+
+
+def test_cuda_that_is_not_there_is_said():
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA GPU here")
+    with pytest.raises(JobError, match="CUDA was asked for"):
+        Job(head(), Settings(("learned",), device="cuda")).wait().unwrap()
+
+
+def test_a_warning_arrives_as_log():
+    lines = []
+    volume = head(spacing=(1.0, 1.0, 1.0))
+    Job(volume, Settings(("linear",), allow_thin=True), log=lines.append).wait().unwrap()
+    assert any("adds no detail" in line for line in lines)
+
+
+def test_a_crash_shows_the_last_lines(private_tmp, slow_worker):
+    slow_worker("import sys\nprint('loading the model')\nraise SystemError('all is lost')\n")
+    with pytest.raises(JobError, match="exit code 1") as caught:
+        Job(head(), Settings(("linear",))).wait().unwrap()
+    assert "loading the model" in caught.value.details
+    assert "all is lost" in str(caught.value)
+    assert not list(private_tmp.iterdir())
+
+
+def test_cancel_ends_a_run_within_a_second(private_tmp):
+    # Long enough that it is still going on: hundreds of slices through scipy's filters.
+    job = Job(head(slices=400, size=256), Settings(("sinc",), factor=4))
+    began = time.monotonic()
+    while job._child is None and time.monotonic() - began < 30:
+        job.poll()
+        time.sleep(0.01)
+    asked = time.monotonic()
+    job.cancel()
+    job.cancel()  # twice does no harm
+    with pytest.raises(Cancelled):
+        job.wait().unwrap()
+    assert time.monotonic() - asked < 2.0  # a second, and the tests share two cores
+    assert not list(private_tmp.iterdir())
+    with pytest.raises(ProcessLookupError):
+        os.kill(job._child, 0)
+
+
+def test_cancel_before_the_child_has_started(private_tmp):
+    job = Job(head(), Settings(("linear",)))
+    job.cancel()
+    with pytest.raises(Cancelled):
+        job.wait().unwrap()
+    assert not list(private_tmp.iterdir())
+
+
+def test_a_child_that_does_not_listen_is_killed(private_tmp, slow_worker, monkeypatch):
+    slow_worker(ENDLESS + "import time\nwhile True: time.sleep(1)\n")
+    monkeypatch.setattr(jobs, "GRACE", 0.3)
+    job = Job(head(), Settings(("linear",)))
+    while job._child is None:
+        job.poll()
+        time.sleep(0.01)
+    job.cancel()
+    with pytest.raises(Cancelled):
+        job.wait().unwrap()
+    with pytest.raises(ProcessLookupError):
+        os.kill(job._child, 0)
+    assert not list(private_tmp.iterdir())
+
+
+def test_the_child_leaves_nothing_behind_when_its_owner_dies(tmp_path):
+    folder = tmp_path / "job"
+    folder.mkdir()
+    worker.write_job(folder, head(slices=400, size=256), Settings(("sinc",), factor=4))
+    (folder / "a-file-of-someone-else").touch()
+    process = jobs.start_worker(folder)
+    assert json.loads(process.stdout.readline())["event"] == "start"
+    process.stdin.close()
+    assert process.wait(timeout=20) == worker.CANCELLED
+    process.stdout.close()
+    assert [path.name for path in folder.iterdir()] == ["a-file-of-someone-else"]
+
+
+def test_the_folder_is_private(private_tmp, monkeypatch):
+    modes = []
+    real = worker.write_job
+
+    def write(folder, *rest):
+        modes.append(folder.stat().st_mode & 0o777)
+        real(folder, *rest)
+
+    monkeypatch.setattr(worker, "write_job", write)
+    Job(head(), Settings(("linear",))).wait().unwrap()
+    assert modes == [0o700]
+
+
+def run_in_process(folder, volume):
+    folder.mkdir()
+    worker.write_job(folder, volume, Settings(("linear",)))
+    worker.run_job(folder, lambda *args, **more: None, lambda: False)
+    return folder
+
+
+def change_voxel(folder):
+    hu = np.load(folder / "result-0.npy")
+    hu[2, 0, 0] += 1  # an acquired slice
+    np.save(folder / "result-0.npy", hu)
+
+
+def change_results(change):
+    def tamper(folder):
+        results = json.loads((folder / "results.json").read_text())
+        change(results["linear"])
+        (folder / "results.json").write_text(json.dumps(results))
+
+    return tamper
+
+
+@pytest.mark.parametrize(
+    "tamper",
+    [
+        change_voxel,
+        lambda folder: np.save(folder / "result-0.npy", np.zeros((3, 3, 3), np.int16)),
+        lambda folder: np.save(folder / "result-0.npy", np.array([{}]), allow_pickle=True),
+        lambda folder: (folder / "result-0.npy").write_bytes(b"\x93NUMPY"),
+        lambda folder: (folder / "result-0.npy").unlink(),
+        lambda folder: (folder / "results.json").write_text("[]"),
+        lambda folder: (folder / "results.json").write_text("{"),
+        change_results(lambda about: about.pop("provenance")),
+        change_results(lambda about: about["synthetic"].pop()),
+        change_results(lambda about: about.update(synthetic=[False] * 9)),
+        change_results(lambda about: about.update(axis=7)),
+        change_results(lambda about: about.update(file="../../result-9.npy")),
+        change_results(lambda about: about.update(spacing=[1, 1])),
+    ],
+)
+def test_a_damaged_result_is_thrown_away(tmp_path, tamper):
+    folder = run_in_process(tmp_path / "job", head())
+    assert worker.read_results(folder)["linear"].slice_count == 9
+    tamper(folder)
+    with pytest.raises(MethodError, match="damaged"):
+        worker.read_results(folder)
+
+
+def test_the_worker_needs_one_folder(capsys):
+    assert worker.main([]) == worker.FAILED
+    assert "usage" in capsys.readouterr().err
+
+
+def test_a_folder_without_a_job_is_an_error(tmp_path):
+    process = jobs.start_worker(tmp_path)
+    lines = [json.loads(line) for line in process.stdout if line.startswith("{")]
+    process.stdin.close()
+    assert process.wait() == worker.FAILED
+    process.stdout.close()
+    assert lines[-1]["event"] == "error"
+    assert "FileNotFoundError" in lines[-1]["text"]
+
+
+def test_slicers_python_is_preferred_and_slicer_never_started(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", "")  # the headless host puts a PythonSlicer there
+    assert jobs.slicer_python() == sys.executable
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "SlicerApp-real"))
+    with pytest.raises(SliceInterpError, match="PythonSlicer"):
+        jobs.slicer_python()
+    (tmp_path / "PythonSlicer").touch()
+    assert Path(jobs.slicer_python()).name == "PythonSlicer"
