@@ -6,8 +6,6 @@ Run as a module it is that process: it measures one method and prints a JSON obj
 from __future__ import annotations
 
 import json
-import platform
-import resource
 import subprocess
 import sys
 import tempfile
@@ -77,9 +75,15 @@ def _measure(head: Path, method: str, model: str | None, device: str) -> dict[st
 
 
 def _peak_mib() -> float:
-    """The largest resident set of this process so far (kibibytes on Linux, bytes on macOS)."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 2**20 if platform.system() == "Darwin" else peak / 2**10
+    """The largest resident set of this process so far."""
+    # Linux's getrusage would count the parent's peak as well, from before this program ran.
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return float(line.split()[1]) / 2**10
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # bytes on macOS
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from SliceInterpLib.worker import Settings
 
 _STARTING = {"learned": 4.0}
 """Seconds before the first slice, most of them torch's import."""
-_PER_MEGAPIXEL = {("learned", "CPU"): 0.6, ("learned", "CUDA"): 0.02, ("sinc", "CPU"): 0.1}
+_PER_MEGAPIXEL = {("learned", "CPU"): 0.43, ("learned", "CUDA"): 0.02, ("sinc", "CPU"): 0.1}
 _CLASSICAL = 0.03
 
 

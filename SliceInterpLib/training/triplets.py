@@ -17,11 +17,6 @@ THICKEST_MM = 5.0
 """Thin slices are averaged to at most this thickness."""
 
 
-FULL_RANGE_SHARE = 0.3
-"""Volumes with HU beyond a brain window are drawn at least this often: they are rare in training
-data, yet what is met in use, and only thin ones among them show slices that overlap."""
-
-
 class Triplets:
     """Draws augmented triplets of one crop size at random, each volume as often as it has slices.
 
@@ -35,7 +30,8 @@ class Triplets:
             raise ValueError("No volume with at least 3 slices to train on")
         self._gaps = [volume.slice_spacing for volume in volumes if volume.slice_count >= 3]
         self._boxes = [_head_box(stack) for stack in self._stacks]
-        self._share = _shares(self._stacks)
+        middles = np.array([len(stack) - 2 for stack in self._stacks])
+        self._share = middles / middles.sum()
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         """One triplet (3, crop, crop) float32 HU: first, middle, last."""
@@ -58,18 +54,6 @@ class Triplets:
     def batch(self, rng: np.random.Generator, size: int) -> np.ndarray:
         """(size, 3, crop, crop) float32 HU."""
         return np.stack([self.draw(rng) for _ in range(size)])
-
-
-def _shares(stacks: Sequence[np.ndarray]) -> np.ndarray:
-    """How often each volume is drawn; sums to 1."""
-    share = np.array([len(stack) - 2.0 for stack in stacks])
-    share /= share.sum()
-    full_range = np.array([stack.min() < -200 for stack in stacks])
-    now = share[full_range].sum()
-    if 0.0 < now < FULL_RANGE_SHARE:
-        share[full_range] *= FULL_RANGE_SHARE / now
-        share[~full_range] *= (1.0 - FULL_RANGE_SHARE) / (1.0 - now)
-    return share
 
 
 def _thickness_and_step(rng: np.random.Generator, gap: float, slices: int) -> tuple[int, int]:
