@@ -29,8 +29,8 @@ if __name__ == "__main__" and not __package__:
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from SliceInterpLib.errors import Cancelled, MethodError, SliceInterpError
-from SliceInterpLib.interpolators import make_interpolator
-from SliceInterpLib.upsampling import UpsampledVolume, upsample
+from SliceInterpLib.interpolators import Interpolator, make_interpolator
+from SliceInterpLib.upsampling import Progress, UpsampledVolume, upsample
 from SliceInterpLib.volume import Volume
 
 DONE, FAILED, CANCELLED = 0, 1, 3
@@ -108,7 +108,6 @@ def remove_job(folder: Path) -> None:
 def run_job(folder: Path, emit: Emit, cancelled: Callable[[], bool]) -> None:
     """Do what the folder asks for and leave the results in it."""
     volume, settings = _read_job(folder)
-    task = {"upsample": _upsample, "check": _check}[settings.task]
     results = {}
     for number, method in enumerate(settings.methods):
         if cancelled():
@@ -117,20 +116,29 @@ def run_job(folder: Path, emit: Emit, cancelled: Callable[[], bool]) -> None:
         def progress(done: int, total: int, method: str = method) -> None:
             emit("progress", method=method, done=done, total=total)
 
-        results[method] = task(folder, number, volume, settings, method, progress, cancelled)
+        interpolator = make_interpolator(method, model=settings.model, device=settings.device)
+        match settings.task:
+            case "upsample":
+                path = folder / f"result-{number}.npy"
+                results[method] = _upsample(
+                    volume, interpolator, settings, path, progress, cancelled
+                )
+            case "check":
+                results[method] = _check(volume, interpolator, progress, cancelled)
+            case other:
+                raise MethodError(f"There is no task '{other}'.")
     (folder / _RESULTS).write_text(json.dumps(results), encoding="utf-8")
 
 
 def _upsample(
-    folder: Path,
-    number: int,
     volume: Volume,
+    interpolator: Interpolator,
     settings: Settings,
-    method: str,
-    progress: Callable[[int, int], None],
+    path: Path,
+    progress: Progress,
     cancelled: Callable[[], bool],
 ) -> dict[str, object]:
-    interpolator = make_interpolator(method, model=settings.model, device=settings.device)
+    """Leave the doubled volume in `path`, and say what else belongs to it."""
     result = upsample(
         volume,
         interpolator,
@@ -139,10 +147,9 @@ def _upsample(
         progress=progress,
         cancelled=cancelled,
     )
-    name = f"result-{number}.npy"
-    np.save(folder / name, result.hu, allow_pickle=False)
+    np.save(path, result.hu, allow_pickle=False)
     return {
-        "file": name,
+        "file": path.name,
         "spacing": result.spacing,
         "axis": result.through_plane_axis,
         "synthetic": result.synthetic.tolist(),
@@ -151,18 +158,14 @@ def _upsample(
 
 
 def _check(
-    folder: Path,
-    number: int,
     volume: Volume,
-    settings: Settings,
-    method: str,
-    progress: Callable[[int, int], None],
+    interpolator: Interpolator,
+    progress: Progress,
     cancelled: Callable[[], bool],
 ) -> list[dict[str, float | None]]:
     from SliceInterpLib.evaluation.holdout import hold_one_out
     from SliceInterpLib.evaluation.metrics import has_full_range, slice_metrics
 
-    interpolator = make_interpolator(method, model=settings.model, device=settings.device)
     full_range = has_full_range(volume.hu)
     rows = []
     for index, predicted, truth in hold_one_out(volume, interpolator):

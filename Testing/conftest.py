@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -29,3 +30,33 @@ def scene() -> object:
     import headless
 
     return headless.start()
+
+
+@pytest.fixture
+def volumes(scene: object) -> list:
+    """Nodes of a small phantom, doubled by 'linear' and, in place of the network, by 'cubic'."""
+    from SliceInterpLib.interpolators import make_interpolator
+    from SliceInterpLib.scene import nodes, sample_data
+    from SliceInterpLib.upsampling import upsample
+
+    source = sample_data.load_phantom(matrix=96)
+    volume = nodes.volume_from_node(source)
+    made = [upsample(volume, make_interpolator(method)) for method in ("linear", "cubic")]
+    return [source, *(nodes.add_output_node(one, source) for one in made)]
+
+
+@pytest.fixture
+def views(scene: object) -> object:
+    """Slice and 3D views that render off-screen."""
+    import host_views
+
+    return host_views.Views((300, 260))
+
+
+@pytest.fixture
+def private_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Temporary folders are made here, so that a test sees what stays behind."""
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import tempfile
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -31,14 +30,6 @@ from SliceInterpLib.scene.comparison import LAYOUT, Comparison  # noqa: E402
 from SliceInterpLib.scene.dependencies import Dependencies, DependencyError  # noqa: E402
 
 SPACING = (0.8, 0.8, 5.0)
-
-
-@pytest.fixture
-def private_tmp(tmp_path, monkeypatch):
-    folder = tmp_path / "tmp"
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    return folder
 
 
 class FakeComparison:

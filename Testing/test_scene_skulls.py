@@ -7,25 +7,8 @@ import pytest
 
 slicer = pytest.importorskip("slicer", reason="the headless host needs slicer-core")
 
-from SliceInterpLib.interpolators import make_interpolator  # noqa: E402
-from SliceInterpLib.scene import comparison, nodes, sample_data, skulls  # noqa: E402
+from SliceInterpLib.scene import comparison, skulls  # noqa: E402
 from SliceInterpLib.scene.comparison import COLUMNS, Comparison  # noqa: E402
-from SliceInterpLib.upsampling import upsample  # noqa: E402
-
-
-@pytest.fixture
-def volumes(scene):
-    source = sample_data.load_phantom(matrix=96)
-    volume = nodes.volume_from_node(source)
-    made = [upsample(volume, make_interpolator(method)) for method in ("linear", "cubic")]
-    return [source, *(nodes.add_output_node(one, source) for one in made)]
-
-
-@pytest.fixture
-def views(scene):
-    import host_views
-
-    return host_views.Views((300, 260))
 
 
 @pytest.fixture

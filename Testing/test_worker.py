@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -26,15 +25,6 @@ from SliceInterpLib.worker import Settings
 def head(slices=5, size=24, spacing=(1.0, 1.0, 5.0)):
     hu = np.random.default_rng(0).integers(-1000, 100, (slices, size, size)).astype(np.int16)
     return Volume(hu=hu, origin=(1, -2, 3), spacing=spacing, direction=np.diag([1, -1, -1]))
-
-
-@pytest.fixture
-def private_tmp(tmp_path, monkeypatch):
-    """Temporary folders are made here, so that a test sees what stays behind."""
-    folder = tmp_path / "tmp"
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    return folder
 
 
 @pytest.fixture

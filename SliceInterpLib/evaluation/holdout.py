@@ -23,13 +23,9 @@ def hold_one_out(
     The pair lies twice the real gap apart, so this is harder than what the engine is used for.
     Raises VolumeError for fewer than 3 slices.
     """
-    slices = volume.slices
-    if len(slices) < 3:
+    if volume.slice_count < 3:
         raise VolumeError("Holding a slice out needs at least 3 slices.")
-    firsts = np.arange(0, len(slices) - 2, every)
-    for indices, middles in predict_between(slices, firsts, interpolator, step=2):
-        for first, middle in zip(indices, middles, strict=True):
-            yield int(first) + 1, middle, slices[first + 1]
+    yield from _hide_in_turn(volume.slices, interpolator, every)
 
 
 def true_middles(
@@ -50,7 +46,14 @@ def true_middles(
     thick = np.stack(
         [volume.slices[start : start + thickness].mean(0, dtype=np.float32) for start in starts]
     )
-    firsts = np.arange(0, len(thick) - 2, every)
-    for indices, middles in predict_between(thick, firsts, interpolator, step=2):
+    yield from _hide_in_turn(thick, interpolator, every)
+
+
+def _hide_in_turn(
+    slices: np.ndarray, interpolator: Interpolator, every: int
+) -> Iterator[Comparison]:
+    """Predict slices 1, 1 + every, … of (n, h, w) from those before and after each."""
+    firsts = np.arange(0, len(slices) - 2, every)
+    for indices, middles in predict_between(slices, firsts, interpolator, step=2):
         for first, middle in zip(indices, middles, strict=True):
-            yield int(first) + 1, middle, thick[first + 1]
+            yield int(first) + 1, middle, slices[first + 1]

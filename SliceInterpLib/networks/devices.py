@@ -28,4 +28,4 @@ def has_bf16(device: torch.device) -> bool:
     """Whether bf16 is quick there; a CPU that emulates it is slower than in float32."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.backends.mkldnn.is_available() and (torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()

@@ -54,7 +54,10 @@ def train_model(
     settings = Settings(steps=steps, minutes=minutes, seed=seed)
     if start:
         settings = replace(
-            settings, learning_rate=2e-4, guided_steps=0, similarity_from_step=-RAMP_STEPS
+            settings,
+            learning_rate=settings.learning_rate / 2,
+            guided_steps=0,
+            similarity_from_step=-RAMP_STEPS,
         )
     chosen = choose_device(device)
     trainer = Trainer(network, volumes, validation, folder, settings, device=chosen, log=log)
