@@ -19,3 +19,7 @@ class OutputError(SliceInterpError):
 
 class Cancelled(SliceInterpError):
     """The run was cancelled by its caller; nothing was kept."""
+
+
+class TrainingError(SliceInterpError):
+    """A training cannot begin or cannot go on."""

@@ -1,14 +1,21 @@
 """Metrics, hold-out and statistics against what they should give."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
-from scipy import ndimage
+from scipy import ndimage, stats
 
-from SliceInterpLib.errors import VolumeError
-from SliceInterpLib.evaluation.benchmark import benchmark, quality_table
+from SliceInterpLib.errors import MethodError, VolumeError
+from SliceInterpLib.evaluation.benchmark import (
+    benchmark,
+    comparison_table,
+    patient_csv,
+    quality_table,
+)
 from SliceInterpLib.evaluation.holdout import hold_one_out, true_middles
 from SliceInterpLib.evaluation.metrics import head_mask, slice_metrics
-from SliceInterpLib.evaluation.statistics import mean_with_interval
+from SliceInterpLib.evaluation.statistics import adjusted, mean_with_interval, paired_p
 from SliceInterpLib.files import read_volume
 from SliceInterpLib.interpolators import make_interpolator
 from SliceInterpLib.volume import Volume
@@ -44,7 +51,23 @@ def test_a_perfect_prediction_scores_full_marks():
     metrics = slice_metrics(truth, truth)
     assert metrics["ssim"] == pytest.approx(1.0, abs=1e-6)
     assert metrics["ms_ssim"] == pytest.approx(1.0, abs=1e-6)
-    assert metrics["mae"] == metrics["mae_hu"] == 0.0
+    assert metrics["mae"] == metrics["mae_hu"] == metrics["gradient_mae"] == 0.0
+    assert metrics["ncc"] == pytest.approx(1.0)
+
+
+def test_the_gradient_sees_an_edge_and_no_offset():
+    truth = np.full((20, 30), 30.0, np.float32)
+    assert slice_metrics(truth + 12.7, truth)["gradient_mae"] == pytest.approx(0.0, abs=1e-6)
+    edge = truth.copy()
+    edge[:, 10:] += 12.7  # one of the 29 steps along each row is off by 0.1
+    assert slice_metrics(edge, truth)["gradient_mae"] == pytest.approx(0.5 * 0.1 / 29)
+
+
+def test_cross_correlation_ignores_gain_and_offset_and_needs_contrast():
+    truth = np.random.default_rng(0).uniform(10, 40, (32, 32)).astype(np.float32)
+    assert slice_metrics(2 * truth - 5, truth)["ncc"] == pytest.approx(1.0)
+    assert slice_metrics(50 - truth, truth)["ncc"] == pytest.approx(-1.0)
+    assert slice_metrics(np.full_like(truth, 30), truth)["ncc"] is None
 
 
 def test_what_lies_outside_the_window_counts_in_hu_only():
@@ -111,6 +134,104 @@ def test_the_interval_covers_the_mean_and_is_seeded():
     assert low < first["mean"] < high
     assert high - low == pytest.approx(2 * 1.96 / np.sqrt(40), rel=0.35)
     assert mean_with_interval([1.0, 2.0])["ci95"] is None
+
+
+def test_the_signed_rank_test_needs_six_patients():
+    """Six that agree: two of the 2⁶ ways to give out the signs are as far from even."""
+    assert paired_p([0.1, 0.2, 0.3, 0.4, 0.5, 0.6]) == pytest.approx(2 / 2**6)
+    assert paired_p([0.1, 0.2, 0.3, 0.4, 0.5]) is None
+    assert paired_p([0.0] * 8) == 1.0
+
+
+def test_false_discoveries_are_controlled_over_the_known_p_values():
+    # Three p values: 3 · 0.01, and for the others min(3/2 · 0.03, 3/3 · 0.04).
+    assert adjusted([0.01, 0.04, None, 0.03]) == pytest.approx([0.03, 0.04, None, 0.04])
+    assert adjusted([None, None]) == [None, None]
+
+
+class Brighter:
+    """Stands for a learned method: a tenth more than linear."""
+
+    name = "learned"
+    context = 0
+    batch = 4
+    provenance = {}
+
+    def __call__(self, slices):
+        return 1.1 * slices.mean(1)
+
+
+VALUES = [10.0, 11.0, 12.0, 13.0, 14.0, 15.0]
+
+
+@pytest.fixture(scope="module")
+def compared():
+    """Six patients; the hidden slice is 10 HU above its neighbours, which are as in VALUES."""
+    patients = {
+        f"p{value:.0f}": lambda value=value: stack([value, value + 10, value], size=24)
+        for value in VALUES
+    }
+    return benchmark(patients, [LINEAR, make_interpolator("nearest"), Brighter()])
+
+
+def test_learned_methods_are_compared_with_linear_patient_by_patient(compared):
+    assert set(compared["comparisons"]) == {"learned"}
+    assert set(compared["comparisons"]["learned"]) == {"linear"}
+    row = compared["comparisons"]["learned"]["linear"]
+    differences = [-0.1 * value / 127 for value in VALUES]
+    assert row["mae"]["difference"] == pytest.approx(np.mean(differences), rel=1e-4)
+    low, high = row["mae"]["ci95"]
+    assert min(differences) < low < row["mae"]["difference"] < high < max(differences)
+    assert row["mae"]["p"] == pytest.approx(2 / 2**6)
+    assert row["gradient_mae"]["p"] == 1.0
+    assert row["ncc"] is row["mae_hu"] is row["ms_ssim"] is None
+    cells = [cell for cell in row.values() if cell]
+    wanted = stats.false_discovery_control([cell["p"] for cell in cells])
+    assert [cell["q"] for cell in cells] == pytest.approx(list(wanted))
+    assert row["mae"]["q"] > row["mae"]["p"]
+
+
+def test_the_comparisons_as_a_table(compared):
+    header, _, row = comparison_table(compared).splitlines()
+    assert header.startswith("| method − against | PSNR dB |")
+    assert row.startswith("| learned − linear | +")
+    assert "-0.0098 (-0.01" in row and ", q 0.0" in row and row.endswith("| – |")
+
+
+def test_patients_as_csv(compared):
+    lines = patient_csv(compared).splitlines()
+    assert lines[0] == "patient,method,psnr,ssim,ms_ssim,mae,mae_hu,gradient_mae,ncc"
+    assert len(lines) == 1 + 6 * 3
+    cells = dict(zip(lines[0].split(","), lines[1].split(","), strict=True))
+    assert (cells["patient"], cells["method"], cells["ms_ssim"]) == ("p10", "linear", "")
+    assert float(cells["mae"]) == pytest.approx(10 / 127, rel=1e-4)
+
+
+def test_with_few_patients_there_is_a_difference_but_no_p():
+    few = benchmark({"one": lambda: stack([10, 20, 10], size=24)}, [LINEAR, Brighter()])
+    cell = few["comparisons"]["learned"]["linear"]["mae"]
+    assert cell["difference"] < 0
+    assert cell["ci95"] is cell["p"] is cell["q"] is None
+    assert ", q" not in comparison_table(few)
+
+
+def test_reference_models_are_compared_with_by_default():
+    reference = Brighter()
+    reference.name = "learned:field"
+    reference.model = SimpleNamespace(card={"architecture": "reference-unet"})
+    rows = benchmark({"one": lambda: stack([10, 20, 10], size=24)}, [LINEAR, Brighter(), reference])
+    assert set(rows["comparisons"]["learned"]) == {"linear", "learned:field"}
+    assert set(rows["comparisons"]["learned:field"]) == {"linear"}
+
+
+def test_whom_to_compare_with_can_be_chosen_among_those_that_run():
+    patients = {"one": lambda: stack([10, 20, 10], size=24)}
+    methods = [LINEAR, make_interpolator("nearest"), Brighter()]
+    chosen = benchmark(patients, methods, against=["nearest"])
+    assert set(chosen["comparisons"]["learned"]) == {"nearest"}
+    assert benchmark(patients, methods[:2])["comparisons"] == {}
+    with pytest.raises(MethodError, match="cubic: not among the methods of this run"):
+        benchmark(patients, methods, against=["cubic"])
 
 
 @pytest.mark.parametrize("method, least_gain", [("optical-flow", 2.0), ("learned", 3.0)])

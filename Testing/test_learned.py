@@ -12,10 +12,11 @@ from safetensors.torch import save_file
 from SliceInterpLib.errors import MethodError
 from SliceInterpLib.interpolators import make_interpolator
 from SliceInterpLib.interpolators.learned import MARGIN_HU, Learned
-from SliceInterpLib.networks.flow_inside import FlowInside, from_wide_view, wide_view
+from SliceInterpLib.networks.flow_inside import FlowInside
+from SliceInterpLib.networks.prediction import from_wide_view, wide_view
 from SliceInterpLib.networks.registry import available_models, find_model, read_card
 from SliceInterpLib.phantom import head_phantom
-from SliceInterpLib.upsampling import upsample
+from SliceInterpLib.upsampling import predict_between, upsample
 
 TINY = {"flow_widths": [8, 8], "residual_widths": [8, 8], "residual_blocks": 1}
 
@@ -29,10 +30,32 @@ def thin_head():
 
 
 @pytest.fixture(scope="module")
-def pairs(thin_head):
+def fours(thin_head):
+    """(6, 4, h, w): a pair of noisy slices with one more on each side."""
     noise = np.random.default_rng(0).normal(0, 4, thin_head.hu.shape)
     slices = (thin_head.hu + noise).astype(np.float32)
-    return np.stack([slices[k : k + 3 : 2] for k in range(14, 50, 6)])
+    return np.stack([slices[k : k + 7 : 2] for k in range(12, 48, 6)])
+
+
+@pytest.fixture(scope="module", params=[model.name for model in available_models()])
+def model_name(request):
+    """Each of the shipped models in turn."""
+    return request.param
+
+
+@pytest.fixture
+def learned(model_name):
+    return make_interpolator("learned", model=model_name, device="cpu")
+
+
+@pytest.fixture
+def pairs(fours, learned):
+    """What `learned` wants to see of them."""
+    return seen_by(learned, fours)
+
+
+def seen_by(learned, fours):
+    return np.ascontiguousarray(fours[:, 1 - learned.context : 3 + learned.context])
 
 
 @pytest.fixture
@@ -60,67 +83,90 @@ def edit_card(path, **changes):
     return path
 
 
-@pytest.mark.parametrize("name", [model.name for model in available_models()])
-def test_every_shipped_model_is_whole_and_says_what_it_is(name):
-    model = find_model(name)
+def test_every_shipped_model_is_whole_and_says_what_it_is(model_name):
+    model = find_model(model_name)
     digest = hashlib.sha256(model.weights.read_bytes()).hexdigest()
     assert digest == model.sha256
     assert model.weights.stat().st_size < 16e6
     for key in ("summary", "licence", "training", "metrics", "limits", "parameters"):
         assert model.card[key], key
-    network = make_interpolator("learned", model=name, device="cpu").network
+    network = make_interpolator("learned", model=model_name, device="cpu").network
     assert sum(p.numel() for p in network.parameters()) == model.card["parameters"]
 
 
-def test_swapped_slices_give_exactly_the_same_middle(pairs):
-    learned = make_interpolator("learned", device="cpu")
+def test_swapped_slices_give_exactly_the_same_middle(learned, pairs):
     np.testing.assert_array_equal(learned(pairs), learned(np.ascontiguousarray(pairs[:, ::-1])))
 
 
-def test_the_same_input_gives_the_same_output_whatever_the_batch(pairs):
-    learned = make_interpolator("learned", device="cpu")
+def test_the_same_input_gives_the_same_output_whatever_the_batch(learned, pairs):
     one_by_one = np.concatenate([learned(pair[None]) for pair in pairs])
     np.testing.assert_array_equal(learned(pairs), one_by_one)
     learned.batch = 4
     np.testing.assert_allclose(learned(pairs), one_by_one, atol=0.5)
 
 
-def test_it_comes_nearer_to_the_true_middle_slice_than_linear(thin_head):
+def test_it_comes_nearer_to_the_true_middle_slice_than_linear(thin_head, learned):
     """On a head that no network has seen: noise-free phantom, true middle at the real gap."""
     acquired, truth = thin_head.slices[0::2], thin_head.slices[1::2]
-    pairs = np.stack([acquired[:-1], acquired[1:]], axis=1).astype(np.float32)
-    truth = truth[: len(pairs)]
+    firsts = np.arange(len(acquired) - 1)
     error = {
-        method: np.abs(make_interpolator(method, device="cpu")(pairs) - truth).mean()
-        for method in ("linear", "learned")
+        method.name: np.mean(
+            [
+                np.abs(found - truth[indices]).mean()
+                for indices, found in predict_between(acquired, firsts, method)
+            ]
+        )
+        for method in (make_interpolator("linear"), learned)
     }
     assert error["learned"] < 0.7 * error["linear"]
 
 
 @pytest.mark.parametrize("rows, columns", [(33, 95), (192, 161), (64, 64)])
-def test_any_size_in_plane(pairs, rows, columns):
-    learned = make_interpolator("learned", device="cpu")
+def test_any_size_in_plane(learned, pairs, rows, columns):
     cut = pairs[:1, :, :rows, :columns]
     assert learned(cut).shape == (1, rows, columns)
 
 
-def test_air_stays_air_and_a_constant_stays_itself():
-    learned = make_interpolator("learned", device="cpu")
+def test_air_stays_air_and_a_constant_stays_itself(learned):
     for hu in (-1024.0, 35.0, 1200.0):
-        middle = learned(np.full((1, 2, 64, 64), hu, np.float32))
+        middle = learned(np.full((1, 2 + 2 * learned.context, 64, 64), hu, np.float32))
         assert np.abs(middle - hu).max() <= MARGIN_HU + 0.01
 
 
-def test_nothing_is_invented_far_outside_the_two_slices(tiny_model, pairs):
+def test_nothing_is_invented_far_outside_the_two_slices(tiny_model, fours):
     """Even random weights cannot leave the range of the pair by more than the margin."""
     learned = Learned(read_card(tiny_model), device="cpu")
+    pairs = seen_by(learned, fours)
     middle = learned(pairs)
     assert middle.max() <= pairs.max() + MARGIN_HU + 0.01
     assert middle.min() >= pairs.min() - MARGIN_HU - 0.01
 
 
-def test_half_precision_changes_soft_tissue_by_less_than_half_a_hu(pairs):
-    learned = make_interpolator("learned", device="cpu")
+@pytest.mark.parametrize("context", [0, 1])
+def test_an_untrained_network_says_the_mean_of_the_two_slices(fours, context):
+    network = FlowInside(**TINY, context=context)
+    slices = torch.from_numpy(fours[:1, 1 - context : 3 + context])
+    with torch.inference_mode():
+        found = network(slices).hu
+    torch.testing.assert_close(
+        found,
+        slices.mean(1, keepdim=True) if context == 0 else slices[:, 1:3].mean(1, keepdim=True),
+        atol=0.05,
+        rtol=0,
+    )
+
+
+def test_nan_weights_give_nan_and_no_crash(fours):
+    """As an unguarded training may leave them; the engine then refuses the result."""
+    network = FlowInside(**TINY, context=1)
+    for weight in network.parameters():
+        torch.nn.init.constant_(weight, float("nan"))
+    found = network(torch.from_numpy(fours[:1]))
+    found.hu.sum().backward()
+    assert found.hu.isnan().any()
+
+
+def test_half_precision_changes_soft_tissue_by_less_than_half_a_hu(learned, pairs):
     half_or_not = learned(pairs)
     learned._half = False
     full = learned(pairs)
@@ -128,8 +174,7 @@ def test_half_precision_changes_soft_tissue_by_less_than_half_a_hu(pairs):
     assert np.abs(half_or_not - full)[tissue].mean() < 0.5
 
 
-def test_half_precision_is_given_up_where_it_differs(pairs, monkeypatch):
-    learned = make_interpolator("learned", device="cpu")
+def test_half_precision_is_given_up_where_it_differs(learned, pairs, monkeypatch):
     learned._half = None
     honest = learned._predict
     monkeypatch.setattr(
@@ -144,8 +189,7 @@ def test_the_wide_view_can_be_undone_over_the_whole_range():
     torch.testing.assert_close(from_wide_view(wide_view(hu)), hu, atol=0.01, rtol=1e-5)
 
 
-def test_out_of_memory_halves_the_batch_then_takes_the_cpu(pairs, monkeypatch):
-    learned = make_interpolator("learned", device="cpu")
+def test_out_of_memory_halves_the_batch_then_takes_the_cpu(learned, pairs, monkeypatch):
     wanted = learned(pairs)
     learned.device, learned.batch = torch.device("meta"), 4  # stands in for a GPU
     honest = learned._predict
@@ -201,7 +245,7 @@ def test_a_card_that_lies_is_refused(tiny_model):
         make_interpolator(
             "learned", model=str(edit_card(tiny_model, configuration={"flow_widths": [4]}))
         )
-    with pytest.raises(MethodError, match="does not know"):
+    with pytest.raises(MethodError, match="not known"):
         make_interpolator("learned", model=str(edit_card(tiny_model, architecture="other")))
     with pytest.raises(MethodError, match="outside its own folder"):
         make_interpolator("learned", model=str(edit_card(tiny_model, weights="../tiny")))

@@ -1,29 +1,37 @@
-"""The trainer learns, resumes exactly, and writes a model that the library loads."""
+"""The trainer learns, resumes exactly, survives bad steps, and writes a model that loads."""
 
 import json
+import math
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
+from torch import nn
 
+from SliceInterpLib.errors import TrainingError
+from SliceInterpLib.files import write_volume
 from SliceInterpLib.interpolators import make_interpolator
+from SliceInterpLib.networks.architectures import DESIGNS, Design
 from SliceInterpLib.networks.flow_inside import FlowInside
 from SliceInterpLib.networks.registry import load_network, read_card
 from SliceInterpLib.phantom import head_phantom
-from SliceInterpLib.training import session
+from SliceInterpLib.training.guard import UNGUARDED, Guard, Watch
+from SliceInterpLib.training.losses import Loss
+from SliceInterpLib.training.session import grow, train_model
 from SliceInterpLib.training.trainer import Settings, Trainer
-from SliceInterpLib.training.triplets import Triplets
+from SliceInterpLib.training.triplets import Augmentation, Triplets
 from SliceInterpLib.volume import Volume
 
-TINY = {"flow_widths": (16, 16), "residual_widths": (16, 16), "residual_blocks": 1}
-QUICK = {
-    "batch": 2,
-    "crop": 192,
-    "guided_steps": 2,
-    "warm_up_steps": 1,
-    "similarity_from_step": 0,
-    "checkpoint_every": 3,
-}
+ROOT = Path(__file__).resolve().parents[1]
+TINY = {"flow_widths": [16, 16], "residual_widths": [16, 16], "residual_blocks": 1, "context": 1}
+AT_ONCE = Guard(warm_up_steps=1, ramp_steps=0)
+QUICK = Settings(batch=2, crop=192, guided_steps=2, guard=AT_ONCE, checkpoint_every=3)
 
 
 @pytest.fixture(scope="module")
@@ -31,13 +39,11 @@ def head():
     return head_phantom(matrix=224, pixel_spacing=1.0).volume
 
 
-def trained(folder, head, steps, **settings):
+def trainer_for(folder, head, network=None, **settings):
     torch.manual_seed(0)
-    trainer = Trainer(
-        FlowInside(**TINY), [head], [head], folder, Settings(steps=steps, **(QUICK | settings))
+    return Trainer(
+        network or FlowInside(**TINY), [head], [head], folder, replace(QUICK, **settings)
     )
-    trainer.run()
-    return trainer
 
 
 def weights(trainer):
@@ -45,49 +51,174 @@ def weights(trainer):
 
 
 def test_going_on_from_a_checkpoint_is_the_same_as_never_having_stopped(tmp_path, head):
-    whole = trained(tmp_path / "whole", head, steps=6)
-    cut_short = tmp_path / "halves"
-    torch.manual_seed(0)
-    first = Trainer(FlowInside(**TINY), [head], [head], cut_short, Settings(steps=6, **QUICK))
-    cut_short.mkdir()
-    for _ in range(3):
-        first.train_step()
-        first.step += 1
-    first.save()
-    second = trained(cut_short, head, steps=6)
+    whole = trainer_for(tmp_path / "whole", head, steps=6)
+    whole.run()
+    first = trainer_for(tmp_path / "halves", head, steps=3)
+    first.run()
+    second = trainer_for(tmp_path / "halves", head, steps=6)
+    second.run()
     assert second.step == 6
-    torch.testing.assert_close(weights(second), weights(whole), rtol=0, atol=0)
+    # The first half decayed its learning rate over three steps rather than six.
+    third = trainer_for(tmp_path / "again", head, steps=6)
+    third.folder.mkdir()
+    batches = third.batches()
+    for _ in range(3):
+        third.train_step(next(batches))
+        third.step += 1
+    third.save()
+    fourth = trainer_for(tmp_path / "again", head, steps=6)
+    fourth.run()
+    torch.testing.assert_close(weights(fourth), weights(whole), rtol=0, atol=0)
 
 
 def test_the_loss_falls(tmp_path, head):
-    trainer = trained(tmp_path, head, steps=1, batch=4, crop=96 * 2, learning_rate=2e-3)
-    trainer.rng = np.random.default_rng(5)
-    batches = [trainer.train_step() for _ in range(12)]
-    total = [float(sum(term for term in terms.values()).detach()) for terms in batches]
-    assert np.mean(total[-4:]) < np.mean(total[:4])
+    trainer = trainer_for(tmp_path, head, steps=100, batch=4, learning_rate=2e-3)
+    tmp_path.mkdir(exist_ok=True)
+    batches = trainer.batches()
+    losses = []
+    for _ in range(14):
+        losses.append(sum(t.item() for t in trainer.train_step(next(batches)).values()))
+        trainer.step += 1
+    assert np.mean(losses[-5:]) < np.mean(losses[:5])
 
 
-def test_a_run_leaves_a_model_that_loads_and_doubles(tmp_path, head, monkeypatch):
-    monkeypatch.setattr(session, "Settings", lambda **kw: Settings(**(kw | QUICK)))
-    card = session.train_model(
-        name="mine",
-        volumes=[head],
-        validation=[head],
-        folder=tmp_path / "run",
-        steps=1,
-        minutes=None,
-        seed=3,
-        device="cpu",
-        command="sliceinterp train …",
-        log=lambda record: None,
+def train(folder, head, design=None, **more):
+    return train_model(
+        **{
+            "name": "mine",
+            "design": design or Design("flow-inside", TINY),
+            "volumes": [head],
+            "validation": [head],
+            "folder": folder,
+            "settings": replace(QUICK, steps=1),
+            "device": "cpu",
+            "command": "sliceinterp train …",
+            "log": lambda record: None,
+        }
+        | more
     )
+
+
+def test_a_run_leaves_a_model_that_loads_and_doubles(tmp_path, head):
+    card = train(tmp_path / "run", head)
     described = json.loads(card.read_text())
     assert described["training"]["steps"] == 1
     learned = make_interpolator("learned", model=str(card), device="cpu")
-    pair = head.slices[15:17][None].astype(np.float32)
-    tissue = (pair.mean(1) > 0) & (pair.mean(1) < 100)
+    assert learned.context == 1
+    slices = head.slices[14:18][None].astype(np.float32)
+    mean = slices[:, 1:3].mean(1)
+    tissue = (mean > 0) & (mean < 100)
     # One step in, the network is still next to the mean of the two slices.
-    assert np.abs(learned(pair) - pair.mean(1))[tissue].mean() < 10.0
+    assert np.abs(learned(slices) - mean)[tissue].mean() < 10.0
+
+
+@pytest.mark.parametrize("name", [name for name in DESIGNS if name != "reference-unet"])
+def test_every_design_takes_a_training_step(tmp_path, head, name):
+    network = DESIGNS[name].build()
+    trainer = trainer_for(tmp_path, head, network, batch=1)
+    before = weights(trainer)
+    trainer.train_step(next(trainer.batches()))
+    assert torch.isfinite(weights(trainer)).all()
+    assert (weights(trainer) != before).any()
+
+
+def test_a_pair_network_grows_to_four_slices_without_changing_what_it_says(tmp_path, head):
+    pair = Design("flow-inside", TINY | {"context": 0})
+    first = read_card(train(tmp_path / "first", head, pair, settings=replace(QUICK, steps=3)))
+    grown = FlowInside(**TINY)
+    grow(load_network(first), grown)
+    slices = torch.from_numpy(head.slices[14:18, :192, :192][None].astype(np.float32))
+    with torch.inference_mode():
+        expected = load_network(first)(slices[:, 1:3]).hu
+        torch.testing.assert_close(grown.eval()(slices).hu, expected)
+    second = read_card(train(tmp_path / "second", head, start=first))
+    assert second.card["training"]["start"]["sha256"] == first.sha256
+
+
+class Stumbling(nn.Module):
+    """A network of one weight whose prediction, and so its gradient, is NaN at given calls."""
+
+    context = 0
+
+    def __init__(self, bad_calls):
+        super().__init__()
+        self.network = FlowInside(**(TINY | {"context": 0}))
+        self.bad_calls = bad_calls
+        self.calls = 0
+
+    def forward(self, slices):
+        if self.training:
+            self.calls += 1
+        found = self.network(slices)
+        if self.training and self.calls in self.bad_calls:
+            found = found._replace(view=found.view * math.nan)
+        return found
+
+
+def lines(folder):
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def test_bad_steps_are_left_out_counted_and_told(tmp_path, head):
+    trainer = trainer_for(tmp_path, head, Stumbling({2, 4}), steps=5)
+    trainer.run()
+    assert trainer.watch.not_finite == trainer.watch.skipped == 2
+    assert trainer.watch.rollbacks == 0
+    alarms = [line for line in lines(tmp_path) if "alarm" in line]
+    assert [line["step"] for line in alarms] == [1, 3]
+    assert all(t.isfinite().all() for t in load_file(tmp_path / "model.safetensors").values())
+
+
+def test_many_bad_steps_in_a_row_go_back_to_the_averaged_weights(tmp_path, head):
+    guard = replace(AT_ONCE, rollback_after=3)
+    trainer = trainer_for(tmp_path, head, Stumbling({3, 4, 5}), steps=5, guard=guard)
+    trainer.run()
+    assert (trainer.watch.rollbacks, trainer.watch.rate) == (1, 0.5)
+    average = torch.cat([p.detach().ravel() for p in trainer.average.module.parameters()])
+    torch.testing.assert_close(weights(trainer), average, rtol=0, atol=0)
+    assert any("learning rate × 0.5" in line.get("alarm", "") for line in lines(tmp_path))
+
+
+def test_without_the_guard_nan_weights_never_reach_the_disk(tmp_path, head):
+    trainer = trainer_for(tmp_path, head, Stumbling({5}), steps=8, guard=UNGUARDED)
+    with pytest.raises(TrainingError, match="guard"):
+        trainer.run()
+    # Those of step 3, before it went wrong.
+    assert trainer.step == 6
+    assert all(t.isfinite().all() for t in load_file(tmp_path / "model.safetensors").values())
+    assert all(t.isfinite().all() for t in load_file(tmp_path / "checkpoint.safetensors").values())
+
+
+def test_a_loss_out_of_all_proportion_is_a_bad_step():
+    watch = Watch(Guard(spike=20.0, rollback_after=2))
+    assert [watch.judge(loss, 1.0) for loss in (1.0, 0.9, 30.0, 0.9)] == [
+        "step",
+        "step",
+        "skip",
+        "step",
+    ]
+    assert [watch.judge(loss, 1.0) for loss in (math.inf, 40.0)] == ["skip", "rollback"]
+    assert (watch.not_finite, watch.skipped) == (1, 3)
+
+
+def test_two_processes_train_as_one_does(tmp_path, head):
+    """torchrun with gloo on the CPU: the same examples in two shares give the same weights."""
+    write_volume(head, tmp_path / "head.nrrd")
+    command = [
+        *("train", "--data", tmp_path / "head.nrrd", "--design", "base-pair", "--batch", "2"),
+        *("--steps", "2", "--crop", "192", "--seed", "5", "--device", "cpu"),
+    ]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    alone = [sys.executable, "-m", "SliceInterpLib.cli"]
+    pair = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    for start, name in ((alone, "one"), ([*pair, "-m", "SliceInterpLib.cli"], "two")):
+        call = [*map(str, [*start, *command, "-o", tmp_path / name])]
+        done = subprocess.run(call, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
+    assert json.loads((tmp_path / "two" / "model.json").read_text())["training"]["processes"] == 2
+    for name, tensor in one.items():
+        torch.testing.assert_close(two[name], tensor, rtol=0, atol=1e-5)
 
 
 def ramp(slices, gap):
@@ -96,54 +227,104 @@ def ramp(slices, gap):
     return Volume(hu=hu, origin=(0, 0, 0), spacing=(0.5, 0.5, gap), direction=np.eye(3))
 
 
+PLAIN = Augmentation(coarse=0.0, turned=0.0, lesions=0.0, contrast=0.0, offset_hu=0.0)
+
+
 @pytest.mark.parametrize("gap", [5.0, 2.0, 1.25])
-def test_the_middle_slice_of_a_triplet_lies_midway_however_thick(gap):
+def test_the_middle_slice_of_an_example_lies_midway_however_thick(gap):
     """In a volume that is linear in z, the true middle is the mean of the neighbours."""
     triplets = Triplets([ramp(40, gap)], crop=32)
-    rng = np.random.default_rng(0)
     steps = set()
-    for _ in range(60):
-        first, middle, last = triplets.draw(rng).mean(axis=(1, 2))
+    for index in range(60):
+        first, middle, last = triplets[index].mean(axis=(1, 2))
         assert middle == pytest.approx((first + last) / 2, abs=1e-3)
         steps.add(round(abs(last - middle), 1))
     assert (len(steps) > 3) or gap == 5.0
 
 
+def test_simulated_slices_are_2_to_6_mm_thick_and_pairs_touch_or_lie_one_apart():
+    triplets = Triplets([ramp(100, 1.0)], crop=32, augmentation=PLAIN)
+    pairs = [abs(float(t[-1].mean() - t[0].mean())) for t in (triplets[i] for i in range(200))]
+    assert min(pairs) == 2.0
+    assert max(pairs) == 12.0
+    real = Triplets([ramp(100, 1.0)], crop=32, augmentation=replace(PLAIN, simulated=False))
+    assert {abs(float(t[-1].mean() - t[0].mean())) for t in (real[i] for i in range(50))} == {2.0}
+
+
+def test_context_slices_lie_as_far_apart_as_the_pair_and_repeat_it_at_the_ends():
+    triplets = Triplets([ramp(12, 5.0)], crop=32, context=1, augmentation=PLAIN)
+    for index in range(40):
+        values = sorted(float(hu.mean()) for hu in triplets[index])
+        middle = values[2]
+        expected = [middle - 3, middle - 1, middle, middle + 1, middle + 3]
+        expected[0] = expected[0] if expected[0] >= 0 else middle - 1
+        expected[4] = expected[4] if expected[4] <= 11 else middle + 1
+        assert values == expected
+
+
+def test_examples_depend_on_seed_and_number_only(head):
+    one, other = (Triplets([head], 96, context=1, seed=7) for _ in range(2))
+    np.testing.assert_array_equal(one[5], [other[3], other[5]][1])
+    assert (one[5] != one[6]).any()
+    assert (Triplets([head], 96, context=1, seed=8)[5] != one[5]).any()
+
+
+def test_worker_processes_give_the_same_batches(tmp_path, head):
+    plain, helped = (
+        trainer_for(tmp_path, head, batch=3, workers=workers).batches() for workers in (0, 2)
+    )
+    for _ in range(2):
+        torch.testing.assert_close(next(plain), next(helped), rtol=0, atol=0)
+
+
 def test_crops_are_taken_from_small_slices_too():
-    assert Triplets([ramp(5, 5.0)], crop=192).batch(np.random.default_rng(0), 3).shape == (
-        3,
-        3,
-        192,
-        192,
-    )
+    triplets = Triplets([ramp(5, 5.0)], crop=192)
+    assert all(triplets[index].shape == (3, 192, 192) for index in range(12))
 
 
-def test_a_training_can_start_from_a_trained_model(tmp_path, head, monkeypatch):
-    monkeypatch.setattr(
-        session,
-        "CONFIGURATION",
-        {k: list(v) if isinstance(v, tuple) else v for k, v in TINY.items()},
-    )
-    monkeypatch.setattr(session, "Settings", lambda **kw: Settings(**(QUICK | kw)))
-    common = {
-        "name": "mine",
-        "volumes": [head],
-        "validation": [],
-        "steps": 1,
-        "minutes": None,
-        "seed": 3,
-        "device": "cpu",
-        "command": "…",
-        "log": lambda record: None,
+def test_faint_lesions_are_added_to_the_pair_and_to_the_target_alike(head):
+    """With and without lesions, all else the same: the three central slices differ alike."""
+    bare = Triplets([head], 192, context=1, seed=2, augmentation=PLAIN)
+    marked = Triplets([head], 192, context=1, seed=2, augmentation=replace(PLAIN, lesions=1.0))
+    seen = set()
+    for index in range(12):
+        # Flips are drawn after the lesions: compare what does not depend on them.
+        sums = [np.sort(np.abs(e[index]).sum(axis=(1, 2))) for e in (bare, marked)]
+        assert (sums[0] != sums[1]).sum() >= 3
+        seen.add(int((sums[0] != sums[1]).sum()))
+    assert seen <= {3, 4, 5}
+
+
+@pytest.mark.parametrize("name", ["mse", "l1", "ssim", "ms-ssim", "ssim+l1", "ms-ssim+l1"])
+def test_every_loss_is_zero_for_the_truth_and_weighs_its_terms(name, head):
+    slices = torch.from_numpy(head.slices[14:19, :192, :192][None].astype(np.float32))
+    truth = slices[:, 2:3]
+    found = FlowInside(**TINY)(slices[:, [0, 1, 3, 4]])
+    perfect = found._replace(hu=truth, view=found.scale(truth), blend=truth)
+    terms = Loss(name, similarity_weight=0.5).terms(perfect, truth)
+    assert sum(term.item() for term in terms.values()) == pytest.approx(0.0, abs=1e-5)
+    wrong = Loss(name).terms(found, truth)
+    assert set(wrong) - {"blend"} == set(name.split("+"))
+    assert all(term.item() > 0.0 for term in wrong.values())
+    # Before similarity comes in, the pixel term has its place.
+    assert set(Loss(name).terms(found, truth, ramp=0.0)) == {
+        "mse" if name == "mse" else "l1",
+        "blend",
     }
-    first = read_card(session.train_model(folder=tmp_path / "first", **common))
-    second = read_card(session.train_model(folder=tmp_path / "second", start=first, **common))
-    assert second.card["training"]["start"]["sha256"] == first.sha256
-    assert second.card["configuration"] == first.card["configuration"]
-    one, other = (load_network(model).state_dict() for model in (first, second))
-    # One small step away from where it started, and not from other random weights.
-    assert all((one[name] - other[name]).abs().max() < 1e-2 for name in one)
-    assert any((one[name] != other[name]).any() for name in one)
+
+
+def test_gaussian_l1_is_the_mean_error_where_it_is_even(head):
+    slices = torch.from_numpy(head.slices[14:18, :192, :192][None].astype(np.float32))
+    found = FlowInside(**TINY)(slices)
+    off = found._replace(view=found.scale(slices[:, 1:2]) + 0.1, blend=None)
+    for gaussian in (False, True):
+        terms = Loss("l1", gaussian_l1=gaussian).terms(off, slices[:, 1:2])
+        assert terms["l1"].item() == pytest.approx(0.1, rel=1e-4)
+
+
+def test_an_unknown_loss_is_refused():
+    with pytest.raises(ValueError, match="ms-ssim"):
+        Loss("psnr")
 
 
 def test_volumes_without_a_triplet_are_refused():

@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from SliceInterpLib.hounsfield import BRAIN
 
-METRICS = ("psnr", "ssim", "ms_ssim", "mae", "mae_hu")
+METRICS = ("psnr", "ssim", "ms_ssim", "mae", "mae_hu", "gradient_mae", "ncc")
 """The keys of `slice_metrics`, in the order of the tables."""
 
 _MS_SSIM_SMALLEST = 161
@@ -22,7 +22,10 @@ def slice_metrics(predicted: np.ndarray, truth: np.ndarray) -> dict[str, float |
     psnr (dB), ssim, ms_ssim and mae are taken on the brain window −20…107 HU scaled to [0, 1],
     over the whole slice, in float32; SSIM (Wang et al. 2004) and MS-SSIM (Wang et al. 2003)
     with pytorch-msssim's defaults. mae_hu is the mean absolute error in HU over the full range
-    inside the head. ms_ssim is None for slices under 161 pixels, mae_hu where there is no head.
+    inside the head. gradient_mae is the mean absolute error of the gradient in the scaled window,
+    ½(mean |∂x e| + mean |∂y e|) a pixel, where e is the error and ∂ a forward difference. ncc is
+    the zero-mean normalised cross-correlation of the two in the window, in [−1, 1]. ms_ssim is
+    None for slices under 161 pixels, mae_hu where there is no head, ncc where a slice is constant.
     """
     shown, wanted = BRAIN.scale(predicted), BRAIN.scale(truth)
     error = shown - wanted
@@ -40,7 +43,16 @@ def slice_metrics(predicted: np.ndarray, truth: np.ndarray) -> dict[str, float |
             "mae_hu": float(np.abs(predicted - truth.astype(np.float32))[head].mean())
             if head.any()
             else None,
+            "gradient_mae": 0.5 * sum(float(np.abs(np.diff(error, axis=a)).mean()) for a in (0, 1)),
+            "ncc": _cross_correlation(shown, wanted),
         }
+
+
+def _cross_correlation(one: np.ndarray, other: np.ndarray) -> float | None:
+    """Pearson's coefficient over the pixels of two images; None where one of them is constant."""
+    if np.ptp(one) == 0.0 or np.ptp(other) == 0.0:
+        return None
+    return float(np.corrcoef(one.ravel(), other.ravel())[0, 1])
 
 
 def head_mask(hu: np.ndarray) -> np.ndarray:

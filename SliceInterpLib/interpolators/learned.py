@@ -9,7 +9,7 @@ import torch
 
 from SliceInterpLib.errors import MethodError
 from SliceInterpLib.networks.devices import choose_device, has_bf16
-from SliceInterpLib.networks.flow_inside import SIZE_MULTIPLE
+from SliceInterpLib.networks.prediction import SIZE_MULTIPLE
 from SliceInterpLib.networks.registry import TrainedModel, load_network
 
 MARGIN_HU = 30.0
@@ -32,12 +32,12 @@ class Learned:
     """
 
     name = "learned"
-    context = 0
 
     def __init__(self, model: TrainedModel, device: str = "auto") -> None:
         self.model = model
         self.device = choose_device(device)
         self.network = load_network(model).to(self.device, memory_format=torch.channels_last)
+        self.context: int = self.network.context
         # One pair at a time is quickest on a CPU, where a second only crowds the caches.
         self.batch = 8 if self.device.type == "cuda" else 1
         self._half: bool | None = None if has_bf16(self.device) else False
@@ -54,7 +54,7 @@ class Learned:
         }
 
     def __call__(self, slices: np.ndarray) -> np.ndarray:
-        """(n, 2, h, w) float32 HU, any h and w, to (n, h, w) float32 HU."""
+        """(n, 2 + 2·context, h, w) float32 HU, any h and w, to (n, h, w) float32 HU."""
         height, width = slices.shape[2:]
         fill = [(0, 0), (0, 0), (0, -height % SIZE_MULTIPLE), (0, -width % SIZE_MULTIPLE)]
         pairs = torch.from_numpy(np.pad(slices, fill, mode="edge"))
@@ -75,7 +75,7 @@ class Learned:
 
     @torch.inference_mode()
     def _predict(self, pairs: torch.Tensor, half: bool) -> torch.Tensor:
-        """(n, 2, h, w) HU on the CPU to (n, h, w) HU on the CPU."""
+        """(n, 2 + 2·context, h, w) HU on the CPU to (n, h, w) HU on the CPU."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
             found = self.network(pairs.to(self.device))
         hu = found.hu.clamp(found.lowest - MARGIN_HU, found.highest + MARGIN_HU)

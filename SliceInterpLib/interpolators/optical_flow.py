@@ -20,12 +20,13 @@ _NEIGHBOURHOOD = (15, 15)
 """Pixels over which flatness is judged and over which the two flows are faded into each other."""
 
 
-def _opencv() -> ModuleType:
+def opencv(method: str = "optical-flow") -> ModuleType:
+    """OpenCV, imported when first needed. Raises MethodError, naming `method`, without it."""
     try:
         import cv2
     except ImportError as missing:
         raise MethodError(
-            "The method 'optical-flow' needs OpenCV, which is not installed. "
+            f"The method '{method}' needs OpenCV, which is not installed. "
             "Install it with: pip install opencv-python-headless"
         ) from missing
     return cv2
@@ -37,7 +38,7 @@ def both_flows(first: np.ndarray, second: np.ndarray, window: Window) -> np.ndar
     first, second: (h, w) HU. Returns (2, h, w, 2) float32, pixels (x, y): [0] leads from the
     first slice to the second, [1] back.
     """
-    cv2 = _opencv()
+    cv2 = opencv()
     grey = [window.to_8bit(hu) for hu in (first, second)]
     dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     return np.stack([dis.calc(*grey, None), dis.calc(*grey[::-1], None)])
@@ -45,7 +46,7 @@ def both_flows(first: np.ndarray, second: np.ndarray, window: Window) -> np.ndar
 
 def _brain_flatness(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """(h, w) in [0, 1]: 1 where neither slice has contrast in the brain window."""
-    cv2 = _opencv()
+    cv2 = opencv()
     spread = np.zeros(first.shape, np.float32)
     for hu in (first, second):
         grey = BRAIN.to_8bit(hu).astype(np.float32)
@@ -57,11 +58,21 @@ def _brain_flatness(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 def _midpoint(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """(h, w) HU midway between two (h, w) float32 HU slices."""
-    cv2 = _opencv()
     flows = both_flows(first, second, BRAIN)
     flat = _brain_flatness(first, second)
     if flat.any():
         flows += flat[..., None] * (both_flows(first, second, WIDE) - flows)
+    return halfway(first, second, flows)
+
+
+def halfway(first: np.ndarray, second: np.ndarray, flows: np.ndarray) -> np.ndarray:
+    """The mean of two slices, each moved halfway to the other.
+
+    first, second: (h, w) float32 HU. flows: (2, h, w, 2) float32 as of `both_flows`. Returns
+    (h, w) HU. Where the middle slice looks for a point of the first, half the way back from the
+    second is taken at that same place, which saves inverting a flow.
+    """
+    cv2 = opencv()
     forth, back = 0.5 * flows
     y, x = np.indices(first.shape, dtype=np.float32)
 
@@ -84,7 +95,7 @@ class OpticalFlow:
     batch = 1
 
     def __init__(self) -> None:
-        self.provenance = {"library": f"opencv {_opencv().__version__}"}
+        self.provenance = {"library": f"opencv {opencv().__version__}"}
 
     def __call__(self, slices: np.ndarray) -> np.ndarray:
         """(n, 2, h, w) float32 HU to (n, h, w) float32 HU."""

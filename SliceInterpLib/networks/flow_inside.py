@@ -13,51 +13,14 @@ is one HU in brain is some twenty in bone and air.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from SliceInterpLib.hounsfield import BRAIN
-
-SIZE_MULTIPLE = 32
-"""Height and width inside the network are padded to a multiple of this."""
-
-
-class Prediction(NamedTuple):
-    """What the network says of the middle slice: float32, (n, 1, h, w) unless said otherwise."""
-
-    hu: Tensor
-    """The middle slice in HU, before any limit."""
-    wide: Tensor
-    """The same as a wide view."""
-    blend: Tensor
-    """The two moved slices, blended, in HU; `hu` is this, corrected."""
-    half_flow: Tensor
-    """(n, 2, h, w): pixels (x, y); the first slice is sampled at x + flow, the second at −flow."""
-    lowest: Tensor
-    """The lowest HU at each place among the two slices and the two moved slices."""
-    highest: Tensor
-    """The highest."""
-
-
-def brain_view(hu: Tensor) -> Tensor:
-    """HU to the brain window, clipped to [0, 1]."""
-    return ((hu - BRAIN.low) / BRAIN.width).clamp(0.0, 1.0)
-
-
-def wide_view(hu: Tensor) -> Tensor:
-    """HU compressed by asinh: nearly linear, with the brain window's slope, in soft tissue.
-
-    Air lies at −1.7, dense bone at 2.2.
-    """
-    return torch.asinh((hu - 35.0) / 60.0) * (60.0 / BRAIN.width)
-
-
-def from_wide_view(view: Tensor) -> Tensor:
-    """The HU of a wide view, up to about ±7000."""
-    return torch.sinh(view.clamp(-2.6, 2.6) * (BRAIN.width / 60.0)) * 60.0 + 35.0
+from SliceInterpLib.networks.prediction import Prediction, brain_view, from_wide_view, wide_view
 
 
 class ResidualBlock(nn.Module):
@@ -70,7 +33,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, width, h, w) to the same."""
-        return x + self.second(F.relu(self.first(x)))
+        return self.second(F.relu(self.first(x), inplace=True)).add_(x)
 
 
 class UNet(nn.Module):
@@ -112,11 +75,27 @@ class UNet(nn.Module):
         return self.tail(x)
 
 
-class FlowInside(nn.Module):
-    """Two slices in HU in, the slice midway between them in HU out.
+class Motion(NamedTuple):
+    """How the slices must move to the middle: flows are (n, 2, h, w), in pixels (x, y)."""
 
-    Swapping the two slices gives the same middle slice: the flow and the blend are made from
-    the difference of the two orders, and the correction only sees what does not change.
+    half_flow: Tensor
+    """Of the first slice, and with a minus of the second."""
+    bend: Tensor | float
+    """Of both alike; 0.0 without context."""
+    towards_a: Tensor
+    """(n, 1, h, w): the logit of the first slice's part in the blend."""
+    outer_flows: tuple[Tensor, Tensor] | None
+    """Of the slices before and after the pair; None without context."""
+
+
+class FlowInside(nn.Module):
+    """Slices in HU in, the slice midway between the two central ones in HU out.
+
+    context: 0 for a pair, 1 for a slice more on each side, equally far apart. The outer slices
+    tell how the motion bends and what is noise.
+
+    Reversing the order of the slices gives exactly the same middle slice: motion and blend are
+    made from both orders, and the correction only sees what does not change.
     """
 
     def __init__(
@@ -125,60 +104,108 @@ class FlowInside(nn.Module):
         flow_blocks: int = 1,
         residual_widths: tuple[int, ...] = (48, 80, 128),
         residual_blocks: int = 2,
+        context: int = 0,
     ) -> None:
         super().__init__()
-        # A quarter of the resolution for the flow (16 pixels of two views of two slices become
-        # channels), half of it for the correction (4 pixels of two views of four features).
-        self.flow = UNet(2 * 2 * 16, 3, tuple(flow_widths), flow_blocks)
-        self.residual = UNet(2 * 4 * 4, 4, tuple(residual_widths), residual_blocks)
+        if context not in (0, 1):
+            raise ValueError(f"context must be 0 or 1, not {context}")
+        self.context = context
+        slices = 2 + 2 * context
+        # A quarter of the resolution for the flow (16 pixels of two views of every slice become
+        # channels), half of it for the correction (4 pixels of two views of four features, six
+        # with context).
+        self.flow = UNet(2 * slices * 16, 7 if context else 3, tuple(flow_widths), flow_blocks)
+        features = 6 if context else 4
+        self.residual = UNet(2 * features * 4, 4, tuple(residual_widths), residual_blocks)
 
-    def forward(self, pair: Tensor) -> Prediction:
-        """(n, 2, h, w) HU float32, h and w multiples of SIZE_MULTIPLE."""
-        a, b = pair[:, :1], pair[:, 1:]
-        half_flow, towards_a = self.motion(a, b)
-        moved_a, moved_b = warp(a, half_flow), warp(b, -half_flow)
+    def forward(self, slices: Tensor) -> Prediction:
+        """(n, 2 + 2·context, h, w) HU float32, in order; h and w multiples of SIZE_MULTIPLE."""
+        images = list(slices.split(1, dim=1))
+        views = [_views(hu) for hu in images]
+        half_flow, bend, towards_a, outer_flows = self.motion(images, views)
+        a, b = images[self.context : self.context + 2]
+        moved_a, moved_b = warp(a, bend + half_flow), warp(b, bend - half_flow)
         # sigmoid(l) and sigmoid(−l) rather than 1 − sigmoid(l): exactly the same when swapped.
         blend = torch.sigmoid(towards_a) * moved_a + torch.sigmoid(-towards_a) * moved_b
-        wide = wide_view(blend) + self.correction(a, b, moved_a, moved_b, blend)
+        pairs = [views[self.context : self.context + 2], (_views(moved_a), _views(moved_b))]
+        if self.context:
+            pairs.append([_views(warp(images[i], outer_flows[i])) for i in (0, -1)])
+        view = wide_view(blend) + self.correction(_views(blend), pairs)
         return Prediction(
-            hu=from_wide_view(wide),
-            wide=wide,
+            hu=from_wide_view(view),
+            view=view,
+            scale=wide_view,
             blend=blend,
             half_flow=half_flow,
             lowest=torch.minimum(torch.minimum(a, b), torch.minimum(moved_a, moved_b)),
             highest=torch.maximum(torch.maximum(a, b), torch.maximum(moved_a, moved_b)),
         )
 
-    def motion(self, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-        """Half-flow in pixels (n, 2, h, w) and blend logit (n, 1, h, w), both odd under a swap."""
-        views = (torch.cat([brain_view(hu), wide_view(hu)], 1) for hu in (a, b))
-        view_a, view_b = (F.pixel_unshuffle(view, 4) for view in views)
-        both_orders = torch.cat([torch.cat([view_a, view_b], 1), torch.cat([view_b, view_a], 1)])
-        forth, back = self.flow(both_orders).float().chunk(2)
-        motion = F.interpolate(forth - back, scale_factor=4.0, mode="bilinear", align_corners=False)
-        # Contiguous, since a strided sigmoid may round differently from a contiguous one.
-        return 4.0 * motion[:, :2], motion[:, 2:].contiguous()
+    def motion(self, images: list[Tensor], views: list[Tensor]) -> Motion:
+        """From slices (n, 1, h, w) in HU and their views (n, 2, h, w).
 
-    def correction(
-        self, a: Tensor, b: Tensor, moved_a: Tensor, moved_b: Tensor, blend: Tensor
-    ) -> Tensor:
-        """What to add to the blend's wide view, (n, 1, h, w)."""
-        features = []
-        for view in (brain_view, wide_view):
-            one, other, moved_one, moved_other = map(view, (a, b, moved_a, moved_b))
-            features += [
-                view(blend),
-                (moved_one - moved_other).abs(),
-                0.5 * (one + other),
-                (one - other).abs(),
-            ]
-        folded = F.pixel_unshuffle(torch.cat(features, dim=1), 2)
+        In motion at a constant speed the two slices move by opposite amounts, ± the half-flow,
+        and the outer ones by three times that; the bend is what both have in common where the
+        motion is curved.
+        """
+        folded = [_folded(view, 4) for view in views]
+        order = (1, 2, 0, 3) if self.context else (0, 1)
+        forth = torch.cat([folded[i] for i in order], 1)
+        back = torch.cat([folded[-1 - i] for i in order], 1)
+        forth, back = self.flow(torch.cat([forth, back])).float().chunk(2)
+        odd = _enlarged(forth[:, :3] - back[:, :3])
+        # Contiguous, since a strided sigmoid may round differently from a contiguous one.
+        half_flow, towards_a = 4.0 * odd[:, :2], odd[:, 2:].contiguous()
+        if not self.context:
+            return Motion(half_flow, 0.0, towards_a, None)
+        bend = 4.0 * _enlarged(forth[:, 3:5] + back[:, 3:5])
+        first, last = (4.0 * _enlarged(order[:, 5:]) for order in (forth, back))
+        outer_flows = first + 3.0 * half_flow, last - 3.0 * half_flow
+        return Motion(half_flow, bend, towards_a, outer_flows)
+
+    def correction(self, blend: Tensor, pairs: list[Sequence[Tensor]]) -> Tensor:
+        """What to add to the blend's wide view, (n, 1, h, w), all given as views (n, 2, h, w).
+
+        pairs: the two slices, the same as moved and, with context, the outer slices as moved.
+        """
+        (one, other), (moved_one, moved_other), *outer = pairs
+        features = [
+            blend,
+            (moved_one - moved_other).abs(),
+            0.5 * (one + other),
+            (one - other).abs(),
+        ]
+        for first, last in outer:
+            features += [0.5 * (first + last), (first - last).abs()]
+        folded = torch.cat([_folded(feature, 2) for feature in features], 1)
         return F.pixel_shuffle(self.residual(folded).float(), 2)
 
 
+def _views(hu: Tensor) -> Tensor:
+    """(n, 1, h, w) HU in both views, (n, 2, h, w)."""
+    return torch.cat([brain_view(hu), wide_view(hu)], 1)
+
+
+def _folded(images: Tensor, factor: int) -> Tensor:
+    """Blocks of factor × factor pixels become channels, in the precision of convolutions."""
+    kind = images.device.type
+    if torch.is_autocast_enabled(kind):
+        images = images.to(torch.get_autocast_dtype(kind))
+    return F.pixel_unshuffle(images, factor)
+
+
+def _enlarged(flow: Tensor) -> Tensor:
+    return F.interpolate(flow, scale_factor=4.0, mode="bilinear", align_corners=False)
+
+
 def warp(image: Tensor, flow: Tensor) -> Tensor:
-    """Sample `image` (n, c, h, w) at x + flow, flow (n, 2, h, w) in pixels (x, y); edges repeat."""
+    """Sample `image` (n, c, h, w) at x + flow, flow (n, 2, h, w) in pixels (x, y); edges repeat.
+
+    A flow that is NaN counts as 0.
+    """
     _, _, height, width = image.shape
+    # grid_sample reads anywhere in memory where a coordinate is NaN, as after a diverged training.
+    flow = flow.nan_to_num()
     y, x = torch.meshgrid(
         torch.arange(height, dtype=flow.dtype, device=flow.device),
         torch.arange(width, dtype=flow.dtype, device=flow.device),

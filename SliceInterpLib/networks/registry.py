@@ -100,15 +100,9 @@ def load_network(model: TrainedModel) -> nn.Module:
             f"The learned method needs {missing.name}, which is not installed. "
             "Install it with: pip install torch safetensors"
         ) from missing
-    from SliceInterpLib.networks.flow_inside import FlowInside
+    from SliceInterpLib.networks.architectures import Design
 
-    architectures = {"flow-inside": FlowInside}
-    architecture = architectures.get(model.card["architecture"])
-    if architecture is None:
-        raise MethodError(
-            f"The model '{model.name}' has the architecture '{model.card['architecture']}', "
-            "which this version does not know. Update SliceInterp."
-        )
+    design = Design(model.card["architecture"], model.card["configuration"])
     try:
         data = model.weights.read_bytes()
     except OSError as problem:
@@ -119,8 +113,10 @@ def load_network(model: TrainedModel) -> nn.Module:
             f"{model.weights.name} is damaged or was changed. Install SliceInterp again."
         )
     try:
-        network = architecture(**model.card["configuration"])
+        network = design.build()
         network.load_state_dict(load(data))
+    except MethodError:
+        raise
     except Exception as problem:
         raise MethodError(
             f"The weights of '{model.name}' do not fit its card: {problem}"

@@ -5,36 +5,29 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
+from torch import nn
 
 import SliceInterpLib
+from SliceInterpLib.networks.architectures import Design
 from SliceInterpLib.networks.devices import choose_device
-from SliceInterpLib.networks.flow_inside import FlowInside
 from SliceInterpLib.networks.registry import TrainedModel, load_network
-from SliceInterpLib.training.trainer import RAMP_STEPS, Settings, Trainer
+from SliceInterpLib.training.parallel import torchrun_processes
+from SliceInterpLib.training.trainer import Settings, Trainer
 from SliceInterpLib.volume import Volume
-
-CONFIGURATION = {
-    "flow_widths": [48, 64, 96, 128],
-    "flow_blocks": 1,
-    "residual_widths": [64, 96, 160],
-    "residual_blocks": 2,
-}
-"""The network that is made where none is given."""
 
 
 def train_model(
     *,
     name: str,
+    design: Design,
     volumes: Sequence[Volume],
     validation: Sequence[Volume],
     folder: Path,
-    steps: int,
-    minutes: float | None,
-    seed: int,
+    settings: Settings,
     device: str,
     start: TrainedModel | None = None,
     command: str,
@@ -42,44 +35,69 @@ def train_model(
 ) -> Path:
     """Train a network and return the path of its card, in `folder`.
 
-    start: a trained model to go on from, with half the learning rate and without the aids of a
-    first training; by default a new network is made.
+    start: a trained model whose weights are taken as far as they go, see `grow`.
 
+    Under torchrun, its processes train one network together, and the first of them writes.
     The card holds what loading needs and what is known here; the terms of the training data,
     the licence and the figures of a benchmark are for whoever publishes the model to add.
     """
-    torch.manual_seed(seed)
-    configuration = start.card["configuration"] if start else CONFIGURATION
-    network = load_network(start).train() if start else FlowInside(**configuration)
-    settings = Settings(steps=steps, minutes=minutes, seed=seed)
+    torch.manual_seed(settings.seed)
+    network = design.build()
     if start:
-        settings = replace(
-            settings,
-            learning_rate=settings.learning_rate / 2,
-            guided_steps=0,
-            similarity_from_step=-RAMP_STEPS,
-        )
+        grow(load_network(start), network)
     chosen = choose_device(device)
-    trainer = Trainer(network, volumes, validation, folder, settings, device=chosen, log=log)
-    trainer.run()
+    with torchrun_processes(chosen) as processes:
+        trainer = Trainer(
+            network,
+            volumes,
+            validation,
+            folder,
+            settings,
+            device=chosen,
+            processes=processes,
+            log=log,
+        )
+        trainer.run()
+    path = folder / "model.json"
+    if processes.rank:
+        return path
     card = {
         "name": name,
-        "architecture": "flow-inside",
-        "configuration": configuration,
+        "architecture": design.architecture,
+        "configuration": design.configuration,
         "weights": "model.safetensors",
         "sha256": hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest(),
         "parameters": sum(p.numel() for p in network.parameters()),
         "training": {
             "command": command,
+            "settings": asdict(settings),
             "volumes": len(volumes),
             "steps": trainer.step,
             "minutes": round(trainer.seconds / 60.0, 1),
             "device": chosen.type,
+            "processes": processes.count,
+            "threads": torch.get_num_threads(),
             "version": SliceInterpLib.__version__,
             "start": start and {"sha256": start.sha256, "training": start.card.get("training")},
         },
         "valid_psnr": trainer.validate(),
     }
-    path = folder / "model.json"
     path.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
     return path
+
+
+@torch.no_grad()
+def grow(trained: nn.Module, network: nn.Module) -> None:
+    """Give `network` the weights of `trained` as far as the two have layers of the same names.
+
+    Inputs and outputs that `trained` lacks get zero weights, so that a wider network (a pair's
+    that gets four slices) predicts at first what the narrower one did. Those that `network` lacks
+    are left out, which it has to make good by training.
+    """
+    old = trained.state_dict()
+    for name, tensor in network.state_dict().items():
+        if name not in old:
+            continue
+        both = tuple(slice(min(sides)) for sides in zip(tensor.shape, old[name].shape, strict=True))
+        tensor.zero_()
+        tensor[both] = old[name][both]

@@ -1,0 +1,118 @@
+"""What the commands share: options, the scans of a folder, progress, output."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TypeAlias
+
+from SliceInterpLib.errors import OutputError
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+"""Where the modules of this package add their commands."""
+
+
+def add_command(
+    commands: Commands, name: str, run: Callable[[argparse.Namespace], None], summary: str
+) -> argparse.ArgumentParser:
+    """The parser of a new command, for its options; `run` gets them once they are parsed."""
+    sub = commands.add_parser(name, help=summary, description=summary)
+    sub.set_defaults(run=run)
+    sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return sub
+
+
+def add_input(sub: argparse.ArgumentParser, **more: object) -> None:
+    """The scan, and which series of it."""
+    sub.add_argument(
+        "input", type=Path, help="NIfTI, NRRD or MetaImage file, or DICOM folder", **more
+    )
+    sub.add_argument("--series", metavar="UID", help="which series of a DICOM folder")
+
+
+def add_device(sub: argparse.ArgumentParser) -> None:
+    """Where networks run."""
+    sub.add_argument("--device", choices=("auto", "cuda", "cpu"), default="auto")
+
+
+def add_json(sub: argparse.ArgumentParser) -> None:
+    """Output for scripts."""
+    sub.add_argument("--json", action="store_true", help="print one JSON object, for scripts")
+
+
+def scans(places: Sequence[Path]) -> list[Path]:
+    """Files as they are; of folders, every volume file below them, or the folder itself (DICOM)."""
+    found: list[Path] = []
+    for place in places:
+        if place.is_dir():
+            files = sorted(
+                path
+                for path in place.rglob("*")
+                if path.name.endswith((".nii", ".nii.gz", ".nrrd", ".mha"))
+            )
+            found += files or [place]
+        else:
+            found.append(place)
+    return found
+
+
+@contextlib.contextmanager
+def progress_bar(unit: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """A bar with the time left on a terminal, a line every tenth otherwise, nothing if quiet."""
+    if quiet:
+        yield lambda done, total: None
+    elif sys.stderr.isatty():
+        from tqdm import tqdm
+
+        with tqdm(unit=f" {unit}") as bar:
+
+            def update(done: int, total: int) -> None:
+                bar.total = total
+                bar.update(done - bar.n)
+
+            yield update
+    else:
+        told = 0
+
+        def tell(done: int, total: int) -> None:
+            nonlocal told
+            if done * 10 // total > told:
+                told = done * 10 // total
+                say(f"{done} of {total} {unit}")
+
+        yield tell
+
+
+def print_result(summary: dict, text: str, *, as_json: bool) -> None:
+    """The result on standard output: an object for scripts or text for people."""
+    print(json.dumps(summary) if as_json else text)
+
+
+def check_writable_text(path: Path, *, overwrite: bool) -> None:
+    """Raise OutputError, before a long run and not after it, if `write_text` has no place to write.
+
+    Refused: a missing folder, a folder of that name, and a file that exists, unless `overwrite`.
+    """
+    if not path.parent.is_dir():
+        raise OutputError(f"{path}: The folder does not exist. Make it first, or choose another.")
+    if path.is_dir() or (path.exists() and not overwrite):
+        raise OutputError(f"{path}: This exists already. Choose another name, or give --force.")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 file that appears under its name only when it is complete."""
+    with TemporaryDirectory(prefix=".sliceinterp-", dir=path.parent) as folder:
+        part = Path(folder, "part")
+        part.write_text(text, encoding="utf-8")
+        os.replace(part, path)
+
+
+def say(line: str) -> None:
+    """A remark on standard error, so that standard output holds the result alone."""
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,54 @@
+"""What every network takes and returns, and the two scales on which networks see HU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from SliceInterpLib.hounsfield import BRAIN
+
+SIZE_MULTIPLE = 32
+"""Height and width that a network is given are padded to a multiple of this."""
+
+
+class Prediction(NamedTuple):
+    """What a network says of the middle slice: float32, (n, 1, h, w) unless said otherwise."""
+
+    hu: Tensor
+    """The middle slice in HU, before any limit."""
+    view: Tensor
+    """The same on the scale that the network works on."""
+    scale: Callable[[Tensor], Tensor]
+    """From HU to that scale: `brain_view` or `wide_view`."""
+    lowest: Tensor
+    """The lowest HU at each place among the two slices and, where there is motion, as moved."""
+    highest: Tensor
+    """The highest."""
+    blend: Tensor | None = None
+    """The two moved slices, blended, in HU, where the network has motion inside."""
+    half_flow: Tensor | None = None
+    """(n, 2, h, w): pixels (x, y); the first slice is sampled at x + flow, the second at −flow."""
+
+
+def brain_view(hu: Tensor) -> Tensor:
+    """HU to the brain window, clipped to [0, 1]."""
+    return ((hu - BRAIN.low) / BRAIN.width).clamp(0.0, 1.0)
+
+
+def wide_view(hu: Tensor) -> Tensor:
+    """HU compressed by asinh: nearly linear, with the brain window's slope, in soft tissue.
+
+    Air lies at −1.7, dense bone at 2.2.
+    """
+    x = (hu - 35.0) / 60.0
+    # asinh(x) by its definition: torch.asinh takes 1.7 times as long on a CPU.
+    asinh = torch.log(x.abs() + torch.sqrt(x * x + 1.0)).copysign(x)
+    return asinh * (60.0 / BRAIN.width)
+
+
+def from_wide_view(view: Tensor) -> Tensor:
+    """The HU of a wide view, up to about ±7000."""
+    return torch.sinh(view.clamp(-2.6, 2.6) * (BRAIN.width / 60.0)) * 60.0 + 35.0
