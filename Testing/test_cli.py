@@ -212,6 +212,12 @@ def test_contrast_prints_a_table_and_an_object(head_file):
     assert [row["mean"] for row in rows] == pytest.approx([0.5, 0.5], abs=1e-4)
 
 
+def test_speed_times_the_shipped_model_beside_the_reference():
+    rows = json.loads(sliceinterp("speed", "--runs", 1, "--device", "cpu", "--json").stdout)
+    assert {"small", "reference U-Net", "reference U-Net, 13 crops"} <= set(rows["networks"])
+    assert all(row["seconds"] > 0 for row in rows["networks"].values())
+
+
 def test_an_unknown_method_is_refused_with_the_known_ones(head_file):
     done = sliceinterp("benchmark", head_file, "--methods", "magic")
     assert done.returncode == 2

@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from SliceInterpLib.cli import training as cli_training
 from SliceInterpLib.errors import TrainingError
 from SliceInterpLib.files import write_volume
 from SliceInterpLib.interpolators import make_interpolator
@@ -22,7 +23,7 @@ from SliceInterpLib.networks.flow_inside import FlowInside
 from SliceInterpLib.networks.registry import load_network, read_card
 from SliceInterpLib.phantom import head_phantom
 from SliceInterpLib.training.guard import UNGUARDED, Guard, Watch
-from SliceInterpLib.training.losses import Loss
+from SliceInterpLib.training.losses import LOSSES, Loss
 from SliceInterpLib.training.session import grow, train_model
 from SliceInterpLib.training.trainer import Settings, Trainer
 from SliceInterpLib.training.triplets import Augmentation, Triplets
@@ -120,6 +121,12 @@ def test_every_design_takes_a_training_step(tmp_path, head, name):
     trainer.train_step(next(trainer.batches()))
     assert torch.isfinite(weights(trainer)).all()
     assert (weights(trainer) != before).any()
+
+
+def test_the_command_line_offers_every_design_and_loss():
+    """It names them itself, so as to start without torch."""
+    assert set(cli_training.DESIGNS) == set(DESIGNS)
+    assert cli_training.LOSSES == LOSSES
 
 
 def test_a_pair_network_grows_to_four_slices_without_changing_what_it_says(tmp_path, head):

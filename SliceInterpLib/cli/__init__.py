@@ -1,4 +1,4 @@
-"""The command line: sliceinterp upsample, info, models, demo, benchmark, contrast, train."""
+"""The command line: sliceinterp upsample, info, models, demo, benchmark, contrast, train, study."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Sequence
 
 import SliceInterpLib
-from SliceInterpLib.cli import evaluation, training, volumes
+from SliceInterpLib.cli import evaluation, study, training, volumes
 from SliceInterpLib.cli.common import say
 from SliceInterpLib.errors import Cancelled, SliceInterpError
 
@@ -36,7 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=SliceInterpLib.__version__)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for module in (volumes, evaluation, training):
+    for module in (volumes, evaluation, training, study):
         module.add_commands(commands)
     return parser
 

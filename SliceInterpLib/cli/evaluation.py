@@ -22,7 +22,7 @@ from SliceInterpLib.cli.common import (
 from SliceInterpLib.errors import MethodError
 from SliceInterpLib.files.reading import read_volume
 from SliceInterpLib.interpolators import METHODS, PEERS, Interpolator, make_interpolator
-from SliceInterpLib.networks.registry import DEFAULT_MODEL, find_model
+from SliceInterpLib.networks.registry import DEFAULT_MODEL, available_models, find_model
 from SliceInterpLib.volume import Volume
 
 
@@ -38,7 +38,7 @@ class Contender(NamedTuple):
 
 
 def add_commands(commands: Commands) -> None:
-    """Add benchmark and contrast."""
+    """Add benchmark, contrast and speed."""
     sub = add_command(
         commands, "benchmark", _benchmark, "Compare the methods on slices that were acquired."
     )
@@ -73,6 +73,19 @@ def add_commands(commands: Commands) -> None:
     sub.add_argument("--places", type=_at_least_one, default=50, help="discs of each radius")
     sub.add_argument("--one", action="store_true", help="add them to one of the two slices alone")
     sub.add_argument("--seed", type=int, default=0)
+    add_json(sub)
+
+    sub = add_command(
+        commands, "speed", _network_speed, "Time networks beside the field reference's, in turn."
+    )
+    sub.add_argument(
+        "--model",
+        action="append",
+        help="name of a shipped model, or path of a model's card; may be repeated (default: all "
+        "that are shipped)",
+    )
+    sub.add_argument("--runs", type=_at_least_one, default=7, help="how often each is timed")
+    add_device(sub)
     add_json(sub)
 
 
@@ -150,6 +163,14 @@ def _contrast(options: argparse.Namespace) -> None:
         f"by radius\n\n{contrast_table(result)}"
     )
     print_result(result, text, as_json=options.json)
+
+
+def _network_speed(options: argparse.Namespace) -> None:
+    from SliceInterpLib.evaluation.network_speed import network_speed, network_speed_lines
+
+    names = options.model or [model.name for model in available_models()]
+    result = network_speed(names, device=options.device, runs=options.runs)
+    print_result(result, network_speed_lines(result), as_json=options.json)
 
 
 def _contenders(options: argparse.Namespace, default: Sequence[str]) -> list[Contender]:

@@ -11,8 +11,8 @@ from SliceInterpLib.cli.common import Commands, add_command, add_device, scans
 from SliceInterpLib.files.reading import read_volume
 from SliceInterpLib.networks.registry import find_model
 
-_DESIGNS = ("small", "base", "base-pair", "plain", "flow-given", "reference-unet")
-_LOSSES = ("mse", "l1", "ssim", "ms-ssim", "ssim+l1", "ms-ssim+l1")
+DESIGNS = ("small", "base", "base-pair", "plain", "flow-given", "reference-unet")
+LOSSES = ("mse", "l1", "ssim", "ms-ssim", "ssim+l1", "ms-ssim+l1")
 
 
 def add_commands(commands: Commands) -> None:
@@ -21,13 +21,13 @@ def add_commands(commands: Commands) -> None:
     sub.add_argument("--data", type=Path, nargs="+", required=True, help="folders or scans")
     sub.add_argument("--valid", type=Path, nargs="*", default=[], help="for the log's PSNR")
     sub.add_argument("-o", "--output", type=Path, required=True, help="folder of the run")
-    sub.add_argument("--design", choices=_DESIGNS, default="small")
+    sub.add_argument("--design", choices=DESIGNS, default="small")
     sub.add_argument("--start", metavar="MODEL", help="go on from this model (name or card)")
     sub.add_argument("--name", default="mine", help="the model's name on its card")
     length = sub.add_mutually_exclusive_group()
     length.add_argument("--steps", type=int, default=5000)
     length.add_argument("--minutes", type=float, help="train for this long rather than by steps")
-    sub.add_argument("--loss", choices=_LOSSES, default="ms-ssim+l1")
+    sub.add_argument("--loss", choices=LOSSES, default="ms-ssim+l1")
     sub.add_argument("--similarity", type=float, default=0.25, help="weight beside the pixel term")
     sub.add_argument("--k2", type=float, default=0.03, help="SSIM's second constant")
     sub.add_argument("--rate", type=float, default=4e-4, help="highest learning rate")
@@ -41,7 +41,7 @@ def add_commands(commands: Commands) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    from SliceInterpLib.networks.architectures import DESIGNS
+    from SliceInterpLib.networks import architectures
     from SliceInterpLib.training.guard import Guard
     from SliceInterpLib.training.losses import Loss
     from SliceInterpLib.training.session import train_model
@@ -65,7 +65,7 @@ def _train(options: argparse.Namespace) -> None:
     )
     train_model(
         name=options.name,
-        design=DESIGNS[options.design],
+        design=architectures.DESIGNS[options.design],
         volumes=[read_volume(path) for path in scans(options.data)],
         validation=[read_volume(path) for path in scans(options.valid)],
         folder=options.output,

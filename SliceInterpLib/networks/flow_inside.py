@@ -130,7 +130,8 @@ class FlowInside(nn.Module):
         pairs = [views[self.context : self.context + 2], (_views(moved_a), _views(moved_b))]
         if self.context:
             pairs.append([_views(warp(images[i], outer_flows[i])) for i in (0, -1)])
-        view = wide_view(blend) + self.correction(_views(blend), pairs)
+        blend_views = _views(blend)
+        view = blend_views[:, 1:] + self.correction(blend_views, pairs)
         return Prediction(
             hu=from_wide_view(view),
             view=view,
@@ -148,18 +149,21 @@ class FlowInside(nn.Module):
         and the outer ones by three times that; the bend is what both have in common where the
         motion is curved.
         """
-        folded = [_folded(view, 4) for view in views]
+        folded = _folded(views, 4).chunk(len(views), 1)
         order = (1, 2, 0, 3) if self.context else (0, 1)
         forth = torch.cat([folded[i] for i in order], 1)
         back = torch.cat([folded[-1 - i] for i in order], 1)
         forth, back = self.flow(torch.cat([forth, back])).float().chunk(2)
-        odd = _enlarged(forth[:, :3] - back[:, :3])
+        # Odd and even under a reversal of the slices: differences and sums of the two orders.
+        parts = [forth[:, :3] - back[:, :3]]
+        if self.context:
+            parts += [forth[:, 3:5] + back[:, 3:5], forth[:, 5:], back[:, 5:]]
+        fine = _enlarged(torch.cat(parts, 1))
         # Contiguous, since a strided sigmoid may round differently from a contiguous one.
-        half_flow, towards_a = 4.0 * odd[:, :2], odd[:, 2:].contiguous()
+        half_flow, towards_a = 4.0 * fine[:, :2], fine[:, 2:3].contiguous()
         if not self.context:
             return Motion(half_flow, 0.0, towards_a, None)
-        bend = 4.0 * _enlarged(forth[:, 3:5] + back[:, 3:5])
-        first, last = (4.0 * _enlarged(order[:, 5:]) for order in (forth, back))
+        bend, first, last = (4.0 * fine[:, k : k + 2] for k in (3, 5, 7))
         outer_flows = first + 3.0 * half_flow, last - 3.0 * half_flow
         return Motion(half_flow, bend, towards_a, outer_flows)
 
@@ -177,8 +181,7 @@ class FlowInside(nn.Module):
         ]
         for first, last in outer:
             features += [0.5 * (first + last), (first - last).abs()]
-        folded = torch.cat([_folded(feature, 2) for feature in features], 1)
-        return F.pixel_shuffle(self.residual(folded).float(), 2)
+        return F.pixel_shuffle(self.residual(_folded(features, 2)).float(), 2)
 
 
 def _views(hu: Tensor) -> Tensor:
@@ -186,15 +189,25 @@ def _views(hu: Tensor) -> Tensor:
     return torch.cat([brain_view(hu), wide_view(hu)], 1)
 
 
-def _folded(images: Tensor, factor: int) -> Tensor:
-    """Blocks of factor × factor pixels become channels, in the precision of convolutions."""
-    kind = images.device.type
-    if torch.is_autocast_enabled(kind):
-        images = images.to(torch.get_autocast_dtype(kind))
-    return F.pixel_unshuffle(images, factor)
+def _folded(images: list[Tensor], factor: int) -> Tensor:
+    """Blocks of factor × factor pixels become channels, in the precision of convolutions.
+
+    As pixel_unshuffle, but straight into the channels-last layout that convolutions want.
+    """
+    kind = images[0].device.type
+    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
+        images = [image.to(torch.get_autocast_dtype(kind)) for image in images]
+    together = torch.cat(images, 1)
+    count, channels, height, width = together.shape
+    rows, columns = height // factor, width // factor
+    blocks = together.view(count, channels, rows, factor, columns, factor)
+    last = blocks.permute(0, 2, 4, 1, 3, 5).reshape(count, rows, columns, -1)
+    return last.permute(0, 3, 1, 2)
 
 
 def _enlarged(flow: Tensor) -> Tensor:
+    """Four times as high and wide; several times quicker in this layout than in the usual one."""
+    flow = flow.contiguous(memory_format=torch.channels_last)
     return F.interpolate(flow, scale_factor=4.0, mode="bilinear", align_corners=False)
 
 
@@ -203,19 +216,14 @@ def warp(image: Tensor, flow: Tensor) -> Tensor:
 
     A flow that is NaN counts as 0.
     """
-    _, _, height, width = image.shape
+    height, width = image.shape[2:]
+    y, x = (
+        (torch.arange(side, dtype=flow.dtype, device=flow.device) + 0.5) * (2.0 / side) - 1.0
+        for side in (height, width)
+    )
+    here = torch.stack([x.expand(height, width), y[:, None].expand(height, width)], dim=-1)
     # grid_sample reads anywhere in memory where a coordinate is NaN, as after a diverged training.
-    flow = flow.nan_to_num()
-    y, x = torch.meshgrid(
-        torch.arange(height, dtype=flow.dtype, device=flow.device),
-        torch.arange(width, dtype=flow.dtype, device=flow.device),
-        indexing="ij",
+    away = flow.nan_to_num().permute(0, 2, 3, 1) * flow.new_tensor([2.0 / width, 2.0 / height])
+    return F.grid_sample(
+        image, here + away, mode="bilinear", padding_mode="border", align_corners=False
     )
-    grid = torch.stack(
-        [
-            (x + flow[:, 0] + 0.5) * (2.0 / width) - 1.0,
-            (y + flow[:, 1] + 0.5) * (2.0 / height) - 1.0,
-        ],
-        dim=-1,
-    )
-    return F.grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=False)

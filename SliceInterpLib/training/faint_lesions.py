@@ -12,7 +12,7 @@ import numpy as np
 
 CONTRAST_HU = (-10.0, 20.0)
 RADIUS_MM = (2.0, 10.0)
-MOST = 8
+MOST = 12
 """Lesions in one example."""
 
 _BRAIN_HU = (10.0, 60.0)
