@@ -129,6 +129,22 @@ def test_the_command_line_offers_every_design_and_loss():
     assert cli_training.LOSSES == LOSSES
 
 
+def test_a_split_keeps_patients_apart(tmp_path):
+    files = [f"p{i}/{name}.nii.gz" for i in range(6) for name in ("one", "two")]
+    files += [f"single{i}.nrrd" for i in range(4)]
+    for name in files:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    train_on, check = cli_training.split_by_patient([tmp_path], 0.3, seed=1)
+    assert sorted([*train_on, *check]) == sorted(tmp_path / name for name in files)
+    patients = [{p.relative_to(tmp_path).parts[0] for p in some} for some in (train_on, check)]
+    assert (len(patients[0]), len(patients[1])) == (7, 3)
+    assert not patients[0] & patients[1]
+    assert cli_training.split_by_patient([tmp_path], 0.3, seed=2)[1] != check
+    with pytest.raises(TrainingError, match="1 patient cannot be split"):
+        cli_training.split_by_patient([tmp_path / "single0.nrrd"], 0.5, seed=1)
+
+
 def test_a_pair_network_grows_to_four_slices_without_changing_what_it_says(tmp_path, head):
     pair = Design("flow-inside", TINY | {"context": 0})
     first = read_card(train(tmp_path / "first", head, pair, settings=replace(QUICK, steps=3)))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from SliceInterpLib.errors import MethodError
+from SliceInterpLib.training.study_run import MARGIN_DB
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,9 +20,10 @@ def save_study_figure(path: Path, result: Mapping) -> None:
     """Write a PNG of what `training.study.run_study` returned.
 
     Above, losses × batches with the guard off and on: the colour is the share of runs that
-    diverged, the numbers are the mean PSNR and how many of the runs diverged. Below, the setting
-    that failed most with one remedy at a time: bars of PSNR in the same colours; a row without a
-    finite run has no bar. Raises MethodError if matplotlib is missing.
+    diverged; the numbers are the mean PSNR, how many of the runs diverged, and the share of steps
+    whose loss or gradient was not finite. Below, the setting that failed most with one remedy at
+    a time: bars of PSNR in the same colours; a row without a finite run has no bar. Raises
+    MethodError if matplotlib is missing.
     """
     try:
         from matplotlib.cm import ScalarMappable
@@ -33,14 +35,14 @@ def save_study_figure(path: Path, result: Mapping) -> None:
         ) from missing
 
     plan, remedies = result["plan"], result["remedies"]
-    heights = [0.55 * len(plan["losses"]) + 0.6, 0.3 * len(remedies) + 0.6]
+    heights = [0.62 * len(plan["losses"]) + 0.6, 0.3 * len(remedies) + 0.6]
     figure = Figure(figsize=(9.0, sum(heights) + 0.9), layout="constrained")
     grid = figure.add_gridspec(2, 2, height_ratios=heights)
     tops = [figure.add_subplot(grid[0, column]) for column in (0, 1)]
     for axis, guarded in zip(tops, (False, True), strict=True):
         rows = [row for row in result["rows"] if row["guarded"] == guarded]
-        _settings(axis, rows, plan["losses"], plan["batches"])
-        title = f"guard {'on' if guarded else 'off'}: PSNR in dB, runs that diverged"
+        _settings(axis, rows, plan["losses"], plan["batches"], plan["steps"])
+        title = f"guard {'on' if guarded else 'off'}: PSNR in dB, runs diverged, bad steps"
         axis.set_title(title, fontsize=10)
     figure.colorbar(ScalarMappable(cmap=_COLOURS), ax=tops, label="share of runs that diverged")
     if remedies:
@@ -51,12 +53,20 @@ def save_study_figure(path: Path, result: Mapping) -> None:
             f"{worst['loss']}, batch {worst['batch']}, guard off, with one remedy at a time",
             fontsize=10,
         )
-    figure.suptitle(f"Loss study: {plan['steps']} steps a run", fontsize=11)
+    figure.suptitle(
+        f"Loss study, {plan['steps']} steps a run. Diverged: not finite, or PSNR more than "
+        f"{MARGIN_DB:g} dB below the mean of the two slices",
+        fontsize=10,
+    )
     figure.savefig(path, dpi=110, format="png")
 
 
 def _settings(
-    axis: Axes, rows: Sequence[Mapping], losses: Sequence[str], batches: Sequence[int]
+    axis: Axes,
+    rows: Sequence[Mapping],
+    losses: Sequence[str],
+    batches: Sequence[int],
+    steps: int,
 ) -> None:
     by_place = {(row["loss"], row["batch"]): row for row in rows}
     shares = [[_share(by_place[loss, batch]) for batch in batches] for loss in losses]
@@ -64,10 +74,11 @@ def _settings(
     for y, loss in enumerate(losses):
         for x, batch in enumerate(batches):
             row = by_place[loss, batch]
+            bad = _bad_steps(row) / (row["runs"] * steps)
             axis.text(
                 x,
                 y,
-                f"{_decibels(row)}\n{row['diverged']} of {row['runs']}",
+                f"{_decibels(row)}\n{row['diverged']} of {row['runs']}\n{bad:.0%}",
                 ha="center",
                 va="center",
                 fontsize=8,
@@ -92,7 +103,7 @@ def _remedies(axis: Axes, rows: Sequence[Mapping], mean_of_two: float) -> None:
         note = f"{_decibels(row)}: {row['diverged']} of {row['runs']} diverged"
         if row["not_finite"]:
             note += f" ({row['not_finite']} not finite)"
-        note += f", {row['bad_losses'] + row['bad_gradients']} bad steps"
+        note += f", {_bad_steps(row)} bad steps"
         axis.text(1.02 * right, y, note, va="center", fontsize=8)
     axis.axvline(mean_of_two, color="black", linestyle="--", linewidth=0.8)
     axis.set_xlim(0.0, 1.9 * right)
@@ -107,6 +118,10 @@ def _remedies(axis: Axes, rows: Sequence[Mapping], mean_of_two: float) -> None:
 
 def _share(row: Mapping) -> float:
     return row["diverged"] / row["runs"]
+
+
+def _bad_steps(row: Mapping) -> int:
+    return row["bad_losses"] + row["bad_gradients"]
 
 
 def _decibels(row: Mapping) -> str:

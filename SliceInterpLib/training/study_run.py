@@ -98,7 +98,7 @@ REMEDIES = {
 """By name, what each changes of a run with the guard off; "guard": what it takes of the guard.
 
 The control is no remedy. It shows what the loss scale prevents, which leaves out every step whose
-gradient is not finite and so is a guard itself.
+gradient is not finite and so is a guard itself, until enough of them have brought it down to 0.
 """
 
 

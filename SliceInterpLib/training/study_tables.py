@@ -17,7 +17,7 @@ _COLUMNS = {
     "first_bad_loss": ("first bad loss", "d"),
     "bad_losses": ("bad losses", "d"),
     "bad_gradients": ("bad gradients", "d"),
-    "loss_scale": ("loss scale", "g"),
+    "loss_scale": ("loss scale", ".3g"),
     "psnr": ("PSNR dB", ".2f"),
     "ssim": ("SSIM", ".3f"),
     "ms_ssim": ("MS-SSIM", ".3f"),
@@ -35,6 +35,8 @@ def markdown(result: Mapping) -> str:
             "most: the largest share of runs that were not finite; among equals the largest "
             "share that diverged, then the most bad steps.",
             _table(result["remedies"], ("remedy",)),
+            "With bf16 or fp32, and in the control, there is no loss scale: nothing leaves a bad "
+            "step out.",
         ]
     return "\n\n".join([*parts, _sentence(result)]) + "\n"
 
