@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options.run(options)
     except (KeyboardInterrupt, Cancelled):
-        say("sliceinterp: cancelled; nothing was kept")
+        say(f"sliceinterp: cancelled; {options.kept} kept")
         return 130
     except (SliceInterpError, ImportError, OSError, MemoryError) as problem:
         if options.debug:

@@ -23,7 +23,7 @@ def add_command(
 ) -> argparse.ArgumentParser:
     """The parser of a new command, for its options; `run` gets them once they are parsed."""
     sub = commands.add_parser(name, help=summary, description=summary)
-    sub.set_defaults(run=run)
+    sub.set_defaults(run=run, kept="nothing was")
     sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return sub
 

@@ -18,6 +18,7 @@ def add_commands(commands: Commands) -> None:
     sub = add_command(
         commands, "study", _study, "Measure which losses blow up in training, and what helps."
     )
+    sub.set_defaults(kept="the runs that were finished are")
     sub.add_argument("--data", type=Path, nargs="+", required=True, help="folders or scans")
     sub.add_argument("--valid", type=Path, nargs="+", required=True, help="folders or scans")
     sub.add_argument(

@@ -21,6 +21,7 @@ LOSSES = ("mse", "l1", "ssim", "ms-ssim", "ssim+l1", "ms-ssim+l1")
 def add_commands(commands: Commands) -> None:
     """Add train."""
     sub = add_command(commands, "train", _train, "Train a network on folders of scans.")
+    sub.set_defaults(kept="the last checkpoint is")
     sub.add_argument("--data", type=Path, nargs="+", required=True, help="folders or scans")
     check = sub.add_mutually_exclusive_group()
     check.add_argument("--valid", type=Path, nargs="*", default=[], help="for the log's PSNR")

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
+from SliceInterpLib.dense_flow import opencv
 from SliceInterpLib.hounsfield import BRAIN
-from SliceInterpLib.interpolators.optical_flow import opencv
 
 _LEVELS_PER_HU = 64.0
 """The window as 16-bit numbers, so that rounding stays far below the noise."""

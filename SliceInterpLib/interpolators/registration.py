@@ -10,8 +10,8 @@ from types import MappingProxyType
 import numpy as np
 import SimpleITK as sitk
 
+from SliceInterpLib.dense_flow import halfway, opencv
 from SliceInterpLib.hounsfield import BRAIN
-from SliceInterpLib.interpolators.optical_flow import halfway, opencv
 
 _SHRINK_FACTORS = (8, 4, 2, 1)
 """The pyramid: what moves far is found on a coarse grid first."""

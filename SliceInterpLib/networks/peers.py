@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from SliceInterpLib.dense_flow import both_flows
 from SliceInterpLib.hounsfield import BRAIN
-from SliceInterpLib.interpolators.optical_flow import both_flows
 from SliceInterpLib.networks.flow_inside import FlowInside, Motion
 
 

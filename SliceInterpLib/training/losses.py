@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from pytorch_msssim import ms_ssim, ssim
 from torch import Tensor
 
+from SliceInterpLib.dense_flow import both_flows
 from SliceInterpLib.hounsfield import BRAIN
-from SliceInterpLib.interpolators.optical_flow import both_flows
 from SliceInterpLib.networks.prediction import Prediction, brain_view
 
 LOSSES = ("mse", "l1", "ssim", "ms-ssim", "ssim+l1", "ms-ssim+l1")

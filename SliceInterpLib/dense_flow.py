@@ -1,0 +1,56 @@
+"""Flow between two slices by OpenCV, and slices moved along it. OpenCV is imported when needed.
+
+DIS: Kroeger et al., Fast Optical Flow using Dense Inverse Search, ECCV 2016.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import numpy as np
+
+from SliceInterpLib.errors import MethodError
+from SliceInterpLib.hounsfield import Window
+
+
+def opencv(method: str = "optical-flow") -> ModuleType:
+    """OpenCV, imported when first needed. Raises MethodError, naming `method`, without it."""
+    try:
+        import cv2
+    except ImportError as missing:
+        raise MethodError(
+            f"The method '{method}' needs OpenCV, which is not installed. "
+            "Install it with: pip install opencv-python-headless"
+        ) from missing
+    return cv2
+
+
+def both_flows(first: np.ndarray, second: np.ndarray, window: Window) -> np.ndarray:
+    """DIS flow (preset MEDIUM) both ways between two slices.
+
+    first, second: (h, w) HU. Returns (2, h, w, 2) float32, pixels (x, y): [0] leads from the
+    first slice to the second, [1] back.
+    """
+    cv2 = opencv()
+    grey = [window.to_8bit(hu) for hu in (first, second)]
+    dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    return np.stack([dis.calc(*grey, None), dis.calc(*grey[::-1], None)])
+
+
+def halfway(first: np.ndarray, second: np.ndarray, flows: np.ndarray) -> np.ndarray:
+    """The mean of two slices, each moved halfway to the other.
+
+    first, second: (h, w) float32 HU. flows: (2, h, w, 2) float32 as of `both_flows`. Returns
+    (h, w) HU. Where the middle slice looks for a point of the first, half the way back from the
+    second is taken at that same place, which saves inverting a flow.
+    """
+    cv2 = opencv()
+    forth, back = 0.5 * flows
+    y, x = np.indices(first.shape, dtype=np.float32)
+
+    def sample(hu: np.ndarray, flow: np.ndarray) -> np.ndarray:
+        return cv2.remap(
+            hu, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR, None, cv2.BORDER_REPLICATE
+        )
+
+    return 0.5 * (sample(first, back) + sample(second, forth))
