@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
 from SliceInterpLib.errors import TrainingError
@@ -82,7 +83,7 @@ class Trainer:
         self.processes = processes
         self.network = network.to(self.device, memory_format=torch.channels_last)
         self.average = AveragedModel(
-            self.network, multi_avg_fn=get_ema_multi_avg_fn(settings.ema_decay)
+            self.network, multi_avg_fn=partial(_move_average, settings.ema_decay)
         )
         # What is called in a step: with several processes, it also averages the gradients.
         self.parallel = (
@@ -330,6 +331,15 @@ class _Predictor:
             padded = torch.from_numpy(np.pad(slices, fill, mode="edge"))
             found = self.network(padded.to(self.device))
         return found.hu[:, 0, :height, :width].float().cpu().numpy()
+
+
+@torch.no_grad()
+def _move_average(
+    decay: float, average: list[Tensor], current: list[Tensor], steps: Tensor
+) -> None:
+    """Move the averaged weights towards the current ones; more at first, to forget the start."""
+    keep = min(decay, (1.0 + steps.item()) / (10.0 + steps.item()))
+    torch._foreach_lerp_(average, current, 1.0 - keep)
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
