@@ -265,7 +265,7 @@ def test_the_middle_slice_of_an_example_lies_midway_however_thick(gap):
     assert (len(steps) > 3) or gap == 5.0
 
 
-def test_simulated_slices_are_2_to_6_mm_thick_and_pairs_touch_or_lie_one_apart():
+def test_simulated_slices_are_up_to_6_mm_thick_and_pairs_touch_or_lie_one_apart():
     triplets = Triplets([ramp(100, 1.0)], crop=32, augmentation=PLAIN)
     pairs = [abs(float(t[-1].mean() - t[0].mean())) for t in (triplets[i] for i in range(200))]
     assert min(pairs) == 2.0

@@ -17,8 +17,8 @@ from torch.utils.data import Dataset
 from SliceInterpLib.training.faint_lesions import add_faint_lesions
 from SliceInterpLib.volume import Volume
 
-THICKNESS_MM = (2.0, 6.0)
-"""Simulated thick slices are this thick."""
+THICKEST_MM = 6.0
+"""Simulated thick slices are at most this thick; thin ones are also shown as they are."""
 
 PAIR_IN_THICKNESSES = (1.0, 2.0)
 """How far apart the two slices of a simulated pair lie: touching, up to one slice apart."""
@@ -142,11 +142,10 @@ def _thickness_and_step(rng: np.random.Generator, gap: float, slices: int) -> tu
 
     Acquired slices that are thick already are taken as they are, at twice their gap.
     """
-    most = min(int(THICKNESS_MM[1] / gap), (slices - 1) // 3)
-    least = max(1, min(most, round(THICKNESS_MM[0] / gap)))
+    most = min(int(THICKEST_MM / gap), (slices - 1) // 3)
     if most < 2:
         return 1, 1
-    thickness = int(rng.integers(least, most + 1))
+    thickness = int(rng.integers(1, most + 1))
     half_pair = 0.5 * thickness * rng.uniform(*PAIR_IN_THICKNESSES)
     return thickness, max(1, round(half_pair))
 
