@@ -56,7 +56,7 @@ def make_demo(
     files[2].write_text(
         f"# {name}: every inner slice hidden and predicted from its neighbours\n\n"
         "The neighbours of a hidden slice lie twice the real gap apart, so the figures are "
-        "conservative.\nPSNR, SSIM, MS-SSIM and MAE on the window −20…107 HU.\n\n"
+        "conservative.\nMAE HU inside the head, all else on the window −20…107 HU.\n\n"
         f"{quality_table(result)}\n",
         encoding="utf-8",
     )
