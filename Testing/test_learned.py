@@ -69,7 +69,7 @@ def tiny_model(tmp_path):
     digest = hashlib.sha256((tmp_path / "tiny.safetensors").read_bytes()).hexdigest()
     card = {
         "name": "tiny",
-        "architecture": "flow-inside",
+        "architecture": "flow-inside-2",
         "configuration": TINY,
         "weights": "tiny.safetensors",
         "sha256": digest,

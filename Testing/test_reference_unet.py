@@ -164,7 +164,7 @@ def tiny_model(tmp_path):
     save_file(network.state_dict(), tmp_path / "tiny.safetensors")
     card = {
         "name": "tiny",
-        "architecture": "flow-inside",
+        "architecture": "flow-inside-2",
         "configuration": configuration,
         "weights": "tiny.safetensors",
         "sha256": hashlib.sha256((tmp_path / "tiny.safetensors").read_bytes()).hexdigest(),

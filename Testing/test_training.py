@@ -87,7 +87,7 @@ def train(folder, head, design=None, **more):
     return train_model(
         **{
             "name": "mine",
-            "design": design or Design("flow-inside", TINY),
+            "design": design or Design("flow-inside-2", TINY),
             "volumes": [head],
             "validation": [head],
             "folder": folder,
@@ -146,7 +146,7 @@ def test_a_split_keeps_patients_apart(tmp_path):
 
 
 def test_a_pair_network_grows_to_four_slices_without_changing_what_it_says(tmp_path, head):
-    pair = Design("flow-inside", TINY | {"context": 0})
+    pair = Design("flow-inside-2", TINY | {"context": 0})
     first = read_card(train(tmp_path / "first", head, pair, settings=replace(QUICK, steps=3)))
     grown = FlowInside(**TINY)
     grow(load_network(first), grown)

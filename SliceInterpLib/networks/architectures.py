@@ -12,7 +12,7 @@ from SliceInterpLib.networks.peers import FlowGiven, Plain
 from SliceInterpLib.networks.reference_unet import ReferenceUNet
 
 ARCHITECTURES = {
-    "flow-inside": FlowInside,
+    "flow-inside-2": FlowInside,
     "plain": Plain,
     "flow-given": FlowGiven,
     "reference-unet": ReferenceUNet,
@@ -31,8 +31,9 @@ class Design(NamedTuple):
         """A new network with random weights. Raises MethodError for an unknown architecture."""
         if self.architecture not in ARCHITECTURES:
             raise MethodError(
-                f"The architecture '{self.architecture}' is not known to this version. "
-                "Update SliceInterp."
+                f"The architecture '{self.architecture}' is not known to this version. The model "
+                "is of a newer one, or of an older one whose networks saw their input in another "
+                "order: update SliceInterp, or train the model again."
             )
         return ARCHITECTURES[self.architecture](**self.configuration)
 
@@ -41,15 +42,15 @@ _FLOW = {"flow_widths": [48, 64, 96, 128], "flow_blocks": 1}
 
 DESIGNS = {
     "small": Design(
-        "flow-inside",
+        "flow-inside-2",
         {**_FLOW, "residual_widths": [32, 96, 160], "residual_blocks": 1, "context": 1},
     ),
     "base": Design(
-        "flow-inside",
+        "flow-inside-2",
         {**_FLOW, "residual_widths": [64, 96, 160], "residual_blocks": 2, "context": 1},
     ),
     "base-pair": Design(
-        "flow-inside", {**_FLOW, "residual_widths": [64, 96, 160], "residual_blocks": 2}
+        "flow-inside-2", {**_FLOW, "residual_widths": [64, 96, 160], "residual_blocks": 2}
     ),
     "plain": Design("plain", {"widths": [64, 96, 160, 224], "blocks": 2}),
     "flow-given": Design("flow-given", {"widths": [64, 96, 160], "blocks": 2}),

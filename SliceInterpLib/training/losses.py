@@ -60,11 +60,9 @@ class Loss:
         up by the pixel term. (MS-SSIM's gradient is exactly zero where a scale's contrast term
         is negative, so that it cannot start on its own.)
         """
-        similarity, _, pixel = (
-            self.name.rpartition("+")
-            if "+" in self.name
-            else (("", "", self.name) if self.name in ("mse", "l1") else (self.name, "", ""))
-        )
+        parts = self.name.split("+")
+        similarity = next((part for part in parts if "ssim" in part), "")
+        pixel = next((part for part in parts if "ssim" not in part), "")
         weight = ramp * (self.similarity_weight if pixel else 1.0) if similarity else 0.0
         terms = {}
         if weight < 1.0:
