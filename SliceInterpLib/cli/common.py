@@ -113,6 +113,11 @@ def write_text(path: Path, text: str) -> None:
         os.replace(part, path)
 
 
+def command_line() -> str:
+    """The command as it was given, for records of how something was made."""
+    return "sliceinterp " + " ".join(sys.argv[1:])
+
+
 def say(line: str) -> None:
     """A remark on standard error, so that standard output holds the result alone."""
     print(line, file=sys.stderr, flush=True)

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-from SliceInterpLib.cli.common import Commands, add_command, add_device, say, scans, write_text
+from SliceInterpLib.cli.common import (
+    Commands,
+    add_command,
+    add_device,
+    command_line,
+    say,
+    scans,
+    write_text,
+)
+from SliceInterpLib.cli.training import LOSSES
 from SliceInterpLib.errors import MethodError
 from SliceInterpLib.files.reading import read_volume
-
-_LOSSES = ("mse", "l1", "ssim", "ms-ssim", "ssim+l1", "ms-ssim+l1")
 
 
 def add_commands(commands: Commands) -> None:
@@ -25,7 +31,7 @@ def add_commands(commands: Commands) -> None:
         "-o", "--output", type=Path, required=True, help="folder; a study there is gone on with"
     )
     sub.add_argument("--volumes", type=int, default=20, help="to train on, at most")
-    sub.add_argument("--losses", nargs="+", choices=_LOSSES, default=_LOSSES)
+    sub.add_argument("--losses", nargs="+", choices=LOSSES, default=LOSSES)
     sub.add_argument("--batches", type=int, nargs="+", help="default: 2 4 8; --full: 32 64 96")
     sub.add_argument("--seeds", type=int, default=2, help="runs of every setting")
     sub.add_argument(
@@ -94,7 +100,7 @@ def _study(options: argparse.Namespace) -> None:
         jobs=options.jobs,
         log=lambda record: say(json.dumps(record)),
     )
-    text = f"```\n{_command()}\n```\n\n{markdown(result)}"
+    text = f"```\n{command_line()}\n```\n\n{markdown(result)}"
     write_text(options.output / "study.md", text)
     write_text(options.output / "study.csv", table_csv(result))
     save_study_figure(options.output / "study.png", result)
@@ -110,7 +116,3 @@ def _check(options: argparse.Namespace) -> None:
             raise MethodError(f"--{name.replace('_', '-')} must be at least 1.")
     if options.steps is not None and options.steps < 1:
         raise MethodError("--steps must be at least 1.")
-
-
-def _command() -> str:
-    return "sliceinterp " + " ".join(sys.argv[1:])

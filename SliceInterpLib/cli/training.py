@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from SliceInterpLib.cli.common import Commands, add_command, add_device, scans
+from SliceInterpLib.cli.common import Commands, add_command, add_device, command_line, scans
 from SliceInterpLib.errors import TrainingError
 from SliceInterpLib.files.reading import read_volume
 from SliceInterpLib.networks.registry import find_model
@@ -95,7 +94,7 @@ def _train(options: argparse.Namespace) -> None:
         settings=settings,
         device=options.device,
         start=start,
-        command="sliceinterp " + " ".join(sys.argv[1:]),
+        command=command_line(),
         log=lambda record: print(json.dumps(record), flush=True),
     )
 

@@ -11,7 +11,12 @@ import numpy as np
 from SliceInterpLib.errors import MethodError
 from SliceInterpLib.evaluation.holdout import hold_one_out, true_middles
 from SliceInterpLib.evaluation.metrics import METRICS, has_full_range, slice_metrics
-from SliceInterpLib.evaluation.statistics import adjusted, mean_with_interval, paired_p
+from SliceInterpLib.evaluation.statistics import (
+    adjusted,
+    mean_with_interval,
+    paired_p,
+    with_interval,
+)
 from SliceInterpLib.interpolators import Interpolator
 from SliceInterpLib.volume import Volume
 
@@ -167,7 +172,9 @@ def quality_table(result: Mapping) -> str:
         cells = []
         for metric, (_, style) in _FORMATS.items():
             value = row[metric]
-            cells.append("–" if value is None else _with_interval(value["mean"], value, style))
+            cells.append(
+                "–" if value is None else with_interval(value["mean"], value["ci95"], style)
+            )
         lines.append(f"| {method} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -184,7 +191,7 @@ def comparison_table(result: Mapping) -> str:
                     cells.append("–")
                     continue
                 q = "" if value["q"] is None else f", q {value['q']:.2g}"
-                cells.append(_with_interval(value["difference"], value, "+" + style) + q)
+                cells.append(with_interval(value["difference"], value["ci95"], "+" + style) + q)
             lines.append(f"| {method} − {other} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -192,13 +199,6 @@ def comparison_table(result: Mapping) -> str:
 def _header(first: str) -> list[str]:
     titles = [first, *(title for title, _ in _FORMATS.values())]
     return ["| " + " | ".join(titles) + " |", "|---" * len(titles) + "|"]
-
-
-def _with_interval(mean: float, value: Mapping, style: str) -> str:
-    text = format(mean, style)
-    if value["ci95"] is None:
-        return text
-    return f"{text} ({'…'.join(format(bound, style) for bound in value['ci95'])})"
 
 
 def speed_lines(speed: Mapping[str, Mapping[str, float]]) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from scipy import ndimage
 
 from SliceInterpLib.errors import VolumeError
-from SliceInterpLib.evaluation.statistics import mean_with_interval
+from SliceInterpLib.evaluation.statistics import mean_with_interval, with_interval
 from SliceInterpLib.hounsfield import Window
 from SliceInterpLib.interpolators import Interpolator
 from SliceInterpLib.upsampling import predict_between
@@ -194,10 +194,6 @@ def contrast_table(result: Mapping) -> str:
     titles = ["method", *(f"{cell['radius_mm']:g} mm" for cell in first), "places"]
     lines = ["| " + " | ".join(titles) + " |", "|---" * len(titles) + "|"]
     for method, cells in rows.items():
-        texts = [f"{c['mean']:.2f}{_interval(c['ci95'])}" for c in cells]
+        texts = [with_interval(c["mean"], c["ci95"], ".2f") for c in cells]
         lines.append(f"| {method} | {' | '.join(texts)} | {cells[0]['places']} |")
     return "\n".join(lines)
-
-
-def _interval(bounds: Sequence[float] | None) -> str:
-    return "" if bounds is None else f" ({bounds[0]:.2f}…{bounds[1]:.2f})"

@@ -9,7 +9,7 @@ import torch
 
 from SliceInterpLib.errors import MethodError
 from SliceInterpLib.networks.devices import choose_device, has_bf16
-from SliceInterpLib.networks.prediction import SIZE_MULTIPLE
+from SliceInterpLib.networks.prediction import padded
 from SliceInterpLib.networks.registry import TrainedModel, load_network
 
 MARGIN_HU = 30.0
@@ -56,8 +56,7 @@ class Learned:
     def __call__(self, slices: np.ndarray) -> np.ndarray:
         """(n, 2 + 2·context, h, w) float32 HU, any h and w, to (n, h, w) float32 HU."""
         height, width = slices.shape[2:]
-        fill = [(0, 0), (0, 0), (0, -height % SIZE_MULTIPLE), (0, -width % SIZE_MULTIPLE)]
-        pairs = torch.from_numpy(np.pad(slices, fill, mode="edge"))
+        pairs = padded(slices)
         if self._half is None:
             self._half = self._agrees_in_half(pairs[:1])
         return self._predict_within_memory(pairs)[:, :height, :width].numpy()

@@ -16,6 +16,7 @@ import torch
 from SliceInterpLib.errors import MethodError
 from SliceInterpLib.hounsfield import BRAIN
 from SliceInterpLib.networks.devices import choose_device
+from SliceInterpLib.networks.prediction import padded
 
 SIZE_MULTIPLE = 64
 """Rows and columns are padded to a multiple of this, for pyramids of up to seven levels."""
@@ -61,8 +62,7 @@ class TorchScript:
     def __call__(self, slices: np.ndarray) -> np.ndarray:
         """(n, 2, h, w) float32 HU, any h and w, to (n, h, w) float32 HU in the brain window."""
         height, width = slices.shape[2:]
-        fill = [(0, 0), (0, 0), (0, -height % SIZE_MULTIPLE), (0, -width % SIZE_MULTIPLE)]
-        grey = torch.from_numpy(np.pad(BRAIN.scale(slices), fill, mode="edge")).to(self.device)
+        grey = padded(BRAIN.scale(slices), SIZE_MULTIPLE).to(self.device)
         first, second = (grey[:, [i]].expand(-1, 3, -1, -1) for i in (0, 1))
         middle = self._between(first, second)
         scaled = middle.mean(1)[:, :height, :width].float().clamp(0.0, 1.0).cpu().numpy()

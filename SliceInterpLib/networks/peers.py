@@ -6,12 +6,10 @@ other moves them along a flow that OpenCV found.
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from SliceInterpLib.dense_flow import both_flows
-from SliceInterpLib.hounsfield import BRAIN
+from SliceInterpLib.dense_flow import half_flows
 from SliceInterpLib.networks.flow_inside import FlowInside, Motion
 
 
@@ -33,8 +31,6 @@ class FlowGiven(Plain):
 
     def motion(self, images: list[Tensor], views: list[Tensor]) -> Motion:
         """Half of the mean of both flows, and the two slices in equal parts."""
-        first, second = (hu[:, 0].detach().cpu().float().numpy() for hu in images)
-        flows = np.stack([both_flows(*pair, BRAIN) for pair in zip(first, second, strict=True)])
-        half_flow = torch.from_numpy(0.25 * (flows[:, 1] - flows[:, 0])).permute(0, 3, 1, 2)
+        half_flow = torch.from_numpy(half_flows(torch.cat(images, 1).detach().cpu().numpy()))
         still = torch.zeros_like(images[0])
         return Motion(half_flow.to(still.device), 0.0, still, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -31,6 +32,13 @@ class Prediction(NamedTuple):
     """The two moved slices, blended, in HU, where the network has motion inside."""
     half_flow: Tensor | None = None
     """(n, 2, h, w): pixels (x, y); the first slice is sampled at x + flow, the second at −flow."""
+
+
+def padded(slices: np.ndarray, multiple: int = SIZE_MULTIPLE) -> Tensor:
+    """(n, m, h, w) with h and w filled up to multiples by repeating the last row and column."""
+    height, width = slices.shape[2:]
+    fill = [(0, 0), (0, 0), (0, -height % multiple), (0, -width % multiple)]
+    return torch.from_numpy(np.pad(slices, fill, mode="edge"))
 
 
 def brain_view(hu: Tensor) -> Tensor:

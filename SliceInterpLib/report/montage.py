@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from SliceInterpLib.errors import MethodError
 from SliceInterpLib.hounsfield import BRAIN, Window
+from SliceInterpLib.report.figures import new_figure
 from SliceInterpLib.volume import Volume
 
 _INCHES_PER_COLUMN = 3.0
@@ -31,18 +31,10 @@ def save_montage(
     The axial cut is the slice nearest the point and says whether it is synthetic.
     Raises MethodError if matplotlib is missing.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as missing:
-        raise MethodError(
-            "Pictures need matplotlib, which is not installed. "
-            "Install it with: pip install matplotlib"
-        ) from missing
-
     cuts = {title: _cuts(volume, at_mm) for title, volume in columns.items()}
     frames = [_head_frame(cut) for cut in next(iter(cuts.values()))]
     heights = [abs(top - bottom) / (right - left) for left, right, bottom, top in frames]
-    figure = Figure(
+    figure = new_figure(
         figsize=(
             _INCHES_PER_COLUMN * len(cuts),
             _INCHES_PER_COLUMN * sum(heights) + 0.3 * len(heights) + 0.3,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from SliceInterpLib.errors import MethodError
+from SliceInterpLib.report.figures import new_figure
 from SliceInterpLib.training.study_run import MARGIN_DB
 
 if TYPE_CHECKING:
@@ -25,18 +25,11 @@ def save_study_figure(path: Path, result: Mapping) -> None:
     a time: bars of PSNR in the same colours; a row without a finite run has no bar. Raises
     MethodError if matplotlib is missing.
     """
-    try:
-        from matplotlib.cm import ScalarMappable
-        from matplotlib.figure import Figure
-    except ImportError as missing:
-        raise MethodError(
-            "Pictures need matplotlib, which is not installed. "
-            "Install it with: pip install matplotlib"
-        ) from missing
-
     plan, remedies = result["plan"], result["remedies"]
     heights = [0.62 * len(plan["losses"]) + 0.6, 0.3 * len(remedies) + 0.6]
-    figure = Figure(figsize=(9.0, sum(heights) + 0.9), layout="constrained")
+    figure = new_figure(figsize=(9.0, sum(heights) + 0.9), layout="constrained")
+    from matplotlib.cm import ScalarMappable
+
     grid = figure.add_gridspec(2, 2, height_ratios=heights)
     tops = [figure.add_subplot(grid[0, column]) for column in (0, 1)]
     for axis, guarded in zip(tops, (False, True), strict=True):

@@ -13,8 +13,7 @@ import torch.nn.functional as F
 from pytorch_msssim import ms_ssim, ssim
 from torch import Tensor
 
-from SliceInterpLib.dense_flow import both_flows
-from SliceInterpLib.hounsfield import BRAIN
+from SliceInterpLib.dense_flow import half_flows
 from SliceInterpLib.networks.prediction import Prediction, brain_view
 
 LOSSES = ("mse", "l1", "ssim", "ms-ssim", "ssim+l1", "ms-ssim+l1")
@@ -115,7 +114,4 @@ def flow_guidance(half_flow: Tensor, pair: np.ndarray) -> Tensor:
 
     A start for the flow, to be faded out early. half_flow: (n, 2, h, w); pair: (n, 2, h, w) HU.
     """
-    forth_and_back = np.stack([both_flows(first, second, BRAIN) for first, second in pair])
-    guide = 0.25 * (forth_and_back[:, 1] - forth_and_back[:, 0])
-    guide = torch.from_numpy(guide).permute(0, 3, 1, 2).to(half_flow.device)
-    return F.l1_loss(half_flow, guide)
+    return F.l1_loss(half_flow, torch.from_numpy(half_flows(pair)).to(half_flow.device))

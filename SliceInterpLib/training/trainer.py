@@ -28,7 +28,7 @@ from torch.utils.data import DataLoader
 from SliceInterpLib.errors import TrainingError
 from SliceInterpLib.hounsfield import BRAIN
 from SliceInterpLib.networks.devices import has_bf16
-from SliceInterpLib.networks.prediction import SIZE_MULTIPLE
+from SliceInterpLib.networks.prediction import padded
 from SliceInterpLib.training.guard import Guard, Watch
 from SliceInterpLib.training.losses import Loss, flow_guidance
 from SliceInterpLib.training.parallel import ALONE, Processes
@@ -329,10 +329,8 @@ class _Predictor:
 
     def __call__(self, slices: np.ndarray) -> np.ndarray:
         height, width = slices.shape[2:]
-        fill = [(0, 0), (0, 0), (0, -height % SIZE_MULTIPLE), (0, -width % SIZE_MULTIPLE)]
         with self.autocast():
-            padded = torch.from_numpy(np.pad(slices, fill, mode="edge"))
-            found = self.network(padded.to(self.device))
+            found = self.network(padded(slices).to(self.device))
         return found.hu[:, 0, :height, :width].float().cpu().numpy()
 
 
