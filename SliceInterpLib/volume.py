@@ -16,6 +16,9 @@ SAME_SPACING = 0.01
 ORTHONORMAL = 1e-3
 """How far the axes may be from unit length and right angles: the rounding of written headers."""
 
+STEEPEST_TILT = 45.0
+"""Degrees. Gantries tilt by up to 30; a header that says more than this is wrong."""
+
 
 @dataclass(frozen=True, eq=False)
 class Volume:
@@ -24,10 +27,12 @@ class Volume:
     `hu`: real numbers, (z, y, x) in the order of the file, as SimpleITK's GetArrayFromImage gives
     them. `origin`: centre of the first voxel, (x, y, z) in mm, LPS. `spacing`: mm along the array's
     x, y and z index axes. `direction`: 3×3; its columns are the unit vectors of those three axes in
-    LPS (a left-handed set, from negative strides, is fine). Sequences of numbers are accepted for
-    the geometry, also a flat direction of nine.
+    LPS (a left-handed set, from negative strides, is fine). They are at right angles, but that the
+    through-plane one slants where the gantry was tilted: each slice then lies shifted within its
+    plane against the one before. Sequences of numbers are accepted for the geometry, also a flat
+    direction of nine.
 
-    Raises VolumeError where the array or the geometry is not that of a straight stack of slices.
+    Raises VolumeError where the array or the geometry is not that of an even stack of slices.
     """
 
     hu: np.ndarray
@@ -47,7 +52,6 @@ class Volume:
                 f"The voxel spacing is {_mm(spacing)}, but it must be above 0 along every axis. "
                 "Correct the file's header, or export the scan anew."
             )
-        check_axes(direction)
         for name, value in (
             ("hu", hu),
             ("origin", tuple(origin.tolist())),
@@ -55,6 +59,7 @@ class Volume:
             ("direction", direction),
         ):
             object.__setattr__(self, name, value)
+        check_axes(direction, slanted=2 - self.slice_axis)
 
     @property
     def slice_axis(self) -> int:
@@ -84,14 +89,37 @@ class Volume:
 
     @property
     def slice_spacing(self) -> float:
-        """Distance of neighbouring slices in mm."""
-        return self.spacing[2 - self.slice_axis]
+        """Distance in mm of the planes of neighbouring slices, along their normal."""
+        step = self.spacing[2 - self.slice_axis]
+        tilt = self.tilt_degrees
+        return step * math.cos(math.radians(tilt)) if tilt else step
 
     @property
     def pixel_spacing(self) -> tuple[float, float]:
         """The two spacings within a slice in mm, in the order of the last two axes of `slices`."""
         rows, columns = (s for i, s in enumerate(self.spacing[::-1]) if i != self.slice_axis)
         return rows, columns
+
+    @property
+    def in_plane_axes(self) -> np.ndarray:
+        """(3, 2): the unit vectors along which the column and the row index of a slice grow, LPS.
+
+        The order is that of DICOM's Image Orientation (Patient).
+        """
+        rows, columns = (2 - axis for axis in range(3) if axis != self.slice_axis)
+        return self.direction[:, [columns, rows]]
+
+    @property
+    def slice_origins(self) -> np.ndarray:
+        """(slice_count, 3): the centre of each slice's first pixel in mm, LPS."""
+        axis = 2 - self.slice_axis
+        step = self.direction[:, axis] * self.spacing[axis]
+        return np.array(self.origin) + np.arange(self.slice_count)[:, None] * step
+
+    @property
+    def tilt_degrees(self) -> float:
+        """Angle between the through-plane axis and the slices' normal; 0 for a straight stack."""
+        return _tilt(self.direction, 2 - self.slice_axis)
 
 
 def require_doublable(volume: Volume, *, allow_thin: bool = False) -> None:
@@ -121,27 +149,30 @@ def require_doublable(volume: Volume, *, allow_thin: bool = False) -> None:
         warnings.warn(f"{message}: doubling adds no detail.", stacklevel=2)
 
 
-def gantry_tilt(detail: str) -> VolumeError:
-    """The error for slices that are sheared against each other; `detail` says how it shows."""
-    return VolumeError(
-        f"Gantry tilt: {detail}. The slices are sheared against each other and cannot be doubled "
-        "as a straight stack. Straighten the series first: 3D Slicer's DICOM import does it with "
-        "its acquisition geometry regularization, dcm2niix in the file that it names '_Tilt'."
-    )
+def check_axes(direction: np.ndarray, slanted: int) -> None:
+    """Raise VolumeError unless the columns of `direction` are unit vectors at right angles.
 
-
-def check_axes(direction: np.ndarray) -> None:
-    """Raise VolumeError unless the columns of `direction` are unit vectors at right angles."""
+    Column `slanted`, the through-plane axis, may slant against the other two by STEEPEST_TILT.
+    """
     products = direction.T @ direction
     if np.abs(np.diag(products) - 1).max() > ORTHONORMAL:
         raise VolumeError(
             "The direction of the volume's axes is not given as unit vectors. "
             "Correct the file's header, or export the scan anew."
         )
-    shear = np.abs(products - np.diag(np.diag(products))).max()
-    if shear > ORTHONORMAL:
-        angle = math.degrees(math.asin(min(shear, 1.0)))
-        raise gantry_tilt(f"the volume's axes are {angle:.1f}° off the right angle")
+    one, other = (axis for axis in range(3) if axis != slanted)
+    if abs(products[one, other]) > ORTHONORMAL or _tilt(direction, slanted) > STEEPEST_TILT:
+        raise VolumeError(
+            "The volume's axes are not at right angles, in a way that no gantry tilt explains. "
+            "Correct the file's header, or export the scan anew."
+        )
+
+
+def _tilt(direction: np.ndarray, slanted: int) -> float:
+    """Degrees between column `slanted` and the normal of the other two; rounding counts as 0."""
+    one, other = (direction[:, axis] for axis in range(3) if axis != slanted)
+    within = np.hypot(direction[:, slanted] @ one, direction[:, slanted] @ other)
+    return math.degrees(math.asin(min(within, 1.0))) if within > math.sqrt(2) * ORTHONORMAL else 0.0
 
 
 def check_finite(values: np.ndarray) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from dicom_files import write_series
 
 from SliceInterpLib.files import read_volume, write_volume
 from SliceInterpLib.phantom import head_phantom
@@ -242,3 +243,46 @@ def test_the_demo_leaves_a_volume_a_picture_and_a_table(head_file, tmp_path):
     }
     assert read_volume(tmp_path / "demo" / "doubled.nrrd").slice_count == 63
     assert "| learned |" in (tmp_path / "demo" / "table.md").read_text()
+
+
+def test_uneven_series_is_filled_gap_by_gap(tmp_path):
+    folder = write_series(tmp_path / "scan", [0, 4, 8, 12, 13, 20, 27], pixels=_slice_of_a_head())
+    output = tmp_path / "even.nrrd"
+    refused = sliceinterp("upsample", folder, "-o", output, "--method", "linear")
+    assert refused.returncode == 1
+    assert "gaps between the slices are uneven" in refused.stderr
+    assert not output.exists()
+    done = sliceinterp(
+        "upsample", folder, "-o", output, "--method", "linear", "--gaps", "even", "--json"
+    )
+    summary = json.loads(done.stdout)
+    assert [part["gap_mm"] for part in summary["provenance"]["parts"]] == [4, 1, 7]
+    assert read_volume(output).slice_spacing == 2
+    done = sliceinterp(
+        "upsample", folder, "-o", output, "--method", "linear", "--gaps", "longest", "--force"
+    )
+    assert "Slices 1 to 4 of 7" in done.stderr
+    assert read_volume(output).slice_count == 7
+
+
+def test_tilted_series_keeps_its_tilt_or_is_straightened(tmp_path):
+    axes = [1, 0, 0, 0, 0.98325, -0.18224]
+    folder = write_series(
+        tmp_path / "scan", [0, 5, 10], pixels=_slice_of_a_head(), ImageOrientationPatient=axes
+    )
+    assert "gantry tilted by 10.5°" in sliceinterp("info", folder).stdout
+    refused = sliceinterp("upsample", folder, "-o", tmp_path / "a.nii.gz", "--method", "linear")
+    assert refused.returncode == 1
+    assert ".nrrd or .mha" in refused.stderr
+    for name, flags, tilt in (("a.nrrd", (), 10.5), ("b.nii.gz", ("--upright",), 0)):
+        done = sliceinterp("upsample", folder, "-o", tmp_path / name, "--method", "linear", *flags)
+        assert done.returncode == 0, done.stderr
+        volume = read_volume(tmp_path / name)
+        assert volume.tilt_degrees == pytest.approx(tilt, abs=0.01)
+        assert volume.slice_spacing == pytest.approx(4.916 / 2, abs=1e-3)
+
+
+def _slice_of_a_head():
+    stored = np.zeros((32, 32), np.int16)
+    stored[8:24, 8:24] = 1064
+    return stored

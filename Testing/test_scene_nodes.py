@@ -128,8 +128,8 @@ def test_what_is_no_ct_is_refused(scene, add_ct):
     )
     refused(colours, "colour")
     sheared = np.eye(3)
-    sheared[1, 2] = 0.3
-    refused(add_ct(sheared), "Gantry tilt|unit vectors")
+    sheared[1, 0] = 0.3
+    refused(add_ct(sheared), "not at right angles")
 
 
 def test_a_linear_transform_is_shared(scene, add_ct):

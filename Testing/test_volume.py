@@ -104,11 +104,44 @@ def test_what_is_no_volume_is_refused(changes: dict, cause: str) -> None:
         ct(**changes)
 
 
-def test_shear_is_named_gantry_tilt() -> None:
-    sheared = np.eye(3)
-    sheared[:, 2] = 0, np.sin(np.radians(10.5)), np.cos(np.radians(10.5))
-    with pytest.raises(VolumeError, match=r"Gantry tilt.* 10\.5°.*Straighten"):
-        ct(direction=sheared)
+def tilted(degrees: float) -> np.ndarray:
+    direction = np.eye(3)
+    direction[:, 2] = 0, np.sin(np.radians(degrees)), np.cos(np.radians(degrees))
+    return direction
+
+
+def test_gantry_tilt_is_part_of_the_geometry() -> None:
+    volume = ct(direction=tilted(10.5))
+    step = volume.spacing[2 - volume.slice_axis]
+    assert volume.tilt_degrees == pytest.approx(10.5)
+    assert volume.slice_spacing == pytest.approx(step * np.cos(np.radians(10.5)))
+    ends = volume.slice_origins[[0, -1]]
+    np.testing.assert_allclose(ends[0], volume.origin)
+    np.testing.assert_allclose(
+        ends[1] - ends[0], (volume.slice_count - 1) * step * volume.direction[:, 2]
+    )
+    assert ct().tilt_degrees == 0.0
+    assert ct().slice_spacing == ct().spacing[2]
+
+
+@pytest.mark.parametrize("degrees", [50, -60])
+def test_no_gantry_tilts_that_far(degrees: float) -> None:
+    with pytest.raises(VolumeError, match="not at right angles.*no gantry tilt explains"):
+        ct(direction=tilted(degrees))
+
+
+def test_shear_within_the_slices_is_refused() -> None:
+    direction = np.eye(3)
+    direction[:, 1] = np.sin(0.1), np.cos(0.1), 0
+    with pytest.raises(VolumeError, match="not at right angles"):
+        ct(direction=direction)
+
+
+def test_in_plane_axes_are_those_of_columns_and_rows() -> None:
+    np.testing.assert_array_equal(ct().in_plane_axes, np.eye(3)[:, :2])
+    sagittal = ct(hu=np.moveaxis(ct().hu, 0, 2), spacing=ct().spacing[::-1])
+    assert sagittal.slice_axis == 2
+    np.testing.assert_array_equal(sagittal.in_plane_axes, np.eye(3)[:, [1, 2]])
 
 
 def test_left_handed_axes_are_allowed() -> None:

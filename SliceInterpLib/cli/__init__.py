@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Sequence
 
 import SliceInterpLib
-from SliceInterpLib.cli import evaluation, study, training, volumes
+from SliceInterpLib.cli import evaluation, study, training, upsample, volumes
 from SliceInterpLib.cli.common import say
 from SliceInterpLib.errors import Cancelled, SliceInterpError
 
@@ -36,7 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=SliceInterpLib.__version__)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for module in (volumes, evaluation, training, study):
+    for module in (upsample, volumes, evaluation, training, study):
         module.add_commands(commands)
     return parser
 

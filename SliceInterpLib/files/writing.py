@@ -16,6 +16,9 @@ from SliceInterpLib.volume import Volume
 
 WRITABLE = (".nii", ".nii.gz", ".nrrd", ".mha")
 
+TEMPORARY = ".sliceinterp-"
+"""How the names of folders begin in which files lie until they are complete."""
+
 DESCRIP_LENGTH = 79
 """Characters that NIfTI's `descrip` field holds; ITK refuses more."""
 
@@ -29,24 +32,32 @@ def write_volume(volume: Volume, path: str | Path, *, overwrite: bool = False) -
     NAME.json beside it. Files appear under their names only when they are complete.
 
     Raises OutputError, and leaves nothing behind, for another suffix, a missing folder, a file that
-    exists (unless `overwrite`) and for everything that fails on the way.
+    exists (unless `overwrite`), a tilted volume as NIfTI and everything that fails on the way.
     """
     path = Path(path)
     marks = _marks(volume)
     check_writable(path, overwrite=overwrite, marked=bool(marks))
     suffix = matching_suffix(path, WRITABLE)
-    sidecar = _sidecar(path) if marks else None
+    if volume.tilt_degrees and suffix in NIFTI:
+        raise OutputError(
+            f"{path}: The slices are sheared by a gantry tilt of {volume.tilt_degrees:.1f}°, which "
+            "programs read from NIfTI in different ways. Write .nrrd or .mha, or straighten the "
+            "result (--upright)."
+        )
+    beside = sidecar(path) if marks else None
     image = _image(volume, marks, suffix)
     try:
-        with quiet_itk(), TemporaryDirectory(prefix=".sliceinterp-", dir=path.parent) as folder:
+        with quiet_itk(), TemporaryDirectory(prefix=TEMPORARY, dir=path.parent) as folder:
             part = Path(folder, f"volume{suffix}")
             sitk.WriteImage(image, str(part), useCompression=True)
             if suffix in NIFTI:
                 check_nifti_voxels(part)  # ITK says nothing when the disk is full
-            if sidecar:
-                part_of_sidecar = Path(folder, "volume.json")
-                part_of_sidecar.write_text(json.dumps(marks, indent=2) + "\n", encoding="utf-8")
-                os.replace(part_of_sidecar, sidecar)
+            # Again: somebody else may have written there in the meantime.
+            check_writable(path, overwrite=overwrite, marked=bool(marks))
+            if beside:
+                part_beside = Path(folder, "volume.json")
+                part_beside.write_text(json.dumps(marks, indent=2) + "\n", encoding="utf-8")
+                os.replace(part_beside, beside)
             os.replace(part, path)
     except (OSError, RuntimeError, VolumeError) as error:
         raise OutputError(
@@ -65,15 +76,15 @@ def check_writable(path: str | Path, *, overwrite: bool = False, marked: bool = 
         raise OutputError(f"{path}: The name must end in one of {', '.join(WRITABLE)}.")
     if not path.parent.is_dir():
         raise OutputError(f"{path}: The folder does not exist. Make it first, or choose another.")
-    for target in filter(None, (path, _sidecar(path) if marked else None)):
+    for target in filter(None, (path, sidecar(path) if marked else None)):
         if target.is_dir() or (target.exists() and not overwrite):
             raise OutputError(
                 f"{target}: This exists already. Choose another name, or allow overwriting."
             )
 
 
-def _sidecar(path: Path) -> Path | None:
-    """The JSON file beside a NIfTI file; the other formats need none."""
+def sidecar(path: Path) -> Path | None:
+    """The JSON file that an upsampled NIfTI file gets beside it; the other formats need none."""
     suffix = matching_suffix(path, NIFTI)
     return path.with_name(path.name[: -len(suffix)] + ".json") if suffix else None
 

@@ -10,6 +10,7 @@ import slicer
 import vtk
 
 from SliceInterpLib.errors import VolumeError
+from SliceInterpLib.stack import missing_slices
 from SliceInterpLib.upsampling import UpsampledVolume
 from SliceInterpLib.volume import Volume
 
@@ -18,12 +19,6 @@ PROVENANCE = "SliceInterp.provenance"
 
 SYNTHETIC = "SliceInterp.syntheticSlices"
 """Node attribute, JSON: the array axis of the slices, and a '1' for each that is synthetic."""
-
-WIDEST_GAP = 8.0
-"""mm that are bridged whatever the other gaps are: thick, but some scanners' ordinary spacing."""
-
-UNUSUAL_GAP = 1.5
-"""A gap above WIDEST_GAP is not bridged if it is as many times the median: slices are missing."""
 
 _LPS_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _KINDS = {
@@ -80,19 +75,18 @@ def real_gaps(node: slicer.vtkMRMLVolumeNode, volume: Volume) -> np.ndarray:
 def check_real_gaps(node: slicer.vtkMRMLVolumeNode, volume: Volume) -> None:
     """Raise VolumeError naming the slices between which slices of the scan are missing.
 
-    A gap counts as missing slices above WIDEST_GAP and UNUSUAL_GAP times the median gap.
+    Which gaps those are, `missing_slices` says.
     """
     if not node.GetParentTransformNode() or volume.slice_count < 2:
         return
     gaps = real_gaps(node, volume)
-    usual = float(np.median(gaps))
-    wide = np.flatnonzero((gaps > WIDEST_GAP) & (gaps > UNUSUAL_GAP * usual))
+    wide = np.flatnonzero(missing_slices(gaps))
     if wide.size:
         places = ", ".join(f"{i + 1} and {i + 2} ({gaps[i]:.1f} mm)" for i in wide)
         raise VolumeError(
-            f"Slices are missing from {node.GetName()}: between slices {places}, where {usual:.1f} "
-            "mm are usual. A slice put there would be invented. Load the complete series, or crop "
-            "the volume to the part without the gap (Crop Volume)."
+            f"Slices are missing from {node.GetName()}: between slices {places}, where "
+            f"{np.median(gaps):.1f} mm are usual. A slice put there would be invented. Load the "
+            "complete series, or crop the volume to the part without the gap (Crop Volume)."
         )
 
 
