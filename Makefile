@@ -2,6 +2,7 @@
 #                          a file or DICOM folder of your own; the result is in demo/
 # make test                Debian packages and environment, then the whole suite
 # make check               the suite without the Debian packages
+# make fuzz                feed the readers of files with damaged ones for FUZZ_SECONDS=60
 # make environment         only the environment, in .venv
 # make clean               remove what these made, except .venv and training runs
 #
@@ -15,6 +16,7 @@ SLICEINTERP_TORCH_INDEX ?=
 TORCH_INDEX ?= $(SLICEINTERP_TORCH_INDEX)
 PYTEST_FLAGS ?=
 INPUT ?=
+FUZZ_SECONDS ?= 60
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -23,7 +25,7 @@ TORCH_READY := .venv/.torch-ready
 # "torch==N", as pyproject.toml pins it.
 TORCH := $(shell sed -n 's/^ *"\(torch==[0-9.]*\)".*/\1/p' pyproject.toml)
 
-.PHONY: help demo test check environment packages clean
+.PHONY: help demo test check fuzz environment packages clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -39,6 +41,10 @@ check: environment
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+fuzz: environment
+	$(PIP) install --editable '.[fuzz]'
+	cd Testing && ../$(BIN)/python fuzz_files.py -max_total_time=$(FUZZ_SECONDS)
 
 packages:
 	@Testing/install-debian-packages.sh

@@ -112,7 +112,7 @@ def _doubled(
     filled[0::2] = slices
     firsts = np.arange(len(slices) - 1)
     for indices, middles in predict_between(slices, firsts, interpolator, cancelled):
-        filled[2 * indices + 1] = _as_type(middles, slices.dtype)
+        filled[2 * indices + 1] = as_type(middles, slices.dtype)
         count(len(indices))
     return filled
 
@@ -149,7 +149,7 @@ def predict_between(
         yield indices, middles
 
 
-def _as_type(hu: np.ndarray, dtype: np.dtype) -> np.ndarray:
+def as_type(hu: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """Float HU in the volume's own type: rounded and limited to its range if that is integer."""
     if dtype.kind == "f":
         return hu.astype(dtype)

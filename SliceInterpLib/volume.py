@@ -16,6 +16,9 @@ SAME_SPACING = 0.01
 ORTHONORMAL = 1e-3
 """How far the axes may be from unit length and right angles: the rounding of written headers."""
 
+SMALLEST_SPACING, LARGEST_SPACING = 1e-3, 1e3
+"""mm. What is beyond was written in another unit, or is no spacing."""
+
 STEEPEST_TILT = 45.0
 """Degrees. Gantries tilt by up to 30; a header that says more than this is wrong."""
 
@@ -47,9 +50,10 @@ class Volume:
         origin = _numbers("origin", self.origin, 3)
         spacing = _numbers("spacing", self.spacing, 3)
         direction = _numbers("direction", self.direction, 9).reshape(3, 3)
-        if not (spacing > 0).all():
+        if not ((spacing >= SMALLEST_SPACING) & (spacing <= LARGEST_SPACING)).all():
             raise VolumeError(
-                f"The voxel spacing is {_mm(spacing)}, but it must be above 0 along every axis. "
+                f"The voxel spacing is {_mm(spacing)}, but it must be above 0 along every axis, "
+                f"and from {SMALLEST_SPACING:g} to {LARGEST_SPACING:g} mm. "
                 "Correct the file's header, or export the scan anew."
             )
         for name, value in (

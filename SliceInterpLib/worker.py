@@ -163,18 +163,12 @@ def _check(
     progress: Progress,
     cancelled: Callable[[], bool],
 ) -> list[dict[str, float | None]]:
-    from SliceInterpLib.evaluation.holdout import hold_one_out
-    from SliceInterpLib.evaluation.metrics import has_full_range, slice_metrics
+    from SliceInterpLib.evaluation.scan_check import hidden_slices
 
-    full_range = has_full_range(volume.hu)
-    rows = []
-    for index, predicted, truth in hold_one_out(volume, interpolator):
-        if cancelled():
-            raise Cancelled("The check was cancelled.")
-        row = {"slice": index, **slice_metrics(predicted, truth)}
-        rows.append(row if full_range else row | {"mae_hu": None})
-        progress(len(rows), volume.slice_count - 2)
-    return rows
+    def count(done: int) -> None:
+        progress(done, volume.slice_count - 2)
+
+    return hidden_slices(volume, interpolator, progress=count, cancelled=cancelled)
 
 
 def _read_job(folder: Path, mmap_mode: str | None = None) -> tuple[Volume, Settings]:

@@ -11,7 +11,7 @@ import pytest
 import SimpleITK as sitk
 from dicom_files import write_series
 
-from SliceInterpLib.files import read_volume, write_volume
+from SliceInterpLib.files import read_dicom, read_volume, write_volume
 from SliceInterpLib.phantom import head_phantom
 from SliceInterpLib.volume import Volume
 
@@ -282,7 +282,65 @@ def test_tilted_series_keeps_its_tilt_or_is_straightened(tmp_path):
         assert volume.slice_spacing == pytest.approx(4.916 / 2, abs=1e-3)
 
 
+def test_derived_series_keeps_uneven_slices_where_they_are(tmp_path):
+    folder = write_series(tmp_path / "scan", [0, 4, 8, 12, 13, 20, 27], pixels=_slice_of_a_head())
+    derived = tmp_path / "derived"
+    run = ("upsample", folder, "-o", derived, "--method", "linear", "--dicom")
+    done = sliceinterp(*run, "--gaps", "each")
+    assert done.returncode == 0, done.stderr
+    assert "7 slices, unevenly spaced → 13 slices, unevenly spaced" in done.stdout
+    stack = read_dicom(derived)
+    np.testing.assert_allclose(
+        stack.slice_origins[:, 2], [0, 2, 4, 6, 8, 10, 12, 12.5, 13, 16.5, 20, 23.5, 27]
+    )
+    assert "not empty" in sliceinterp(*run, "--gaps", "each").stderr
+    assert sliceinterp(*run, "--gaps", "longest", "--force").returncode == 0
+    assert read_volume(derived).slice_count == 7
+
+
+@pytest.mark.parametrize(
+    ("flags", "cause"),
+    [
+        (("--dicom",), "needs the DICOM files that it is derived from"),
+        (("--gaps", "each"), "Only DICOM can hold"),
+    ],
+)
+def test_what_no_output_can_hold_is_refused_before_the_run(flags, cause, head_file, tmp_path):
+    done = sliceinterp("upsample", head_file, "-o", tmp_path / "out.nrrd", *flags)
+    assert done.returncode == 1
+    assert cause in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
 def _slice_of_a_head():
     stored = np.zeros((32, 32), np.int16)
     stored[8:24, 8:24] = 1064
     return stored
+
+
+def test_uniform_mode_is_asked_for_and_marked(head_file, tmp_path):
+    run = ("upsample", head_file, "--method", "linear", "--json")
+    plain = sliceinterp(*run, "-o", tmp_path / "plain.mha")
+    assert "uniform" not in json.loads(plain.stdout)["provenance"]
+    done = sliceinterp(*run, "-o", tmp_path / "uniform.mha", "--uniform", "0.5")
+    assert json.loads(done.stdout)["provenance"]["uniform"]["strength"] == 0.5
+    acquired, changed = (read_volume(tmp_path / f"{name}.mha").hu for name in ("plain", "uniform"))
+    assert (acquired[::2] != changed[::2]).any()
+    np.testing.assert_array_equal(acquired[1::2], changed[1::2])
+    assert sliceinterp(*run, "-o", tmp_path / "a.mha", "--uniform", "2").returncode == 2
+
+
+def test_uncertainty_is_a_second_volume(head_file, tmp_path):
+    error = tmp_path / "error.nii.gz"
+    done = sliceinterp("upsample", head_file, "-o", tmp_path / "a.mha", "--uncertainty", error)
+    assert done.returncode == 0, done.stderr
+    expected = read_volume(error)
+    assert expected.hu.shape == read_volume(tmp_path / "a.mha").hu.shape
+    assert not expected.hu[::2].any()
+    assert (expected.hu[1::2] > 0).any()
+    refused = sliceinterp(
+        "upsample", head_file, "-o", tmp_path / "b.mha", "--uncertainty", error, "--factor", 4
+    )
+    assert refused.returncode == 1
+    assert "factor 2" in refused.stderr
+    assert not (tmp_path / "b.mha").exists()

@@ -114,7 +114,8 @@ def test_every_python_file_is_shipped(notes):
 def test_every_resource_is_shipped(notes):
     assert set(given(notes, "RESOURCES", "SliceInterp")) == files("SliceInterp/Resources", "*")
     models = files("Resources/Models", "*")
-    assert set(given(notes, "RESOURCES", "SliceInterpLib")) == models
+    page = files("SliceInterpLib/report", "report.*")
+    assert set(given(notes, "RESOURCES", "SliceInterpLib")) == models | page
     assert any(path.suffix == ".safetensors" for path in models)
 
 

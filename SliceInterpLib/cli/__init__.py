@@ -1,13 +1,28 @@
-"""The command line: sliceinterp upsample, info, models, demo, benchmark, contrast, train, study."""
+"""The command line: sliceinterp upsample, batch, info, models, demo, benchmark, train and so on."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import signal
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from types import FrameType
 
 import SliceInterpLib
-from SliceInterpLib.cli import evaluation, study, training, upsample, volumes
+from SliceInterpLib.cli import (
+    batch,
+    evaluation,
+    evidence,
+    report,
+    sending,
+    study,
+    training,
+    uncertainty,
+    upsample,
+    volumes,
+    volumetry,
+)
 from SliceInterpLib.cli.common import say
 from SliceInterpLib.errors import Cancelled, SliceInterpError
 
@@ -17,16 +32,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     warnings.showwarning = lambda message, *_: say(f"sliceinterp: warning: {message}")
     try:
-        options.run(options)
-    except (KeyboardInterrupt, Cancelled):
+        with _sigterm_like_ctrl_c():
+            options.run(options)
+    except (KeyboardInterrupt, Cancelled) as stop:
         say(f"sliceinterp: cancelled; {options.kept} kept")
-        return 130
+        return 143 if isinstance(stop, _Terminated) else 130
     except (SliceInterpError, ImportError, OSError, MemoryError) as problem:
         if options.debug:
             raise
         say(f"sliceinterp: error: {_one_line(problem)}")
         return 1
     return 0
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM has come."""
+
+
+@contextlib.contextmanager
+def _sigterm_like_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM unwind the command, so that it leaves nothing half-written.
+
+    By default Python ends on the spot. A second SIGTERM is ignored, for the sake of the unwinding.
+    """
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, lambda *_: None)  # a function, since SIG_IGN would be inherited
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -36,7 +74,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=SliceInterpLib.__version__)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for module in (upsample, volumes, evaluation, training, study):
+    for module in (
+        upsample,
+        batch,
+        sending,
+        volumes,
+        evaluation,
+        evidence,
+        report,
+        training,
+        uncertainty,
+        study,
+        volumetry,
+    ):
         module.add_commands(commands)
     return parser
 
@@ -45,6 +95,8 @@ def _one_line(problem: BaseException) -> str:
     if isinstance(problem, ImportError):
         return (
             f"this command needs {problem.name}, which is not installed; "
-            "pip install 'sliceinterp[evaluation,report,training]' brings all there is"
+            "pip install 'sliceinterp[batch,evaluation,report,send,training]' brings all there is"
         )
+    if isinstance(problem, MemoryError):
+        return "there is not enough memory for this scan; close other programs, or crop it"
     return " ".join(str(problem).split()) or type(problem).__name__

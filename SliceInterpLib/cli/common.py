@@ -91,7 +91,7 @@ def progress_bar(unit: str, *, quiet: bool) -> Iterator[Callable[[int, int], Non
 
 def print_result(summary: dict, text: str, *, as_json: bool) -> None:
     """The result on standard output: an object for scripts or text for people."""
-    print(json.dumps(summary) if as_json else text)
+    print(json.dumps(summary) if as_json else printable(text))
 
 
 def check_writable_text(path: Path, *, overwrite: bool) -> None:
@@ -120,4 +120,9 @@ def command_line() -> str:
 
 def say(line: str) -> None:
     """A remark on standard error, so that standard output holds the result alone."""
-    print(line, file=sys.stderr, flush=True)
+    print(printable(line), file=sys.stderr, flush=True)
+
+
+def printable(text: str) -> str:
+    """The text without what steers a terminal: names of files may hold anything."""
+    return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)

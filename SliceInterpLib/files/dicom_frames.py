@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pydicom
-import SimpleITK as sitk
 from pydicom.dataset import Dataset
 
-from SliceInterpLib.errors import VolumeError
+from SliceInterpLib.files.dicom_pixels import damaged_slice
 
-_CT_CLASSES = (b"1.2.840.10008.5.1.4.1.1.2\0", b"1.2.840.10008.5.1.4.1.1.2.1\0")
-"""SOP classes of CT, classic and enhanced, as they stand in a file."""
+_CT_CLASSES = ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1")
+"""SOP classes of CT, classic and enhanced."""
+
+_DEFLATED = b"1.2.840.10008.1.2.1.99"
 
 _GROUPS = {
     "PlanePositionSequence": ("ImagePositionPatient",),
@@ -26,9 +29,11 @@ _GROUPS = {
 """Where the frames of an enhanced CT say what a classic image says of itself."""
 
 _TAGS = (
-    *("SOPInstanceUID", "SeriesInstanceUID", "Modality", "ImageType", "AcquisitionNumber"),
+    *("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID"),
+    *("Modality", "ImageType", "AcquisitionNumber"),
     *("NumberOfFrames", "SamplesPerPixel", "Rows", "Columns"),
     *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness"),
+    *("RescaleSlope", "RescaleIntercept"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
 )
 """All that is read of a header: nothing that tells who the patient is."""
@@ -54,10 +59,8 @@ class Frame:
     in_plane_axes: np.ndarray = field(default_factory=lambda: np.eye(3)[:, :2])
     """(3, 2): where the column index and the row index grow."""
     thickness: float = np.nan
-    rescale: tuple[float, float] | None = None
-    """Slope and intercept of a frame of an enhanced CT."""
-    first_rescale: tuple[float, float] | None = None
-    """Those of the file's first frame."""
+    rescale: tuple[float, float] = (1.0, 0.0)
+    """Slope and intercept."""
 
     @property
     def normal(self) -> np.ndarray:
@@ -66,13 +69,14 @@ class Frame:
         return normal / np.linalg.norm(normal)
 
     def hu(self, planes: np.ndarray) -> np.ndarray:
-        """(rows, columns) HU of this frame out of its file's `read_planes`."""
-        plane = planes[self.number]
-        if self.rescale == self.first_rescale:
-            return plane
-        # GDCM rescales every frame of an enhanced CT as the first one says.
-        stored = (plane - self.first_rescale[1]) / self.first_rescale[0]
-        return stored * self.rescale[0] + self.rescale[1]
+        """(rows, columns) float64 HU of this frame out of its file's `read_planes`.
+
+        Raises VolumeError if it is not there in its size.
+        """
+        if self.number >= len(planes) or planes.shape[1:] != self.size:
+            raise damaged_slice(self.path)
+        slope, intercept = self.rescale
+        return planes[self.number] * np.float64(slope) + intercept
 
 
 def frames_of(path: Path) -> list[Frame]:
@@ -83,39 +87,35 @@ def frames_of(path: Path) -> list[Frame]:
     """
     with path.open("rb") as file:
         head = file.read(1024)
+    if not head:
+        return [_unusable_file(path, "an empty file")]
     # Old files have no preamble and begin with their first group, 2 or 8.
-    if head[128:132] != b"DICM" and head[:2] not in (b"\2\0", b"\10\0"):
+    is_dicom = head[128:132] == b"DICM"
+    if not is_dicom and head[:2] not in (b"\2\0", b"\10\0"):
         return []
+    if _DEFLATED in head:  # unpacking could fill the memory
+        return [_unusable_file(path, "a deflated file, which has to be exported unpacked")]
     try:
-        header = pydicom.dcmread(
-            path, stop_before_pixels=True, force=True, specific_tags=list(_TAGS)
-        )
-        return list(_frames(path, header))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pydicom's quote what stands in the header
+            with path.open("rb") as file:
+                header = pydicom.dcmread(
+                    file, stop_before_pixels=True, force=True, specific_tags=list(_TAGS)
+                )
+                has_pixels = bool(file.read(1))
+            kind = header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID")
+            frames = list(_frames(path, header))
     except Exception as error:  # pydicom's parsers raise whatever they stumble over
-        if any(uid in head for uid in _CT_CLASSES):
+        if any(f"{uid}\0".encode() in head for uid in _CT_CLASSES):
             raise damaged_slice(path) from error
         return []
+    if not has_pixels and (kind in _CT_CLASSES or (is_dicom and not kind)):
+        raise damaged_slice(path)
+    return frames
 
 
-def read_planes(path: Path) -> np.ndarray:
-    """(frames, rows, columns): all values in a file, decompressed, rescaled as its header says.
-
-    Raises VolumeError if the file is damaged.
-    """
-    reader = sitk.ImageFileReader()
-    reader.SetImageIO("GDCMImageIO")
-    reader.SetFileName(str(path))
-    try:
-        return sitk.GetArrayFromImage(reader.Execute())
-    except RuntimeError as error:
-        raise damaged_slice(path) from error
-
-
-def damaged_slice(path: Path) -> VolumeError:
-    """The error for a file that cannot be read to its end."""
-    return VolumeError(
-        f"The slice {path.name} cannot be read: it is damaged or cut off. Copy the series anew."
-    )
+def _unusable_file(path: Path, what: str) -> Frame:
+    return Frame(path, instance=path.name, series="", acquisition=0, unusable=what)
 
 
 def _frames(path: Path, header: Dataset) -> Iterator[Frame]:
@@ -125,7 +125,8 @@ def _frames(path: Path, header: Dataset) -> Iterator[Frame]:
     whole = {
         "path": path,
         "instance": str(header.get("SOPInstanceUID", "")),
-        "series": str(header.get("SeriesInstanceUID", "")),
+        # It is shown to the user, so nothing may stand there that is no UID.
+        "series": re.sub(r"[^0-9A-Za-z.]", "_", str(header.get("SeriesInstanceUID", "")))[:64],
         "acquisition": int(header.get("AcquisitionNumber") or 0),
     }
     unusable = _unusable(header, several=not frames and int(header.get("NumberOfFrames") or 1) > 1)
@@ -136,24 +137,18 @@ def _frames(path: Path, header: Dataset) -> Iterator[Frame]:
     else:
         shared = _flat(header.get("SharedFunctionalGroupsSequence") or [Dataset()])
         places = [_flat([frame]) for frame in frames]
-        first_rescale = _rescale(shared, places[0])
         for number, own in enumerate(places):
             attributes = Dataset()
             for source in (header, shared, own):
                 attributes.update(source)
-            yield Frame(
-                **whole,
-                **_place(attributes),
-                number=number,
-                rescale=_rescale(shared, own),
-                first_rescale=first_rescale,
-            )
+            yield Frame(**whole, **_place(attributes), number=number)
 
 
 def _unusable(header: Dataset, *, several: bool) -> str:
-    modality = str(header.get("Modality") or "unknown")
+    modality = str(header.get("Modality"))
     if modality != "CT":
-        return f"an object of modality {modality}"
+        known = re.fullmatch("[A-Z]{2,12}", modality)
+        return f"an object of modality {modality if known else 'unknown'}"
     if int(header.get("SamplesPerPixel") or 0) == 0:
         return "an object without an image"
     if int(header.SamplesPerPixel) != 1:
@@ -165,8 +160,8 @@ def _unusable(header: Dataset, *, several: bool) -> str:
 
 def _place(attributes: Dataset) -> dict[str, object]:
     """Where a slice lies and how large it is, or what it is instead."""
-    kind = [*attributes.get("ImageType", ()), *attributes.get("FrameType", ())]
-    if "LOCALIZER" in map(str.upper, kind):
+    kind = f"{attributes.get('ImageType')} {attributes.get('FrameType')}"
+    if "LOCALIZER" in kind.upper():
         return {"unusable": "a localizer"}
     wanted = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6, "PixelSpacing": 2}
     numbers = [_numbers(attributes.get(name), count) for name, count in wanted.items()]
@@ -175,6 +170,11 @@ def _place(attributes: Dataset) -> dict[str, object]:
     axes = numbers[1].reshape(2, 3).T
     if not np.linalg.norm(np.cross(*axes.T)) > 0:
         return {"unusable": "an image with an orientation that is none"}
+    rescale = _numbers(
+        [attributes.get("RescaleSlope", 1.0), attributes.get("RescaleIntercept", 0.0)], 2
+    )
+    if rescale is None or rescale[0] == 0:
+        return {"unusable": "an image whose rescale slope or intercept is no number"}
     thickness = _numbers([attributes.get("SliceThickness") or np.nan], 1)
     return {
         "unusable": "",
@@ -183,6 +183,7 @@ def _place(attributes: Dataset) -> dict[str, object]:
         "origin": numbers[0],
         "in_plane_axes": axes / np.linalg.norm(axes, axis=0),
         "thickness": np.nan if thickness is None else float(thickness[0]),
+        "rescale": tuple(rescale.tolist()),
     }
 
 
@@ -194,11 +195,6 @@ def _flat(groups: list[Dataset]) -> Dataset:
             if groups[0].get(sequence) and name in groups[0][sequence].value[0]:
                 flat[name] = groups[0][sequence].value[0][name]
     return flat
-
-
-def _rescale(shared: Dataset, own: Dataset) -> tuple[float, float]:
-    source = own if "RescaleSlope" in own else shared
-    return float(source.get("RescaleSlope", 1.0)), float(source.get("RescaleIntercept", 0.0))
 
 
 def _numbers(values: object, count: int) -> np.ndarray | None:

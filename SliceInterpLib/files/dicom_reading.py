@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from SliceInterpLib.errors import VolumeError
-from SliceInterpLib.files.dicom_frames import Frame, frames_of, read_planes
+from SliceInterpLib.files.checks import check_is_file, check_size
+from SliceInterpLib.files.dicom_frames import Frame, frames_of
+from SliceInterpLib.files.dicom_pixels import read_planes
 from SliceInterpLib.stack import GAP_TOLERANCE, SliceStack
 
 
@@ -57,6 +59,7 @@ def _read(path: Path, series: str | None) -> DicomStack:
         return _stack(_chosen(_stacks(_ct_slices(path)), series))
     if not path.exists():
         raise VolumeError("There is no such file or folder. Check the path.")
+    check_is_file(path)
     frames = frames_of(path)
     if not frames:
         raise VolumeError(
@@ -106,8 +109,8 @@ def _ct_slices(folder: Path) -> list[Frame]:
 
 
 def _without_copies(slices: Sequence[Frame]) -> list[Frame]:
-    """Each instance once: an image that was saved twice has one and the same UID."""
-    once = {(image.instance, image.number): image for image in slices}
+    """Each image once: one that was saved twice has the same UID and lies in the same place."""
+    once = {(image.instance, image.number, *image.origin): image for image in slices}
     copies = len(slices) - len(once)
     if copies:
         warnings.warn(
@@ -186,6 +189,7 @@ def _alike(one: Frame, other: Frame) -> bool:
 
 def _pixels(slices: Sequence[Frame]) -> np.ndarray:
     """HU of the slices, (slice, row, column): int16, or float32 where int16 cannot do."""
+    check_size((len(slices), *slices[0].size))
     hu = np.empty((len(slices), *slices[0].size), dtype=np.int16)
     path = None
     for index, image in enumerate(slices):

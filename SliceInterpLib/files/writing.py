@@ -11,7 +11,10 @@ import numpy as np
 import SimpleITK as sitk
 
 from SliceInterpLib.errors import OutputError, VolumeError
-from SliceInterpLib.files.reading import NIFTI, check_nifti_voxels, matching_suffix, quiet_itk
+from SliceInterpLib.files.checks import is_text
+from SliceInterpLib.files.nifti_header import check_nifti
+from SliceInterpLib.files.quiet import quiet_itk
+from SliceInterpLib.files.reading import NIFTI, matching_suffix
 from SliceInterpLib.volume import Volume
 
 WRITABLE = (".nii", ".nii.gz", ".nrrd", ".mha")
@@ -51,7 +54,7 @@ def write_volume(volume: Volume, path: str | Path, *, overwrite: bool = False) -
             part = Path(folder, f"volume{suffix}")
             sitk.WriteImage(image, str(part), useCompression=True)
             if suffix in NIFTI:
-                check_nifti_voxels(part)  # ITK says nothing when the disk is full
+                check_nifti(part)  # ITK says nothing when the disk is full
             # Again: somebody else may have written there in the meantime.
             check_writable(path, overwrite=overwrite, marked=bool(marks))
             if beside:
@@ -76,6 +79,8 @@ def check_writable(path: str | Path, *, overwrite: bool = False, marked: bool = 
         raise OutputError(f"{path}: The name must end in one of {', '.join(WRITABLE)}.")
     if not path.parent.is_dir():
         raise OutputError(f"{path}: The folder does not exist. Make it first, or choose another.")
+    if not is_text(path.parent):
+        raise OutputError(f"{path}: The folder's name is not written in UTF-8. Choose another.")
     for target in filter(None, (path, sidecar(path) if marked else None)):
         if target.is_dir() or (target.exists() and not overwrite):
             raise OutputError(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
+from functools import cached_property
 
 import numpy as np
 import torch
 
 from SliceInterpLib.errors import MethodError
 from SliceInterpLib.networks.devices import choose_device, has_bf16
-from SliceInterpLib.networks.prediction import padded
+from SliceInterpLib.networks.expected_error import ExpectedError, clues, load_expected_error
+from SliceInterpLib.networks.prediction import Prediction, padded
 from SliceInterpLib.networks.registry import TrainedModel, load_network
 
 MARGIN_HU = 30.0
@@ -55,30 +58,76 @@ class Learned:
 
     def __call__(self, slices: np.ndarray) -> np.ndarray:
         """(n, 2 + 2·context, h, w) float32 HU, any h and w, to (n, h, w) float32 HU."""
+        return self._within_memory(self._predict, slices)
+
+    def with_uncertainty(self, slices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The same slices, and their expected absolute error in HU; both (n, h, w) float32.
+
+        The error is against what the scanner would have shown there, noise included. Raises
+        MethodError if it was not measured for this model.
+        """
+        both = self._within_memory(self._predict_with_error, slices)
+        return both[:, 0], both[:, 1]
+
+    def with_clues(self, slices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The same slices, (n, h, w), and what their expected error is read from.
+
+        The latter is (n, CLUES, h, w) float32, see `networks.expected_error.clues`.
+        """
+        both = self._within_memory(self._predict_with_clues, slices)
+        return both[:, 0], both[:, 1:]
+
+    @cached_property
+    def expected_error(self) -> ExpectedError:
+        """What tells the error of this model's slices; raises MethodError if there is none."""
+        return load_expected_error(self.model)
+
+    def _within_memory(
+        self, predict: Callable[[torch.Tensor, bool], torch.Tensor], slices: np.ndarray
+    ) -> np.ndarray:
+        """`predict` of all pairs, as many at a time as there is memory for, in their own size."""
         height, width = slices.shape[2:]
         pairs = padded(slices)
         if self._half is None:
             self._half = self._agrees_in_half(pairs[:1])
-        return self._predict_within_memory(pairs)[:, :height, :width].numpy()
-
-    def _predict_within_memory(self, pairs: torch.Tensor) -> torch.Tensor:
         start = 0
         parts = []
         while start < len(pairs):
             try:
-                parts.append(self._predict(pairs[start : start + self.batch], bool(self._half)))
+                parts.append(predict(pairs[start : start + self.batch], bool(self._half)))
                 start += len(parts[-1])
             except torch.OutOfMemoryError:
                 self._use_less_memory()
-        return torch.cat(parts)
+        return torch.cat(parts)[..., :height, :width].numpy()
 
     @torch.inference_mode()
     def _predict(self, pairs: torch.Tensor, half: bool) -> torch.Tensor:
         """(n, 2 + 2·context, h, w) HU on the CPU to (n, h, w) HU on the CPU."""
+        return self._run(pairs.to(self.device), half)[0][:, 0].cpu()
+
+    @torch.inference_mode()
+    def _predict_with_clues(self, pairs: torch.Tensor, half: bool) -> torch.Tensor:
+        """To (n, 1 + CLUES, h, w) on the CPU: HU, and the clues of their error."""
+        return torch.cat(self._run_for_clues(pairs.to(self.device), half), 1).cpu()
+
+    @torch.inference_mode()
+    def _predict_with_error(self, pairs: torch.Tensor, half: bool) -> torch.Tensor:
+        """To (n, 2, h, w) HU on the CPU: the slices and their expected errors."""
+        expected = self.expected_error.to(self.device)
+        hu, seen = self._run_for_clues(pairs.to(self.device), half)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
-            found = self.network(pairs.to(self.device))
-        hu = found.hu.clamp(found.lowest - MARGIN_HU, found.highest + MARGIN_HU)
-        return hu[:, 0].cpu()
+            return torch.stack([hu[:, 0], expected(seen)], 1).cpu()
+
+    def _run_for_clues(self, pairs: torch.Tensor, half: bool) -> tuple[torch.Tensor, torch.Tensor]:
+        hu, found = self._run(pairs, half)
+        a, b = pairs[:, self.context : self.context + 2].split(1, 1)
+        return hu, clues(a, b, hu, found)
+
+    def _run(self, pairs: torch.Tensor, half: bool) -> tuple[torch.Tensor, Prediction]:
+        """The slices within their limits, (n, 1, h, w) HU, and all that the network says."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
+            found = self.network(pairs)
+        return found.hu.clamp(found.lowest - MARGIN_HU, found.highest + MARGIN_HU), found
 
     def _use_less_memory(self) -> None:
         if self.device.type == "cpu":

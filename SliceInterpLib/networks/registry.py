@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,11 +19,19 @@ from SliceInterpLib.errors import MethodError
 if TYPE_CHECKING:
     from torch import nn
 
+    from SliceInterpLib.networks.architectures import Design
+
 DEFAULT_MODEL = "small"
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _FOLDERS = (_PACKAGE / "Models", _PACKAGE.parent / "Resources" / "Models")
 """Where models are found: inside an installed package, or beside it in a source checkout."""
+
+LARGEST_WEIGHTS = 1 << 30
+"""Bytes. Models have some million parameters."""
+
+LARGEST_SETTING = 1024
+"""Of the numbers in a configuration, and of their count: a network beyond it would fill memory."""
 
 
 @dataclass(frozen=True)
@@ -75,13 +84,18 @@ def read_card(path: Path) -> TrainedModel:
     Raises MethodError if the card cannot be read or lacks what loading needs.
     """
     try:
-        card = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as problem:
+        card = json.loads(_content(path))
+    except (OSError, ValueError, RecursionError) as problem:
         raise MethodError(f"The model card {path} cannot be read: {problem}") from problem
     texts = dict.fromkeys(("name", "architecture", "weights", "sha256"), str)
     for key, kind in (texts | {"configuration": dict}).items():
         if not isinstance(card, dict) or not isinstance(card.get(key), kind):
             raise MethodError(f"The model card {path} is not valid: it has no proper '{key}'.")
+    if not _is_modest(list(card["configuration"].values())):
+        raise MethodError(
+            f"The model card {path} is not valid: its configuration has something else than whole "
+            f"numbers up to {LARGEST_SETTING}."
+        )
     if Path(card["weights"]).name != card["weights"]:
         raise MethodError(f"The model card {path} names weights outside its own folder.")
     return TrainedModel(card=card, weights=path.parent / card["weights"])
@@ -104,8 +118,8 @@ def load_network(model: TrainedModel) -> nn.Module:
 
     design = Design(model.card["architecture"], model.card["configuration"])
     try:
-        data = model.weights.read_bytes()
-    except OSError as problem:
+        data = _content(model.weights)
+    except (OSError, ValueError) as problem:
         raise MethodError(f"The weights of '{model.name}' cannot be read: {problem}") from problem
     if hashlib.sha256(data).hexdigest() != model.sha256:
         raise MethodError(
@@ -113,12 +127,49 @@ def load_network(model: TrainedModel) -> nn.Module:
             f"{model.weights.name} is damaged or was changed. Install SliceInterp again."
         )
     try:
-        network = design.build()
-        network.load_state_dict(load(data))
+        network = _without_weights(design)
+        network.load_state_dict(load(data), assign=True)
     except MethodError:
         raise
     except Exception as problem:
         raise MethodError(
             f"The weights of '{model.name}' do not fit its card: {problem}"
         ) from problem
-    return network.eval()
+    return network.float().eval()
+
+
+def _without_weights(design: Design) -> nn.Module:
+    """The network, taking no memory for weights that its file may not have."""
+    import torch
+    from torch.overrides import TorchFunctionMode
+
+    class LeavingNormal(TorchFunctionMode):
+        """On the meta device normal_ does nothing, but brings in the whole of torch's compiler."""
+
+        def __torch_function__(
+            self,
+            func: Callable[..., Any],
+            types: Sequence[type],
+            args: tuple = (),
+            kwargs: dict[str, Any] | None = None,
+        ) -> object:
+            return args[0] if func is torch.Tensor.normal_ else func(*args, **(kwargs or {}))
+
+    with torch.device("meta"), LeavingNormal():
+        return design.build()
+
+
+def _content(path: Path) -> bytes:
+    """What is in a file; raises OSError or ValueError for what is none, or is too large for us."""
+    if not path.is_file():
+        raise FileNotFoundError("there is no such file")
+    if path.stat().st_size > LARGEST_WEIGHTS:
+        raise ValueError("it is too large to be that of a model")
+    return path.read_bytes()
+
+
+def _is_modest(value: object) -> bool:
+    """Whether it is made of whole numbers, not too large and not too many."""
+    if isinstance(value, list):
+        return len(value) <= LARGEST_SETTING and all(map(_is_modest, value))
+    return isinstance(value, int) and abs(value) <= LARGEST_SETTING

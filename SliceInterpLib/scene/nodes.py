@@ -20,6 +20,9 @@ PROVENANCE = "SliceInterp.provenance"
 SYNTHETIC = "SliceInterp.syntheticSlices"
 """Node attribute, JSON: the array axis of the slices, and a '1' for each that is synthetic."""
 
+SOURCE = "SliceInterp.source"
+"""Node reference from a result to the volume it was made from; saved with the scene."""
+
 _LPS_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _KINDS = {
     "vtkMRMLLabelMapVolumeNode": "a label map",
@@ -99,9 +102,10 @@ def add_output_node(
 ) -> slicer.vtkMRMLScalarVolumeNode:
     """Put a result into the scene beside the node it was made from.
 
-    It gets the source's parent transform, study (subject hierarchy), window and colours, and its
-    provenance as attributes; nothing of the source's DICOM identity, for it is another image.
-    output: a node to fill instead of adding one. If anything fails, the scene is as it was.
+    It gets the source's parent transform, study (subject hierarchy), window and colours, its
+    provenance as attributes and SOURCE as a reference; nothing of the source's DICOM identity,
+    for it is another image. output: a node to fill instead of adding one. If anything fails, the
+    scene is as it was.
     """
     if output is source and output is not None:
         raise VolumeError("The result cannot replace its input. Choose another output volume.")
@@ -138,6 +142,12 @@ def synthetic_slices_of(node: slicer.vtkMRMLVolumeNode) -> tuple[int, np.ndarray
     return marks["axis"], np.array([mark == "1" for mark in marks["slices"]])
 
 
+def results_of(source: slicer.vtkMRMLVolumeNode) -> list[slicer.vtkMRMLScalarVolumeNode]:
+    """The volumes in the scene that were made from this one, in the order of the scene."""
+    volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+    return [node for node in volumes if node.GetNodeReference(SOURCE) is source]
+
+
 def remove_node(node: slicer.vtkMRMLNode) -> None:
     """Take a volume node out of the scene, and its display and storage nodes with it."""
     scene = slicer.mrmlScene
@@ -156,6 +166,7 @@ class _State:
     ijk_to_ras: vtk.vtkMatrix4x4
     transform: str | None
     study: int
+    source: str | None
     attributes: dict[str, str | None] = field(default_factory=dict)
 
     @classmethod
@@ -168,6 +179,7 @@ class _State:
             ijk_to_ras=matrix,
             transform=node.GetTransformNodeID(),
             study=_study_of(node),
+            source=node.GetNodeReferenceID(SOURCE),
             attributes={name: node.GetAttribute(name) for name in node.GetAttributeNames()},
         )
 
@@ -177,6 +189,7 @@ class _State:
             node.SetIJKToRASMatrix(self.ijk_to_ras)
             node.SetAndObserveImageData(self.image)
             node.SetAndObserveTransformNodeID(self.transform)
+            node.SetNodeReferenceID(SOURCE, self.source)
             # An older volume's DICOM identity would be as wrong as the source's.
             for name in node.GetAttributeNames():
                 if name.startswith(("DICOM.", "SliceInterp.")):
@@ -207,6 +220,7 @@ def _result_state(
         ijk_to_ras=slicer.util.vtkMatrixFromArray(_LPS_RAS @ axes),
         transform=source.GetTransformNodeID(),
         study=_study_of(source),
+        source=source.GetID(),
         attributes={
             PROVENANCE: json.dumps(provenance),
             SYNTHETIC: json.dumps({"axis": result.slice_axis, "slices": marks}),

@@ -17,6 +17,7 @@ from SliceInterpLib.scene.check import add_check_nodes, check_table
 from SliceInterpLib.scene.comparison import Comparison, is_in_layout
 from SliceInterpLib.scene.dependencies import Dependencies, device_note
 from SliceInterpLib.scene.estimate import Estimate, in_words
+from SliceInterpLib.scene.export_section import ExportSection
 from SliceInterpLib.scene.jobs import Job, JobError, Outcome
 from SliceInterpLib.volume import Volume, require_doublable
 from SliceInterpLib.worker import Settings
@@ -68,14 +69,9 @@ def choose_first_volume(parameters: object) -> None:
             parameters.inputVolume = first
 
 
-SOURCE = "SliceInterp.source"
-"""Node reference from a result to the volume it was made from; saved with the scene."""
-
-
 def earlier_results(source: slicer.vtkMRMLScalarVolumeNode | None) -> tuple | None:
     """Original, classical and learned volume of the last run on `source`, if they are there."""
-    volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
-    made = [node for node in volumes if source and node.GetNodeReference(SOURCE) is source]
+    made = nodes.results_of(source) if source else []
     # Two in the order in which they were made, but for one that was put into an older node.
     made = sorted(made[-2:], key=lambda node: nodes.provenance_of(node)["method"] == "learned")
     return (source, *made) if len(made) == 2 else None
@@ -107,6 +103,7 @@ class Panel:
         self.ui = ui
         self.dependencies = dependencies or Dependencies(requirements)
         self.comparison = comparison or Comparison()
+        self.export = ExportSection(ui)
         self.job: Job | None = None
         self._start_job = start_job
         self._parameters = None
@@ -151,6 +148,7 @@ class Panel:
         volume = self._look_at(self._parameters.inputVolume)[0]
         can_check = bool(volume and volume.slice_count > 2 and not self.job)
         self.ui.checkButton.enabled = can_check
+        self.export.refresh(self._parameters.inputVolume)
         self.ui.deviceLabel.text = device_note(self._parameters.device)
 
     def _watch(self, node: object) -> None:
@@ -268,6 +266,7 @@ class Panel:
             self.cancel()
         if self._shown and node in self._shown:
             self._forget_results()
+        self.refresh()
 
     def scene_closing(self) -> None:
         """End what is going on; all volumes are about to go."""
@@ -329,8 +328,6 @@ class Panel:
         slices = results[main].slice_count
         self.ui.statusLabel.text = f"{made[main].GetName()}: {slices} slices."
         self.leave_comparison()
-        for node in made.values():
-            node.SetNodeReferenceID(SOURCE, self._source.GetID())
         self._shown = (self._source, *made.values()) if len(made) == 2 else None
         self._enable_comparison()
         if self._parameters is None:

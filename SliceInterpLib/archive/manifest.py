@@ -1,0 +1,127 @@
+"""What has become of each series: a file of JSON lines that survives being killed at any moment."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Literal
+
+from SliceInterpLib.errors import OutputError
+from SliceInterpLib.files.writing import TEMPORARY
+
+State = Literal["pending", "done", "skipped", "failed"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """One series: a line of the manifest and of the table."""
+
+    input: str
+    """Path of the file or DICOM folder, from the archive's folder on."""
+    output: str
+    """Path of the doubled volume, from the output folder on: what tells series apart."""
+    fingerprint: str
+    """Digest of the input's files and of the recipe: the result is good only for these."""
+    state: State = "pending"
+    reason: str = ""
+    """Why it was skipped or failed."""
+    slices_before: int | None = None
+    slices_after: int | None = None
+    spacing_before_mm: float | None = None
+    spacing_after_mm: float | None = None
+    method: str | None = None
+    device: str | None = None
+    seconds: float | None = None
+    output_bytes: int | None = None
+
+    def is_settled(self, fingerprint: str, out: Path) -> bool:
+        """Whether nothing is left to do for this series, which has that fingerprint now."""
+        if self.fingerprint != fingerprint:
+            return False
+        path = out / self.output
+        return self.state == "skipped" or (
+            self.state == "done" and path.is_file() and path.stat().st_size == self.output_bytes
+        )
+
+
+class Manifest:
+    """The latest result of each series by its output, in a file to which lines are added.
+
+    Only the process that has the lock of the folder writes (see `open_manifest`). A line that was
+    cut off when its writer was killed counts for nothing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.results: dict[str, Result] = {}
+        text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+        for line in text.splitlines():
+            try:
+                result = Result(**json.loads(line))
+            except (ValueError, TypeError):
+                continue
+            self.results[result.output] = result
+        if text and not text.endswith("\n"):
+            self._write("\n")
+
+    def add(self, results: Iterable[Result]) -> None:
+        """Put down what has become of these series; on disk when this returns."""
+        results = list(results)
+        self._write("".join(json.dumps(asdict(result)) + "\n" for result in results))
+        self.results |= {result.output: result for result in results}
+
+    def _write(self, text: str) -> None:
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+
+
+@contextmanager
+def open_manifest(out: Path) -> Iterator[Manifest]:
+    """The manifest of an output folder, which is made if need be, and is this process's own.
+
+    The lock ends with the process, however it ends; folders that killed runs left are removed.
+    Raises OutputError while another process has the folder.
+    """
+    from filelock import FileLock, Timeout
+
+    out.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(out / ".sliceinterp.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise OutputError(
+            f"{out}: Another batch is at work in this folder. Wait for its end, or choose another."
+        ) from None
+    try:
+        _remove_leftovers(out)
+        yield Manifest(out / "manifest.jsonl")
+    finally:
+        _remove_leftovers(out)
+        lock.release()
+
+
+def results_csv(results: Iterable[Result]) -> str:
+    """The results as a table of comma-separated values, sorted by input and output."""
+    names = [field.name for field in fields(Result) if field.name != "fingerprint"]
+    text = io.StringIO()
+    table = csv.DictWriter(text, names, extrasaction="ignore", lineterminator="\n")
+    table.writeheader()
+    table.writerows(map(asdict, sorted(results, key=lambda r: (r.input, r.output))))
+    return text.getvalue()
+
+
+def _remove_leftovers(out: Path) -> None:
+    for place, folders, _ in os.walk(out):
+        for name in folders:
+            if name.startswith(TEMPORARY):
+                shutil.rmtree(Path(place, name), ignore_errors=True)
+        folders[:] = [name for name in folders if not name.startswith(TEMPORARY)]

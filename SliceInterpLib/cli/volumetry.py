@@ -1,0 +1,169 @@
+"""The commands that measure hematomas."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from SliceInterpLib.cli.common import (
+    Commands,
+    add_command,
+    add_device,
+    add_input,
+    add_json,
+    command_line,
+    print_result,
+    progress_bar,
+    say,
+    write_text,
+)
+from SliceInterpLib.errors import OutputError
+from SliceInterpLib.files.reading import read_volume
+from SliceInterpLib.interpolators import METHODS, make_interpolator
+from SliceInterpLib.volume import Volume
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from SliceInterpLib.volumetry.comparison import Compared
+    from SliceInterpLib.volumetry.measures import Measurement
+
+
+def add_commands(commands: Commands) -> None:
+    """Add volume and volumetry-study."""
+    sub = add_command(commands, "volume", _volume, "Measure a hematoma, before and after doubling.")
+    add_input(sub)
+    where = sub.add_mutually_exclusive_group()
+    where.add_argument(
+        "--seed",
+        type=_point,
+        action="append",
+        metavar="R,A,S",
+        help="a point in the hematoma, mm; may be repeated (write --seed=-20,5,30 where the first "
+        "number is negative); without seed and labels, all blood in the skull is taken",
+    )
+    where.add_argument("--labels", type=Path, metavar="FILE", help="a segmentation of one's own")
+    sub.add_argument("--label", type=int, default=1, help="value of the hematoma in it")
+    sub.add_argument("--low", type=float, metavar="HU", help="default: from the clot and the brain")
+    sub.add_argument(
+        "--high", type=float, metavar="HU", help="default: from the clot and the brain"
+    )
+    sub.add_argument(
+        "--reach", type=_above_zero, metavar="MM", help="how far from the seeds blood may be"
+    )
+    sub.add_argument("--methods", nargs="*", choices=METHODS, default=("linear", "learned"))
+    sub.add_argument("--model", help="name of a shipped model, or path of a model's card")
+    sub.add_argument(
+        "--earlier-ml",
+        type=_above_zero,
+        metavar="ML",
+        help="volume of an earlier scan, for the growth",
+    )
+    sub.add_argument("-o", "--output", type=Path, metavar="FILE", help="write the mask used")
+    sub.add_argument("--force", action="store_true", help="overwrite that file")
+    add_device(sub)
+    add_json(sub)
+
+    sub = add_command(
+        commands,
+        "volumetry-study",
+        _study,
+        "Measure hematomas of known volume in the built-in head on thick and on doubled slices.",
+    )
+    sub.add_argument("-o", "--output", type=Path, required=True, help="folder for table and figure")
+    sub.add_argument("--lesions", type=int, default=80, help="each is scanned at three spacings")
+    sub.add_argument("--model", help="name of a shipped model, or path of a model's card")
+    sub.add_argument("--seed", type=int, default=0)
+    add_device(sub)
+
+
+def _volume(options: argparse.Namespace) -> None:
+    from SliceInterpLib.files.writing import check_writable, write_volume
+    from SliceInterpLib.volumetry.comparison import compare, comparison_table
+    from SliceInterpLib.volumetry.growth import growth
+    from SliceInterpLib.volumetry.segmentation import Settings
+
+    if options.output:
+        check_writable(options.output, overwrite=options.force, marked=False)
+    volume = read_volume(options.input, series=options.series)
+    rows = compare(
+        volume,
+        [make_interpolator(m, model=options.model, device=options.device) for m in options.methods],
+        mask=_mask(volume, options.labels, options.label) if options.labels else None,
+        seeds=options.seed and [(-right, -front, up) for right, front, up in options.seed],
+        settings=Settings(options.low, options.high, reach_mm=options.reach),
+    )
+    for row in rows:
+        for warning in row.warnings:
+            say(f"sliceinterp: warning: {row.grid}: {warning}")
+    if options.output:
+        shown = Volume(
+            rows[0].mask.astype("uint8"), volume.origin, volume.spacing, volume.direction
+        )
+        write_volume(shown, options.output, overwrite=options.force)
+    text = f"{comparison_table(rows)}\n\n{_where(rows[0].measured)}"
+    summary: dict[str, object] = {"rows": [_summary(row) for row in rows]}
+    if options.earlier_ml is not None:
+        grown = growth(options.earlier_ml, rows[0].measured.voxel_ml)
+        summary["growth"] = asdict(grown)
+        text += f"\n{grown}"
+    print_result(summary, text, as_json=options.json)
+
+
+def _study(options: argparse.Namespace) -> None:
+    from SliceInterpLib.report.volumetry_figure import save_volumetry_figure
+    from SliceInterpLib.volumetry.study import run_study
+    from SliceInterpLib.volumetry.study_tables import markdown
+
+    if not options.output.is_dir():
+        raise OutputError(f"{options.output}: There is no such folder. Make it first.")
+    methods = [
+        make_interpolator(method, model=options.model, device=options.device)
+        for method in ("linear", "cubic", "learned")
+    ]
+    with progress_bar("cases", quiet=False) as progress:
+        rows = run_study(methods, lesions=options.lesions, seed=options.seed, progress=progress)
+    title = "# Hematomas of known volume"
+    text = f"{title}\n\n```\n{command_line()}\n```\n\n{markdown(rows)}"
+    write_text(options.output / "volumetry-study.md", text)
+    save_volumetry_figure(options.output / "volumetry-study.png", rows)
+    print(text)
+
+
+def _mask(volume: Volume, path: Path, label: int) -> np.ndarray:
+    from SliceInterpLib.volumetry.mask import mask_of_label
+
+    return mask_of_label(volume, read_volume(path), label)
+
+
+def _summary(row: Compared) -> dict[str, object]:
+    return {
+        "grid": row.grid,
+        "mask": row.mask_is,
+        "limits_hu": row.limits_hu,
+        "warnings": list(row.warnings),
+        **asdict(row.measured),
+    }
+
+
+def _where(one: Measurement) -> str:
+    right, front, up = one.centroid_ras
+    side = "" if one.side is None else f", {one.side}"
+    return f"Centre at R {right:.1f}, A {front:.1f}, S {up:.1f} mm{side}; {one.slices} slices."
+
+
+def _point(text: str) -> tuple[float, float, float]:
+    try:
+        right, front, up = (float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not three numbers R,A,S in mm") from None
+    return right, front, up
+
+
+def _above_zero(text: str) -> float:
+    value = float(text)
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value

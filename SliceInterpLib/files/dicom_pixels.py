@@ -1,0 +1,110 @@
+"""The stored values of a DICOM image: found by pydicom, checked, and decompressed by GDCM.
+
+GDCM gets a file with nothing in it but what decompressing needs, so that it parses no header which
+came from outside: deep sequences would end the process, and for pixels that are missing it makes
+some up.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pydicom
+import SimpleITK as sitk
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import (
+    UID,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
+    generate_uid,
+)
+
+from SliceInterpLib.errors import VolumeError
+from SliceInterpLib.files.checks import check_size
+from SliceInterpLib.files.quiet import quiet_itk
+
+LARGEST_SIDE = 8192
+"""Pixels. CT has 512 to 2048; a header that claims more than this is wrong."""
+
+_LAYOUT = (
+    *("Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "PixelRepresentation"),
+    *("BitsAllocated", "BitsStored", "HighBit"),
+)
+
+
+def read_planes(path: Path) -> np.ndarray:
+    """(frames, rows, columns): all stored values in a file, decompressed but not rescaled.
+
+    Raises VolumeError if the file is damaged.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pydicom's quote what stands in the header
+            bare = _bare(path)
+        with TemporaryDirectory(prefix="sliceinterp-") as folder:
+            part = str(Path(folder, "pixels.dcm"))
+            pydicom.dcmwrite(part, bare, enforce_file_format=True)
+            del bare
+            reader = sitk.ImageFileReader()
+            reader.SetImageIO("GDCMImageIO")
+            reader.SetFileName(part)
+            with quiet_itk():
+                return sitk.GetArrayFromImage(reader.Execute())
+    except OSError:
+        raise
+    except Exception as error:  # pydicom's parsers raise whatever they stumble over
+        raise damaged_slice(path) from error
+
+
+def damaged_slice(path: Path) -> VolumeError:
+    """The error for a file that cannot be read to its end."""
+    return VolumeError(
+        f"The slice {path.name} cannot be read: it is damaged or cut off, or packed in a way that "
+        "is not known here. Copy the series anew, or export it unpacked."
+    )
+
+
+def _bare(path: Path) -> Dataset:
+    """The image with nothing but its pixels and their layout; raises if it lacks some."""
+    tags = [*_LAYOUT, "NumberOfFrames", "PixelData"]
+    source = pydicom.dcmread(path, force=True, specific_tags=tags)
+    image = Dataset()
+    for name in _LAYOUT:
+        setattr(image, name, source[name].value)
+    image.NumberOfFrames = int(source.get("NumberOfFrames") or 1)
+    _check_layout(image)
+    syntax = UID(source.file_meta.get("TransferSyntaxUID") or _guessed(source))
+    stored = image.NumberOfFrames * image.Rows * image.Columns * image.BitsAllocated // 8
+    if not syntax.is_compressed and len(source.PixelData) < stored:
+        raise ValueError("pixels are missing")
+    image.PixelData = source.PixelData
+    image["PixelData"].VR = source["PixelData"].VR
+    image["PixelData"].is_undefined_length = syntax.is_compressed
+    image.SOPClassUID = MultiFrameGrayscaleWordSecondaryCaptureImageStorage
+    image.SOPInstanceUID = generate_uid()
+    image.file_meta = FileMetaDataset()
+    image.file_meta.TransferSyntaxUID = syntax
+    return image
+
+
+def _check_layout(image: Dataset) -> None:
+    """Raise an error unless the pixels can be as the header says."""
+    if max(image.Rows, image.Columns) > LARGEST_SIDE:
+        raise ValueError("no CT is so large")
+    check_size((image.NumberOfFrames, image.Rows, image.Columns))
+    bits, highest = image.BitsStored, image.HighBit
+    if (
+        image.BitsAllocated not in (8, 16, 32)
+        or not 1 <= bits <= highest + 1 <= image.BitsAllocated
+    ):
+        raise ValueError("the numbers of bits contradict each other")
+
+
+def _guessed(source: Dataset) -> UID:
+    """The transfer syntax of a file that does not say: old ones have no preamble."""
+    implicit, _ = source.original_encoding
+    return ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian

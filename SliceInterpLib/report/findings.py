@@ -1,0 +1,163 @@
+"""Everything that a report says of one scan: its doubled volume, and how far to trust it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+
+from SliceInterpLib.errors import MethodError, SliceInterpError, VolumeError
+from SliceInterpLib.evaluation.noise import noise_signature
+from SliceInterpLib.evaluation.scan_check import check_scan
+from SliceInterpLib.evaluation.stripes import stripe_index
+from SliceInterpLib.interpolators import Interpolator
+from SliceInterpLib.uncertainty import upsample_with_uncertainty
+from SliceInterpLib.upsampling import UpsampledVolume, upsample
+from SliceInterpLib.volume import Volume
+from SliceInterpLib.volumetry.carrying import carried_over
+from SliceInterpLib.volumetry.intracranial import intracranial_mask
+from SliceInterpLib.volumetry.measures import Measurement, measure
+from SliceInterpLib.volumetry.segmentation import Segmenter
+
+BRAIN_BELOW_HU = 95.0
+"""What is denser in the intracranial space is bone at its border, whose errors are far larger."""
+
+_LEAST_BRAIN_MM2 = 100.0
+"""A gap with less brain than this has no mean error."""
+
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """What was made of a scan and measured on it; None where that was not possible."""
+
+    volume: Volume
+    method: Interpolator
+    classical: Interpolator
+    doubled: UpsampledVolume
+    """By the method."""
+    plain: UpsampledVolume
+    """By the classical method."""
+    check: Mapping | None
+    """As of `check_scan`."""
+    noise: Mapping | None
+    """As of `noise_signature`."""
+    stripes: Mapping[str, Mapping[str, float]] | None
+    """{method: {view: index}}."""
+    expected_error: Volume | None
+    """Of each voxel of `doubled`, in HU, 0 in acquired slices."""
+    gap_errors: Sequence[float | None] | None
+    """Mean expected error in brain of the synthetic slice in each gap, HU; None without brain."""
+    hematoma: Mapping[str, Measurement] | None
+    """By grid; None if not asked for, or not found."""
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    """By the name of a field: why it is None, or what makes it doubtful."""
+
+
+def examine(
+    volume: Volume,
+    method: Interpolator,
+    classical: Interpolator,
+    *,
+    factor: int = 2,
+    seeds: Sequence[Sequence[float]] = (),
+    say: Callable[[str], None] = lambda line: None,
+    cancelled: Callable[[], bool] | None = None,
+) -> Findings:
+    """Upsample a scan by two methods and measure what a report tells.
+
+    seeds: points in a hematoma to measure, in mm, LPS; without them no volumetry. Raises what
+    `upsample` raises, and Cancelled; what the scan does not allow to be measured is left out, with
+    the reason.
+    """
+    methods = [classical, method]
+    reasons: dict[str, str] = {}
+
+    def attempt(name: str, what: Callable[[], Found]) -> Found | None:
+        try:
+            return what()
+        except VolumeError as problem:
+            reasons[name] = str(problem)
+            return None
+
+    say("Putting slices between…")
+    expected_error = None
+    if factor == 2 and hasattr(method, "with_uncertainty"):
+        try:
+            doubled, expected_error = upsample_with_uncertainty(volume, method, cancelled=cancelled)
+        except MethodError as problem:
+            reasons["expected_error"] = str(problem)
+    else:
+        reasons["expected_error"] = f"{method.name} ×{factor} does not tell it."
+    if expected_error is None:
+        doubled = upsample(volume, method, factor=factor, cancelled=cancelled)
+    plain = upsample(volume, classical, factor=factor, cancelled=cancelled)
+    say("Hiding each acquired slice in turn and predicting it…")
+    check = attempt("check", lambda: check_scan(volume, methods, cancelled=cancelled))
+    say("Measuring the noise…")
+    noise = attempt("noise", lambda: noise_signature(volume, methods, cancelled=cancelled))
+    both = {classical.name: plain, method.name: doubled}
+    stripes = attempt("stripes", lambda: {name: stripe_index(one) for name, one in both.items()})
+    gap_errors = None
+    if expected_error is not None:
+        gap_errors = attempt("gap_errors", lambda: _in_brain(volume, doubled, expected_error))
+    hematoma = None
+    if seeds:
+        say("Measuring the hematoma…")
+        hematoma = _measured(volume, both, seeds, reasons)
+    return Findings(
+        volume=volume,
+        method=method,
+        classical=classical,
+        doubled=doubled,
+        plain=plain,
+        check=check,
+        noise=noise,
+        stripes=stripes,
+        expected_error=expected_error,
+        gap_errors=gap_errors,
+        hematoma=hematoma,
+        reasons=reasons,
+    )
+
+
+def _in_brain(volume: Volume, doubled: UpsampledVolume, errors: Volume) -> list[float | None]:
+    """Mean error in each gap over brain: where both acquired slices are inside the skull."""
+    inside = np.moveaxis(intracranial_mask(volume), volume.slice_axis, 0)
+    made = doubled.synthetic
+    least = _LEAST_BRAIN_MM2 / float(np.prod(volume.pixel_spacing))
+    means: list[float | None] = []
+    for gap, (hu, error) in enumerate(zip(doubled.slices[made], errors.slices[made], strict=True)):
+        brain = inside[gap] & inside[gap + 1] & (hu < BRAIN_BELOW_HU)
+        means.append(float(error[brain].mean()) if brain.sum() >= least else None)
+    if not any(means):
+        raise VolumeError("There is no brain between two slices of this scan.")
+    return means
+
+
+def _measured(
+    volume: Volume,
+    upsampled: Mapping[str, UpsampledVolume],
+    seeds: Sequence[Sequence[float]],
+    reasons: dict[str, str],
+) -> dict[str, Measurement] | None:
+    """The hematoma, segmented and measured on each grid by itself."""
+    found, doubts = {}, []
+    try:
+        space = intracranial_mask(volume)
+        grids: dict[str, tuple[Volume, np.ndarray]] = {"acquired": (volume, space)}
+        for name, finer in upsampled.items():
+            grids[name] = finer, carried_over(volume, space, finer)
+        for name, (grid, inside) in grids.items():
+            result = Segmenter(grid, space=inside).segment(seeds)
+            doubts += result.warnings
+            found[name] = measure(grid, result.mask, inside)
+    except SliceInterpError as problem:
+        reasons["hematoma"] = str(problem)
+        return None
+    if doubts:
+        reasons["hematoma"] = " ".join(dict.fromkeys(doubts))
+    return found

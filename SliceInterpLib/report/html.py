@@ -1,0 +1,111 @@
+"""The report on one scan: a single HTML page that needs nothing but itself."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from SliceInterpLib.errors import MethodError
+from SliceInterpLib.interpolators import make_interpolator
+from SliceInterpLib.report import curves, tables
+from SliceInterpLib.report.findings import Findings, examine
+from SliceInterpLib.report.headlines import headlines
+from SliceInterpLib.report.orientation import PatientOrder
+from SliceInterpLib.report.pictures import DIFFERENCE, ERROR, Layer, make_montage
+from SliceInterpLib.straightening import straightened
+from SliceInterpLib.upsampling import UpsampledVolume
+from SliceInterpLib.volume import Volume
+
+_FOLDER = Path(__file__).parent
+
+
+def make_report(
+    volume: Volume,
+    *,
+    method: str = "learned",
+    model: str | None = None,
+    device: str = "auto",
+    classical: str = "linear",
+    factor: int = 2,
+    seeds: Sequence[Sequence[float]] = (),
+    header: Mapping[str, str] | None = None,
+    say: Callable[[str], None] = lambda line: None,
+    cancelled: Callable[[], bool] | None = None,
+) -> str:
+    """Upsample a scan, measure the result on the scan itself, and tell it as an HTML page.
+
+    The page is complete in itself: pictures, style and script are in it, and it forbids itself the
+    network. It works from the keyboard, without a script (one cut in each direction) and on paper.
+
+    method, model, device: as `make_interpolator` takes them. classical: the method to compare with.
+    seeds: as of `examine`. header: what to tell of the scan's header, by title; nothing in it is
+    taken for markup. Else the page tells nothing of who was scanned; but its pictures show as much
+    of the face as the scan does. say: told what is being done.
+
+    Raises MethodError for methods that cannot run or are the same, VolumeError for a volume that
+    cannot be doubled or lies too obliquely for views, Cancelled as soon as `cancelled()` is true.
+    """
+    if method == classical:
+        raise MethodError(f"'{method}' cannot be compared with itself. Choose another method.")
+    PatientOrder.of(volume)  # refused before the long run, not after it
+    findings = examine(
+        volume,
+        make_interpolator(method, model=model, device=device),
+        make_interpolator(classical),
+        factor=factor,
+        seeds=seeds,
+        say=say,
+        cancelled=cancelled,
+    )
+    say("Drawing…")
+    return _page(findings, header or {})
+
+
+def _page(findings: Findings, header: Mapping[str, str]) -> str:
+    doubled, plain = straightened(findings.doubled), straightened(findings.plain)
+    layers = _layers(findings, doubled, plain)
+    montage = make_montage(layers, doubled)
+    script = (_FOLDER / "report.js").read_text(encoding="utf-8")
+    page = Environment(
+        loader=FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    ).get_template("report.html")
+    return page.render(
+        style=(_FOLDER / "report.css").read_text(encoding="utf-8"),
+        script=script,
+        # No other script runs, should one get in.
+        script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        findings=findings,
+        headlines=headlines(findings),
+        layers=layers,
+        montage=montage,
+        data=asdict(montage),
+        tables=tables,
+        curves=curves,
+        header=header,
+    )
+
+
+def _layers(findings: Findings, doubled: UpsampledVolume, plain: UpsampledVolume) -> list[Layer]:
+    """The columns of the montage, from left to right, of volumes that are straightened."""
+    name, other = findings.method.name, findings.classical.name
+    times = f"×{doubled.provenance['factor']}"
+    difference = np.subtract(doubled.hu, plain.hu, dtype=np.float32)
+    layers = [
+        Layer("original", straightened(findings.volume)),
+        Layer(f"{other} {times}", plain),
+        Layer(f"{name} {times}", doubled),
+        Layer(f"{name} − {other}", replace(doubled, hu=difference), DIFFERENCE),
+    ]
+    if findings.expected_error is not None:
+        layers.append(Layer("expected error", straightened(findings.expected_error), ERROR))
+    return layers

@@ -1,0 +1,117 @@
+"""Results of the scene as derived DICOM series, beside the scans that they were made from.
+
+Slicer's own export would call every slice ORIGINAL\\PRIMARY, as if it had been acquired.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import slicer
+
+from SliceInterpLib.errors import OutputError
+from SliceInterpLib.files.dicom_images import Result
+from SliceInterpLib.files.dicom_writing import write_dicom
+from SliceInterpLib.scene import nodes
+from SliceInterpLib.upsampling import UpsampledVolume
+
+
+def export_result(
+    node: slicer.vtkMRMLScalarVolumeNode,
+    source: slicer.vtkMRMLScalarVolumeNode | None,
+    folder: str | Path,
+    *,
+    overwrite: bool = False,
+    add_to_database: bool = True,
+) -> None:
+    """Write a result into a new folder, as a series of the study that `source` was loaded from.
+
+    source: the volume that the result was made from. add_to_database: list the series in Slicer's
+    DICOM database too, which then refers to the files in the folder.
+
+    Raises OutputError, with cause and way out, if the node is no result, if its source does not
+    come from the DICOM database, and what `write_dicom` raises; then nothing is written.
+    """
+    if source is None:
+        raise OutputError(
+            f"It is not known which volume {node.GetName()} was made from. Double that one anew."
+        )
+    files = _files_of(source)
+    write_dicom(_slices_of(node), files, folder, keep_identity=True, overwrite=overwrite)
+    if add_to_database:
+        _add_to_database(folder)
+
+
+def _slices_of(node: slicer.vtkMRMLScalarVolumeNode) -> Result:
+    """The slices of a result where they were acquired or predicted, in DICOM's coordinates."""
+    volume, marks = nodes.volume_from_node(node), nodes.synthetic_slices_of(node)
+    if marks is None or len(marks[1]) != volume.hu.shape[marks[0]]:
+        raise OutputError(
+            f"{node.GetName()} is not a result of SliceInterp, or was cropped or resampled since. "
+            "Choose a result as it was made."
+        )
+    result = UpsampledVolume(
+        hu=volume.hu,
+        origin=volume.origin,
+        spacing=volume.spacing,
+        direction=volume.direction,
+        synthetic=marks[1],
+        through_plane_axis=marks[0],
+        provenance=nodes.provenance_of(node),
+    )
+    return SimpleNamespace(
+        slices=result.slices,
+        slice_origins=_through_acquisition_transform(node, result.slice_origins),
+        pixel_spacing=result.pixel_spacing,
+        in_plane_axes=result.in_plane_axes,
+        synthetic=result.synthetic,
+        provenance=result.provenance,
+    )
+
+
+def _through_acquisition_transform(
+    node: slicer.vtkMRMLScalarVolumeNode, places: np.ndarray
+) -> np.ndarray:
+    """(n, 3) mm, LPS: places of the node's own grid moved to where the scanner had them.
+
+    Slicer loads tilted and uneven series as an even grid under a transform that moves its slices.
+    A linear transform is another matter: it moves the patient, for a registration.
+    """
+    parent = node.GetParentTransformNode()
+    if parent is None or parent.IsLinear():
+        return places
+    to_ras = np.array([-1.0, -1.0, 1.0])
+    transform = parent.GetTransformToParent()
+    return np.array([transform.TransformPoint(place * to_ras) for place in places]) * to_ras
+
+
+def _files_of(source: slicer.vtkMRMLScalarVolumeNode) -> list[str]:
+    """The DICOM files that the node was loaded from."""
+    uids = (source.GetAttribute("DICOM.instanceUIDs") or "").split()
+    if not uids:
+        raise OutputError(
+            f"{source.GetName()} was not loaded from the DICOM database, so there is no study to "
+            "put the result into. Import the scan in the DICOM module, load it from there, and "
+            "double that; or save the result as NRRD or NIfTI."
+        )
+    files = [slicer.dicomDatabase.fileForInstance(uid) for uid in uids]
+    gone = sum(not file for file in files)
+    if gone:
+        raise OutputError(
+            f"{gone} of the {len(files)} images of {source.GetName()} are no longer in the DICOM "
+            "database. Import the scan in the DICOM module once more."
+        )
+    return files
+
+
+def _add_to_database(folder: str | Path) -> None:
+    """List the series in the DICOM module."""
+    from DICOMLib import DICOMUtils  # there once Slicer has started
+
+    if not DICOMUtils.importDicom(str(folder)):
+        raise OutputError(
+            f"The series is in {folder}, but could not be added to the DICOM database. Import that "
+            "folder in the DICOM module."
+        )

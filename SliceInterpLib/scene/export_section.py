@@ -1,0 +1,54 @@
+"""The section of the panel that gives results away: as DICOM, in the study of their scan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import slicer
+
+from SliceInterpLib.scene import nodes
+
+
+class ExportSection:
+    """The behaviour of the section's widgets. choose_folder: asks the user, '' for none."""
+
+    def __init__(self, ui: object, choose_folder: Callable[[], str] | None = None) -> None:
+        self.ui = ui
+        self.choose_folder = choose_folder or _ask_for_folder
+        self._source = None
+        ui.dicomButton.connect("clicked()", self.on_dicom)
+
+    def refresh(self, source: slicer.vtkMRMLScalarVolumeNode | None) -> None:
+        """Offer what was made from this volume."""
+        self._source = source
+        result = self._result()
+        self.ui.dicomButton.enabled = bool(result)
+        self.ui.exportLabel.text = result.GetName() if result else "Nothing was made of the input."
+
+    def on_dicom(self) -> None:
+        """Write the result as a derived series, into a new folder of the one that is chosen."""
+        with slicer.util.tryWithErrorDisplay("The series could not be written."):
+            from SliceInterpLib.scene.dicom_export import export_result  # pydicom takes its time
+
+            place = self.choose_folder()
+            if not place:
+                return
+            folder = Path(place, datetime.now().strftime("SliceInterp %Y-%m-%d %H-%M-%S"))
+            export_result(self._result(), self._source, folder)
+            self.ui.exportLabel.text = f"Written and in the DICOM database: {folder}"
+
+    def _result(self) -> slicer.vtkMRMLScalarVolumeNode | None:
+        """The learned result that was made last, or the last one where none is learned."""
+        made = nodes.results_of(self._source) if self._source else []
+        made.sort(key=lambda node: nodes.provenance_of(node).get("method") == "learned")
+        return made[-1] if made else None
+
+
+def _ask_for_folder() -> str:
+    import qt
+
+    return qt.QFileDialog.getExistingDirectory(
+        slicer.util.mainWindow(), "Folder in which to put the DICOM series"
+    )

@@ -1,0 +1,1 @@
+"""Hematomas in head CT: found, measured, and compared between grids and time points."""

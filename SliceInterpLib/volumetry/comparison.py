@@ -1,0 +1,125 @@
+"""One hematoma before and after: measured on the acquired slices and on doubled ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from SliceInterpLib.errors import VolumeError
+from SliceInterpLib.interpolators import Interpolator
+from SliceInterpLib.upsampling import upsample
+from SliceInterpLib.volume import Volume
+from SliceInterpLib.volumetry.carrying import carried_over
+from SliceInterpLib.volumetry.intracranial import intracranial_mask
+from SliceInterpLib.volumetry.measures import Measurement, measure
+from SliceInterpLib.volumetry.segmentation import DEFAULTS, Segmentation, Segmenter, Settings
+
+ACQUIRED = "acquired"
+SEGMENTED, GIVEN, CARRIED = "segmented", "given", "carried over"
+"""How a mask came about: by the same rule on this very grid, by the user, or from the acquired
+grid by its shape (`carried_over`)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """One row: a grid, how its mask came about, and what it measures."""
+
+    grid: str
+    """ACQUIRED, or the method and "×2"."""
+    mask_is: str
+    """SEGMENTED, GIVEN or CARRIED."""
+    mask: np.ndarray
+    """bool, shaped as the grid's `hu`."""
+    measured: Measurement
+    limits_hu: tuple[float, float] | None
+    """The threshold range, where it was segmented."""
+    warnings: tuple[str, ...] = ()
+
+
+def compare(
+    volume: Volume,
+    methods: Sequence[Interpolator],
+    *,
+    mask: np.ndarray | None = None,
+    seeds: Sequence[Sequence[float]] | None = None,
+    settings: Settings = DEFAULTS,
+) -> list[Compared]:
+    """Measure a hematoma on the acquired slices and on those of each method, ×2.
+
+    With a `mask` (bool, shaped as `volume.hu`), that is carried over by its shape: the volumes
+    then differ by how its ends are rounded and by nothing that the new slices show. Without one,
+    each grid is segmented anew by the same rule, from `seeds` (mm, LPS) or in the whole
+    intracranial space, and has a second row with the acquired grid's mask carried over. Raises
+    SegmentationError and VolumeError as `Segmenter`, `measure` and `upsample` do.
+    """
+    if mask is None:
+        rows = [_segmented(ACQUIRED, volume, seeds, settings)]
+        mask = rows[0].mask
+    else:
+        rows = [_measured(ACQUIRED, GIVEN, volume, mask)]
+    for method in methods:
+        doubled = upsample(volume, method)
+        grid = f"{method.name} ×2"
+        if rows[0].mask_is == SEGMENTED:
+            rows.append(_segmented(grid, doubled, seeds, settings))
+        rows.append(_measured(grid, CARRIED, doubled, carried_over(volume, mask, doubled)))
+    return rows
+
+
+def _segmented(
+    grid: str, volume: Volume, seeds: Sequence[Sequence[float]] | None, settings: Settings
+) -> Compared:
+    segmenter = Segmenter(volume)
+    found: Segmentation = segmenter.segment(seeds, settings)
+    measured = measure(volume, found.mask, segmenter.space)
+    return Compared(grid, SEGMENTED, found.mask, measured, found.limits_hu, found.warnings)
+
+
+def _measured(grid: str, mask_is: str, volume: Volume, mask: np.ndarray) -> Compared:
+    try:
+        space = intracranial_mask(volume)
+    except VolumeError:
+        space = None  # a mask of one's own needs no skull; the side stays unknown
+    return Compared(grid, mask_is, mask, measure(volume, mask, space), None)
+
+
+def comparison_table(rows: Sequence[Compared]) -> str:
+    """The rows as a Markdown table, with the difference of the voxel volume to the first."""
+    titles = (
+        "grid",
+        "mask",
+        "voxels ml",
+        "difference ml",
+        "planimetry ml",
+        "surface ml",
+        "partial volume ml",
+        "ABC/2 ml",
+        "ABC/3 ml",
+        "A × B × C mm",
+        "diameter mm",
+        "surface mm²",
+        "HU",
+    )
+    lines = ["| " + " | ".join(titles) + " |", "|---" * len(titles) + "|"]
+    for row in rows:
+        one = row.measured
+        change = one.voxel_ml - rows[0].measured.voxel_ml
+        cells = (
+            row.grid,
+            row.mask_is,
+            f"{one.voxel_ml:.1f}",
+            "–" if row is rows[0] else f"{change:+.1f}",
+            f"{one.planimetric_ml:.1f}",
+            f"{one.surface_ml:.1f}",
+            f"{one.partial_volume_ml:.1f}",
+            f"{one.abc2_ml:.1f}",
+            f"{one.abc3_ml:.1f}",
+            f"{one.a_mm:.0f} × {one.b_mm:.0f} × {one.c_mm:.0f}",
+            f"{one.largest_diameter_mm:.0f}",
+            f"{one.surface_mm2:.0f}",
+            f"{one.hu_mean:.0f} ± {one.hu_std:.0f}",
+        )
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
