@@ -70,16 +70,3 @@ def upsample_with_uncertainty(
     for index in np.flatnonzero(doubled.synthetic):
         error[index] = watched.besides.popleft()
     return doubled, replace(doubled, hu=np.moveaxis(error, 0, doubled.slice_axis))
-
-
-def uncertainty_per_slice(doubled: UpsampledVolume, error: Volume) -> dict[int, float]:
-    """Mean expected error in HU over the tissue of each synthetic slice, by the slice's index.
-
-    Tissue is what is not darker than −150 HU, or than the darkest of a saturated scan.
-    """
-    floor = max(-150.0, float(doubled.hu.min()))
-    means = {}
-    for index in np.flatnonzero(doubled.synthetic):
-        tissue = doubled.slices[index] > floor
-        means[int(index)] = float(error.slices[index][tissue].mean()) if tissue.any() else 0.0
-    return means
