@@ -16,7 +16,7 @@ from SliceInterpLib.interpolators import Interpolator
 from SliceInterpLib.uncertainty import upsample_with_uncertainty
 from SliceInterpLib.upsampling import UpsampledVolume, upsample
 from SliceInterpLib.volume import Volume
-from SliceInterpLib.volumetry.carrying import carried_over
+from SliceInterpLib.volumetry.carrying import carried_space
 from SliceInterpLib.volumetry.intracranial import intracranial_mask
 from SliceInterpLib.volumetry.measures import Measurement, measure
 from SliceInterpLib.volumetry.segmentation import Segmenter
@@ -150,7 +150,7 @@ def _measured(
         space = intracranial_mask(volume)
         grids: dict[str, tuple[Volume, np.ndarray]] = {"acquired": (volume, space)}
         for name, finer in upsampled.items():
-            grids[name] = finer, carried_over(volume, space, finer)
+            grids[name] = finer, carried_space(volume, space, finer)
         for name, (grid, inside) in grids.items():
             result = Segmenter(grid, space=inside).segment(seeds)
             doubts += result.warnings

@@ -15,7 +15,6 @@ from SliceInterpLib.errors import OutputError
 from SliceInterpLib.files.dicom_images import Result
 from SliceInterpLib.files.dicom_writing import write_dicom
 from SliceInterpLib.scene import nodes
-from SliceInterpLib.upsampling import UpsampledVolume
 
 
 def export_result(
@@ -31,8 +30,8 @@ def export_result(
     source: the volume that the result was made from. add_to_database: list the series in Slicer's
     DICOM database too, which then refers to the files in the folder.
 
-    Raises OutputError, with cause and way out, if the node is no result, if its source does not
-    come from the DICOM database, and what `write_dicom` raises; then nothing is written.
+    Raises VolumeError if the node is no result, OutputError if its source does not come from the
+    DICOM database, and what `write_dicom` raises; then nothing is written.
     """
     if source is None:
         raise OutputError(
@@ -46,21 +45,7 @@ def export_result(
 
 def _slices_of(node: slicer.vtkMRMLScalarVolumeNode) -> Result:
     """The slices of a result where they were acquired or predicted, in DICOM's coordinates."""
-    volume, marks = nodes.volume_from_node(node), nodes.synthetic_slices_of(node)
-    if marks is None or len(marks[1]) != volume.hu.shape[marks[0]]:
-        raise OutputError(
-            f"{node.GetName()} is not a result of SliceInterp, or was cropped or resampled since. "
-            "Choose a result as it was made."
-        )
-    result = UpsampledVolume(
-        hu=volume.hu,
-        origin=volume.origin,
-        spacing=volume.spacing,
-        direction=volume.direction,
-        synthetic=marks[1],
-        through_plane_axis=marks[0],
-        provenance=nodes.provenance_of(node),
-    )
+    result = nodes.result_from_node(node)
     return SimpleNamespace(
         slices=result.slices,
         slice_origins=_through_acquisition_transform(node, result.slice_origins),

@@ -142,6 +142,28 @@ def synthetic_slices_of(node: slicer.vtkMRMLVolumeNode) -> tuple[int, np.ndarray
     return marks["axis"], np.array([mark == "1" for mark in marks["slices"]])
 
 
+def result_from_node(node: slicer.vtkMRMLScalarVolumeNode) -> UpsampledVolume:
+    """The result that is in the node, as `add_output_node` took it.
+
+    Raises VolumeError if there is none, or if it has other slices by now.
+    """
+    volume, marks = volume_from_node(node), synthetic_slices_of(node)
+    if marks is None or len(marks[1]) != volume.hu.shape[marks[0]]:
+        raise VolumeError(
+            f"{node.GetName()} is not a result of SliceInterp, or was cropped or resampled since. "
+            "Choose a result as it was made."
+        )
+    return UpsampledVolume(
+        hu=volume.hu,
+        origin=volume.origin,
+        spacing=volume.spacing,
+        direction=volume.direction,
+        synthetic=marks[1],
+        through_plane_axis=marks[0],
+        provenance=provenance_of(node),
+    )
+
+
 def results_of(source: slicer.vtkMRMLVolumeNode) -> list[slicer.vtkMRMLScalarVolumeNode]:
     """The volumes in the scene that were made from this one, in the order of the scene."""
     volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")

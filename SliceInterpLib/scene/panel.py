@@ -19,6 +19,7 @@ from SliceInterpLib.scene.dependencies import Dependencies, device_note
 from SliceInterpLib.scene.estimate import Estimate, in_words
 from SliceInterpLib.scene.export_section import ExportSection
 from SliceInterpLib.scene.jobs import Job, JobError, Outcome
+from SliceInterpLib.scene.volumetry_section import VolumetrySection
 from SliceInterpLib.volume import Volume, require_doublable
 from SliceInterpLib.worker import Settings
 
@@ -104,6 +105,7 @@ class Panel:
         self.dependencies = dependencies or Dependencies(requirements)
         self.comparison = comparison or Comparison()
         self.export = ExportSection(ui)
+        self.volumetry = VolumetrySection(ui)
         self.job: Job | None = None
         self._start_job = start_job
         self._parameters = None
@@ -127,6 +129,7 @@ class Panel:
         self._parameters = parameters
         if parameters is None:
             self._watch(None)
+            self.volumetry.refresh(None)
         else:
             choose_first_volume(parameters)
         self.refresh()
@@ -149,6 +152,7 @@ class Panel:
         can_check = bool(volume and volume.slice_count > 2 and not self.job)
         self.ui.checkButton.enabled = can_check
         self.export.refresh(self._parameters.inputVolume)
+        self.volumetry.refresh(self._parameters.inputVolume)
         self.ui.deviceLabel.text = device_note(self._parameters.device)
 
     def _watch(self, node: object) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 from SliceInterpLib.upsampling import UpsampledVolume
 from SliceInterpLib.volume import Volume
 from SliceInterpLib.volumetry import morphology
+from SliceInterpLib.volumetry.intracranial import INNER_TABLE_HU
 from SliceInterpLib.volumetry.mask import from_slices, in_slices
 
 
@@ -27,6 +28,19 @@ def carried_over(volume: Volume, mask: np.ndarray, doubled: UpsampledVolume) -> 
         distance = _interleaved(distance, between)
         shown = _interleaved(shown, shown[:-1] | shown[1:])
     return from_slices(doubled, distance > 0)
+
+
+def carried_space(
+    volume: Volume, space: np.ndarray | None, doubled: UpsampledVolume
+) -> np.ndarray | None:
+    """The intracranial mask of `volume`, if there is one, on the slices of `doubled`.
+
+    It is found on acquired slices only: what a network puts above a saturated scan's top would be
+    taken for bone. What is clearly bone on a synthetic slice is left out all the same.
+    """
+    if space is None:
+        return None
+    return carried_over(volume, space, doubled) & (doubled.hu < INNER_TABLE_HU)
 
 
 def _beside(distance: np.ndarray, shown: np.ndarray, step: int) -> np.ndarray:

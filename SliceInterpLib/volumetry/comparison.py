@@ -11,10 +11,10 @@ from SliceInterpLib.errors import VolumeError
 from SliceInterpLib.interpolators import Interpolator
 from SliceInterpLib.upsampling import upsample
 from SliceInterpLib.volume import Volume
-from SliceInterpLib.volumetry.carrying import carried_over
+from SliceInterpLib.volumetry.carrying import carried_over, carried_space
 from SliceInterpLib.volumetry.intracranial import intracranial_mask
 from SliceInterpLib.volumetry.measures import Measurement, measure
-from SliceInterpLib.volumetry.segmentation import DEFAULTS, Segmentation, Segmenter, Settings
+from SliceInterpLib.volumetry.segmentation import DEFAULTS, Segmenter, Settings
 
 ACQUIRED = "acquired"
 SEGMENTED, GIVEN, CARRIED = "segmented", "given", "carried over"
@@ -55,34 +55,40 @@ def compare(
     SegmentationError and VolumeError as `Segmenter`, `measure` and `upsample` do.
     """
     if mask is None:
-        rows = [_segmented(ACQUIRED, volume, seeds, settings)]
+        segmenter = Segmenter(volume)
+        space, rows = segmenter.space, [segmented(ACQUIRED, segmenter, seeds, settings)]
         mask = rows[0].mask
     else:
-        rows = [_measured(ACQUIRED, GIVEN, volume, mask)]
+        space = _space_if_any(volume)
+        rows = [Compared(ACQUIRED, GIVEN, mask, measure(volume, mask, space), None)]
     for method in methods:
         doubled = upsample(volume, method)
-        grid = f"{method.name} ×2"
+        grid, inside = f"{method.name} ×2", carried_space(volume, space, doubled)
         if rows[0].mask_is == SEGMENTED:
-            rows.append(_segmented(grid, doubled, seeds, settings))
-        rows.append(_measured(grid, CARRIED, doubled, carried_over(volume, mask, doubled)))
+            rows.append(segmented(grid, Segmenter(doubled, space=inside), seeds, settings))
+        carried = carried_over(volume, mask, doubled)
+        rows.append(Compared(grid, CARRIED, carried, measure(doubled, carried, inside), None))
     return rows
 
 
-def _segmented(
-    grid: str, volume: Volume, seeds: Sequence[Sequence[float]] | None, settings: Settings
+def segmented(
+    grid: str,
+    segmenter: Segmenter,
+    seeds: Sequence[Sequence[float]] | None,
+    settings: Settings,
 ) -> Compared:
-    segmenter = Segmenter(volume)
-    found: Segmentation = segmenter.segment(seeds, settings)
-    measured = measure(volume, found.mask, segmenter.space)
+    """The row of a grid that is segmented by itself."""
+    found = segmenter.segment(seeds, settings)
+    measured = measure(segmenter.volume, found.mask, segmenter.space)
     return Compared(grid, SEGMENTED, found.mask, measured, found.limits_hu, found.warnings)
 
 
-def _measured(grid: str, mask_is: str, volume: Volume, mask: np.ndarray) -> Compared:
+def _space_if_any(volume: Volume) -> np.ndarray | None:
+    """A mask of one's own needs no skull; without one, the side stays unknown."""
     try:
-        space = intracranial_mask(volume)
+        return intracranial_mask(volume)
     except VolumeError:
-        space = None  # a mask of one's own needs no skull; the side stays unknown
-    return Compared(grid, mask_is, mask, measure(volume, mask, space), None)
+        return None
 
 
 def comparison_table(rows: Sequence[Compared]) -> str:

@@ -26,6 +26,7 @@ qt = host_qt.install()
 _LOGICS = {
     "Colors": "vtkSlicerColorLogic",
     "Cameras": "vtkSlicerCamerasModuleLogic",
+    "Markups": "vtkSlicerMarkupsLogic",
     "Volumes": "vtkSlicerVolumesLogic",
     "Segmentations": "vtkSlicerSegmentationsModuleLogic",
     "SubjectHierarchy": "vtkSlicerSubjectHierarchyModuleLogic",

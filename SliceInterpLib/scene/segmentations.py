@@ -1,0 +1,197 @@
+"""Seeds and segmentations of hematomas: nodes of the scene to points and masks, and back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import numpy as np
+import slicer
+import vtk
+from vtk.util.numpy_support import numpy_to_vtk
+
+from SliceInterpLib.scene import nodes
+from SliceInterpLib.volumetry.mask import SegmentationError
+from SliceInterpLib.volumetry.segmentation import Segmentation, Settings
+
+SEEDS = "SliceInterp.seeds"
+"""Node reference from a volume to the points in its hematoma; saved with the scene."""
+
+RULE = "SliceInterp.segmentation"
+"""Attribute of a segmentation node, JSON: seeds (mm, LPS, below the transforms) and settings."""
+
+_SEGMENT = "hematoma"
+_COLOUR, _PREVIEW_COLOUR = (0.84, 0.15, 0.16), (1.0, 0.85, 0.2)
+
+Colour = tuple[float, float, float]
+Seeds = list[tuple[float, float, float]]
+
+
+# Seeds
+
+
+def seeds_node_of(source: slicer.vtkMRMLVolumeNode) -> slicer.vtkMRMLMarkupsFiducialNode | None:
+    """The points in the volume's hematoma, if any were begun."""
+    return source.GetNodeReference(SEEDS)
+
+
+def start_placing_seed(source: slicer.vtkMRMLVolumeNode) -> None:
+    """The next click into a view places a seed of this volume."""
+    seeds = seeds_node_of(source)
+    if not seeds:
+        name = slicer.mrmlScene.GenerateUniqueName(f"{source.GetName()} seed")
+        seeds = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", name)
+        seeds.CreateDefaultDisplayNodes()
+        source.SetNodeReferenceID(SEEDS, seeds.GetID())
+    logic = slicer.app.applicationLogic()
+    selection = logic.GetSelectionNode()
+    selection.SetReferenceActivePlaceNodeClassName(seeds.GetClassName())
+    selection.SetReferenceActivePlaceNodeID(seeds.GetID())
+    logic.GetInteractionNode().SwitchToSinglePlaceMode()
+
+
+def seeds_of(source: slicer.vtkMRMLVolumeNode) -> Seeds:
+    """The volume's seeds in mm, LPS, in its own coordinates, below its transforms."""
+    node = seeds_node_of(source)
+    places: Seeds = []
+    for index in range(node.GetNumberOfControlPoints() if node else 0):
+        # One that is just being placed follows the mouse.
+        if node.GetNthControlPointPositionStatus(index) == node.PositionDefined:
+            world, local = np.zeros(3), np.zeros(3)
+            node.GetNthControlPointPositionWorld(index, world)
+            source.TransformPointFromWorld(world, local)
+            right, front, up = local.tolist()
+            places.append((-right, -front, up))
+    return places
+
+
+# Segmentation nodes
+
+
+def add_segmentation(
+    source: slicer.vtkMRMLScalarVolumeNode,
+    found: Segmentation,
+    seeds: Seeds,
+    settings: Settings,
+) -> slicer.vtkMRMLSegmentationNode:
+    """A hematoma found in a volume as a segmentation node, which knows by what rule it was."""
+    node = add_mask(source, found.mask, f"{source.GetName()} {_SEGMENT}")
+    node.SetAttribute(RULE, json.dumps({"seeds": seeds, "settings": asdict(settings)}))
+    return node
+
+
+def add_preview(source: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkMRMLSegmentationNode:
+    """An empty segmentation that the user sees in the slice views and nowhere else."""
+    node = _add_node(source, "SliceInterp preview", _PREVIEW_COLOUR)
+    display = node.GetDisplayNode()
+    for one in (node, display):
+        one.SetSaveWithScene(False)
+        one.SetHideFromEditors(True)
+    display.SetVisibility2DFill(False)
+    return node
+
+
+def add_mask(
+    source: slicer.vtkMRMLVolumeNode, mask: np.ndarray, name: str, colour: Colour = _COLOUR
+) -> slicer.vtkMRMLSegmentationNode:
+    """A mask, bool and shaped as the volume's array, as a segmentation with one segment."""
+    node = _add_node(source, slicer.mrmlScene.GenerateUniqueName(name), colour)
+    set_mask(node, source, mask)
+    return node
+
+
+def _add_node(
+    source: slicer.vtkMRMLVolumeNode, name: str, colour: Colour
+) -> slicer.vtkMRMLSegmentationNode:
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
+    node.CreateDefaultDisplayNodes()
+    # In this order: the geometry is noted as it lies below the node's own transform.
+    node.SetAndObserveTransformNodeID(source.GetTransformNodeID())
+    node.SetReferenceImageGeometryParameterFromVolumeNode(source)
+    node.GetSegmentation().AddEmptySegment(_SEGMENT, _SEGMENT, colour)
+    return node
+
+
+def set_mask(
+    segmentation: slicer.vtkMRMLSegmentationNode,
+    source: slicer.vtkMRMLVolumeNode,
+    mask: np.ndarray,
+) -> None:
+    """Put another mask into a segmentation of ours.
+
+    slicer.util does the same through a volume node, which leaves its display node in the scene.
+    """
+    image, matrix = slicer.vtkOrientedImageData(), vtk.vtkMatrix4x4()
+    image.SetDimensions(mask.shape[::-1])
+    image.GetPointData().SetScalars(numpy_to_vtk(mask.astype(np.uint8).ravel(), deep=True))
+    source.GetIJKToRASMatrix(matrix)
+    image.SetImageToWorldMatrix(matrix)
+    logic = slicer.vtkSlicerSegmentationsModuleLogic
+    logic.SetBinaryLabelmapToSegment(image, segmentation, _SEGMENT, logic.MODE_REPLACE)
+
+
+def mask_of(
+    segmentation: slicer.vtkMRMLSegmentationNode, source: slicer.vtkMRMLVolumeNode
+) -> np.ndarray:
+    """The segmentation as it is now, on the volume's grid; bool, shaped as the volume's array.
+
+    It may be anybody's and lie under another transform. Raises SegmentationError unless exactly
+    one of its segments is visible.
+    """
+    ids = vtk.vtkStringArray()
+    ids.InsertNextValue(segment_of(segmentation))
+    labels = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode")
+    try:
+        logic = slicer.vtkSlicerSegmentationsModuleLogic
+        if not logic.ExportSegmentsToLabelmapNode(segmentation, ids, labels, source):
+            raise SegmentationError(
+                f"{segmentation.GetName()} could not be brought onto the grid of "
+                f"{source.GetName()}. Choose that volume as the source in the Segment Editor."
+            )
+        return slicer.util.arrayFromVolume(labels) > 0
+    finally:
+        display = labels.GetDisplayNode()
+        colours = display and display.GetColorNode()
+        nodes.remove_node(labels)
+        if colours:
+            slicer.mrmlScene.RemoveNode(colours)
+
+
+def segment_of(segmentation: slicer.vtkMRMLSegmentationNode) -> str:
+    """The ID of the segment that is visible; SegmentationError unless there is exactly one."""
+    ids = segmentation.GetSegmentation().GetSegmentIDs()
+    display = segmentation.GetDisplayNode()
+    shown = [one for one in ids if not display or display.GetSegmentVisibility(one)]
+    if len(shown) != 1:
+        raise SegmentationError(
+            f"{segmentation.GetName()} has {len(shown)} visible segments. Show the hematoma's and "
+            "hide the others, by the eyes in the Segment Editor."
+        )
+    return shown[0]
+
+
+def rule_of(
+    segmentation: slicer.vtkMRMLSegmentationNode, source: slicer.vtkMRMLVolumeNode
+) -> tuple[Seeds, Settings] | None:
+    """The seeds and settings by which it was found in this volume; None where it was not."""
+    text = segmentation.GetAttribute(RULE)
+    role = segmentation.GetReferenceImageGeometryReferenceRole()
+    if not text or segmentation.GetNodeReference(role) is not source:
+        return None
+    rule = json.loads(text)
+    return rule["seeds"], Settings(**rule["settings"])
+
+
+def prepare_editor(
+    segmentation: slicer.vtkMRMLSegmentationNode, source: slicer.vtkMRMLVolumeNode
+) -> None:
+    """The Segment Editor, when it is opened next, has this segmentation on this volume."""
+    scene, tag = slicer.mrmlScene, "SegmentEditor"  # the module's own
+    editor = scene.GetSingletonNode(tag, "vtkMRMLSegmentEditorNode")
+    if not editor:
+        editor = slicer.vtkMRMLSegmentEditorNode()
+        editor.SetSingletonTag(tag)
+        editor = scene.AddNode(editor)
+    editor.SetAndObserveSegmentationNode(segmentation)
+    editor.SetAndObserveSourceVolumeNode(source)
+    editor.SetSelectedSegmentID(segment_of(segmentation))

@@ -1,0 +1,410 @@
+"""Hematomas of a real MRML scene: seeds, segmentations, tables, and the panel's section."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+slicer = pytest.importorskip("slicer", reason="the headless host needs slicer-core")
+pytest.importorskip("PySide6", reason="the headless host needs PySide6")
+
+import headless  # noqa: E402
+import vtk  # noqa: E402
+from driving import choose, events, open_scene, save_scene  # noqa: E402
+from test_scene_nodes import acquisition_transform  # noqa: E402
+
+from SliceInterpLib.interpolators import make_interpolator  # noqa: E402
+from SliceInterpLib.scene import nodes, sample_data, segmentations, volumetry  # noqa: E402
+from SliceInterpLib.upsampling import upsample  # noqa: E402
+from SliceInterpLib.volumetry.comparison import ACQUIRED, CARRIED, GIVEN, SEGMENTED  # noqa: E402
+from SliceInterpLib.volumetry.mask import SegmentationError, voxel_ml  # noqa: E402
+from SliceInterpLib.volumetry.segmentation import Segmenter, Settings  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[1]
+
+CLOT = (27.0, 4.0, 2.0)
+"""The middle of the phantom's hematoma in mm, LPS."""
+
+
+@pytest.fixture
+def source(scene):
+    """The phantom, turned and moved by a transform, as a registration does."""
+    node = sample_data.load_phantom(matrix=128)
+    turned = np.array([[0.8, -0.6, 0, 9], [0.6, 0.8, 0, 7], [0, 0, 1, -30], [0, 0, 0, 1.0]])
+    parent = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    parent.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(turned))
+    node.SetAndObserveTransformNodeID(parent.GetID())
+    return node
+
+
+@pytest.fixture
+def found(source):
+    return Segmenter(nodes.volume_from_node(source)).segment([CLOT])
+
+
+@pytest.fixture
+def widget(source):
+    _, widget = headless.load_module(ROOT / "SliceInterp" / "SliceInterp.py")
+    widget.enter()
+    choose(widget, source)
+    widget.ui.volumetryCollapsibleButton.collapsed = False
+    yield widget
+    widget.cleanup()
+
+
+def add_result(source, method="linear"):
+    result = upsample(nodes.volume_from_node(source), make_interpolator(method))
+    return nodes.add_output_node(result, source)
+
+
+def place_seed(source, place=CLOT):
+    """Click at a place of the volume, given in mm, LPS, below its transforms."""
+    segmentations.start_placing_seed(source)
+    world = np.zeros(3)
+    source.TransformPointToWorld(np.multiply(place, (-1.0, -1.0, 1.0)), world)
+    segmentations.seeds_node_of(source).AddControlPointWorld(world)
+
+
+def all_nodes(scene):
+    return {scene.GetNthNode(i).GetID() for i in range(scene.GetNumberOfNodes())}
+
+
+def text_of(widget):
+    return widget.ui.volumetryLabel.text
+
+
+def previews(scene):
+    return [
+        node
+        for node in slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
+        if node.GetHideFromEditors()
+    ]
+
+
+def column(table, name):
+    values = table.GetTable().GetColumnByName(name)
+    return [values.GetValue(row) for row in range(values.GetNumberOfTuples())]
+
+
+# Nodes
+
+
+def test_a_seed_is_where_it_was_clicked(scene, source):
+    place_seed(source)
+    np.testing.assert_allclose(segmentations.seeds_of(source), [CLOT], atol=1e-6)
+    logic = slicer.app.applicationLogic()
+    seeds = segmentations.seeds_node_of(source)
+    assert logic.GetSelectionNode().GetActivePlaceNodeID() == seeds.GetID()
+    interaction = logic.GetInteractionNode()
+    assert interaction.GetCurrentInteractionMode() == interaction.Place
+    assert not interaction.GetPlaceModePersistence()
+    segmentations.start_placing_seed(source)  # one more for the same node
+    assert segmentations.seeds_node_of(source) is seeds
+
+
+def test_a_seed_that_is_being_placed_does_not_count(source):
+    place_seed(source)
+    seeds = segmentations.seeds_node_of(source)
+    seeds.AddControlPointWorld(vtk.vtkVector3d(0, 0, 0))
+    seeds.UnsetNthControlPointPosition(1)
+    assert len(segmentations.seeds_of(source)) == 1
+
+
+def test_a_mask_goes_into_the_scene_and_comes_back(scene, source, found):
+    node = segmentations.add_mask(source, found.mask, "mine")
+    before = all_nodes(scene)
+    mask = segmentations.mask_of(node, source)
+    assert mask.dtype == bool
+    np.testing.assert_array_equal(mask, found.mask)
+    assert all_nodes(scene) == before
+    # It lies where the scan lies, also in the world.
+    node.HardenTransform()
+    assert np.count_nonzero(segmentations.mask_of(node, source) != found.mask) < 5
+    other = np.roll(found.mask, 20, axis=2)
+    node.SetAndObserveTransformNodeID(None)
+    node = segmentations.add_mask(source, other, "other")
+    np.testing.assert_array_equal(segmentations.mask_of(node, source), other)
+
+
+def test_which_segment_is_meant(source, found):
+    node = segmentations.add_mask(source, found.mask, "mine")
+    edema = node.GetSegmentation().AddEmptySegment("edema", "edema")
+    with pytest.raises(SegmentationError, match="mine has 2 visible segments"):
+        segmentations.mask_of(node, source)
+    node.GetDisplayNode().SetSegmentVisibility(edema, False)
+    np.testing.assert_array_equal(segmentations.mask_of(node, source), found.mask)
+    empty = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "nothing")
+    with pytest.raises(SegmentationError, match="nothing has 0 visible segments"):
+        segmentations.mask_of(empty, source)
+
+
+# Measures
+
+
+def test_the_same_rule_on_every_grid(source, found):
+    add_result(source)
+    node = segmentations.add_segmentation(source, found, [CLOT], Settings())
+    segmenter = Segmenter(nodes.volume_from_node(source))
+    rows = volumetry.measured_rows(node, source, segmenter)
+    assert [(row.grid, row.mask_is) for row in rows] == [
+        (ACQUIRED, SEGMENTED),
+        ("linear ×2", SEGMENTED),
+        ("linear ×2", CARRIED),
+    ]
+    acquired, fresh, carried = (row.measured.voxel_ml for row in rows)
+    assert acquired == voxel_ml(segmenter.volume, found.mask)
+    assert abs(fresh - acquired) < 0.1 * acquired
+    assert abs(carried - acquired) < 0.1 * acquired
+    assert fresh != carried
+    assert all(row.measured.side == "left" for row in rows)
+
+
+def test_edits_are_measured(source, found):
+    """And beside them what the rule finds, which is what the results are compared with."""
+    add_result(source)
+    node = segmentations.add_segmentation(source, found, [CLOT], Settings())
+    edited = found.mask.copy()
+    edited[: np.flatnonzero(edited.any((1, 2)))[0] + 2] = False
+    (segment,) = node.GetSegmentation().GetSegmentIDs()
+    slicer.util.updateSegmentBinaryLabelmapFromArray(edited.astype(np.uint8), node, segment, source)
+    segmenter = Segmenter(nodes.volume_from_node(source))
+    rows = volumetry.measured_rows(node, source, segmenter)
+    kinds = [row.mask_is for row in rows]
+    assert kinds == [GIVEN, SEGMENTED, SEGMENTED, CARRIED]
+    assert rows[0].measured.voxel_ml == voxel_ml(segmenter.volume, edited)
+    given, acquired, fresh, carried = (row.measured.voxel_ml for row in rows)
+    assert volumetry.difference_ml(rows[2], rows) == fresh - acquired
+    assert volumetry.difference_ml(rows[3], rows) == carried - given
+
+
+def test_a_segmentation_of_ones_own_needs_no_skull(source, found):
+    """A scan of the brain alone: nothing can be found in it, and all be measured."""
+    hu = slicer.util.arrayFromVolume(source)
+    hu[hu > 100] = 0
+    slicer.util.arrayFromVolumeModified(source)
+    add_result(source)
+    node = segmentations.add_mask(source, found.mask, "mine")
+    rows = volumetry.measured_rows(node, source, None)
+    assert [row.mask_is for row in rows] == [GIVEN, CARRIED]
+    assert rows[0].measured.side is None
+
+
+def test_the_skull_of_a_saturated_scan_is_that_of_its_acquired_slices(source):
+    """Synthetic slices overshoot the top, so that by themselves they'd seem to have no skull."""
+    hu = slicer.util.arrayFromVolume(source)
+    np.clip(hu, -20, 100, out=hu)
+    slicer.util.arrayFromVolumeModified(source)
+    result = add_result(source, "cubic")
+    assert slicer.util.arrayFromVolume(result).max() > 100
+    segmenter = Segmenter(nodes.volume_from_node(source))
+    found = segmenter.segment([CLOT])
+    node = segmentations.add_segmentation(source, found, [CLOT], Settings())
+    rows = volumetry.measured_rows(node, source, segmenter)
+    acquired, fresh, _ = (row.measured.voxel_ml for row in rows)
+    assert abs(fresh - acquired) < 0.1 * acquired
+
+
+def test_a_scan_under_its_acquisition_transform(scene, source):
+    """As Slicer loads a tilted gantry: its slices are moved by a grid transform."""
+    volume = nodes.volume_from_node(source)
+    lean = np.zeros((volume.slice_count, 3))
+    lean[:, 1] = np.arange(volume.slice_count) * 1.2
+    acquisition_transform(scene, source, lean)
+    place_seed(source)
+    np.testing.assert_allclose(segmentations.seeds_of(source), [CLOT], atol=1e-2)
+    segmenter = Segmenter(volume)
+    found = segmenter.segment([CLOT])
+    node = segmentations.add_segmentation(source, found, [CLOT], Settings())
+    np.testing.assert_array_equal(segmentations.mask_of(node, source), found.mask)
+
+
+def test_a_segmentation_of_another_volume(source, found):
+    """Its seeds are not in this volume's coordinates: it is measured as anybody's."""
+    node = segmentations.add_segmentation(source, found, [CLOT], Settings())
+    other = sample_data.load_phantom(matrix=128)
+    other.SetAndObserveTransformNodeID(source.GetTransformNodeID())
+    (row,) = volumetry.measured_rows(node, other, Segmenter(nodes.volume_from_node(other)))
+    assert row.mask_is == GIVEN
+
+
+def test_results_that_no_longer_fit_are_left_out(source):
+    learned, cropped = add_result(source), add_result(source)
+    hu = slicer.util.arrayFromVolume(cropped)[:-4].copy()
+    slicer.util.updateVolumeFromArray(cropped, hu)
+    assert volumetry.comparable_results(source) == [learned]
+
+
+def test_the_surface_is_slicers(source, found):
+    """The volume in the table is that of the closed surface that Slicer shows."""
+    node = segmentations.add_segmentation(source, found, [CLOT], Settings())
+    (row,) = volumetry.measured_rows(node, source, Segmenter(nodes.volume_from_node(source)))
+    node.CreateClosedSurfaceRepresentation()
+    surface, properties = vtk.vtkPolyData(), vtk.vtkMassProperties()
+    node.GetClosedSurfaceRepresentation(segmentations.segment_of(node), surface)
+    properties.SetInputData(surface)
+    assert row.measured.surface_ml == pytest.approx(properties.GetVolume() / 1000, rel=1e-3)
+
+
+def test_the_table(source, found, tmp_path):
+    add_result(source)
+    node = segmentations.add_segmentation(source, found, [CLOT], Settings())
+    rows = volumetry.measured_rows(node, source, Segmenter(nodes.volume_from_node(source)))
+    table = volumetry.add_table(rows, node)
+    assert column(table, "grid") == ["acquired", "linear ×2", "linear ×2"]
+    assert column(table, "voxel_ml") == [row.measured.voxel_ml for row in rows]
+    assert column(table, "difference_ml")[0] == 0
+    assert column(table, "low_hu")[0] == found.limits_hu[0]
+    place = [column(table, f"{axis}_mm")[0] for axis in ("right", "anterior", "superior")]
+    assert place == list(rows[0].measured.centroid_ras)
+    storage = slicer.vtkMRMLTableStorageNode()
+    storage.SetFileName(str(tmp_path / "table.csv"))
+    assert storage.WriteData(table)
+    assert "linear ×2" in (tmp_path / "table.csv").read_text(encoding="utf-8")
+
+
+# The section
+
+
+def test_the_preview_follows_seed_and_range(widget, scene, source):
+    assert not previews(scene)
+    place_seed(source)
+    events(0.4)
+    (preview,) = previews(scene)
+    assert not preview.GetSaveWithScene()
+    display = preview.GetDisplayNode()
+    assert display.GetVisibility2DOutline() and not display.GetVisibility2DFill()
+    first = segmentations.mask_of(preview, source)
+    expected = Segmenter(nodes.volume_from_node(source)).segment([CLOT])
+    np.testing.assert_array_equal(first, expected.mask)
+    low, high = expected.limits_hu
+    assert f"ml of {low:.0f}…{high:.0f} HU" in text_of(widget)
+    assert not widget.ui.lowSlider.enabled
+    assert widget.ui.lowSlider.value == pytest.approx(low, abs=0.51)
+
+    widget.ui.automaticCheckBox.checked = False
+    assert widget.ui.lowSlider.enabled
+    widget.ui.lowSlider.value = 60
+    events(0.4)
+    assert previews(scene) == [preview]
+    assert segmentations.mask_of(preview, source).sum() < first.sum()
+    widget.ui.automaticCheckBox.checked = True
+    events(0.4)
+    np.testing.assert_array_equal(segmentations.mask_of(preview, source), first)
+
+    widget.ui.clearSeedsButton.click()
+    assert not previews(scene)
+    assert not widget.ui.clearSeedsButton.enabled
+
+
+def test_what_goes_wrong_is_told_in_the_section(widget, scene, source, monkeypatch):
+    monkeypatch.setattr(slicer.util, "errorDisplay", lambda *_, **__: pytest.fail("a message box"))
+    place_seed(source, (0.0, 0.0, 900.0))
+    events(0.4)
+    assert "outside the volume" in text_of(widget)
+    assert not previews(scene)
+    widget.ui.automaticCheckBox.checked = False
+    widget.ui.lowSlider.value, widget.ui.highSlider.value = 90, 50
+    widget.ui.segmentButton.click()
+    assert "90…50 HU is empty" in text_of(widget)
+    assert not slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
+
+
+def test_no_preview_stays_behind(widget, scene, source):
+    place_seed(source)
+    events(0.4)
+    widget.exit()
+    assert not previews(scene)
+    widget.enter()
+    widget.panel.volumetry.update_preview()
+    assert previews(scene)
+    place_seed(source, (27.0, 5.0, 2.0))
+    scene.RemoveNode(source)  # before the preview has followed
+    events(0.4)
+    assert not previews(scene)
+    assert not widget.ui.seedButton.enabled
+
+
+def test_segment_edit_and_measure(widget, scene, source):
+    assert not widget.ui.measureButton.enabled
+    place_seed(source)
+    widget.ui.segmentButton.click()
+    events(0.4)
+    assert not previews(scene)
+    node = widget.ui.segmentationSelector.currentNode()
+    assert node.GetName() == f"{source.GetName()} hematoma"
+    role = node.GetReferenceImageGeometryReferenceRole()
+    assert node.GetNodeReference(role) is source
+    assert node.GetTransformNodeID() == source.GetTransformNodeID()
+    places, settings = segmentations.rule_of(node, source)
+    np.testing.assert_allclose(places, [CLOT], atol=1e-6)
+    assert settings == Settings()
+
+    opened = []
+    widget.panel.volumetry.select_module = opened.append
+    widget.ui.editSegmentationButton.click()
+    assert opened == ["SegmentEditor"]
+    editor = scene.GetSingletonNode("SegmentEditor", "vtkMRMLSegmentEditorNode")
+    assert editor.GetSegmentationNode() is node
+    assert editor.GetSourceVolumeNode() is source
+    assert editor.GetSelectedSegmentID() == segmentations.segment_of(node)
+
+    widget.ui.measureButton.click()
+    table = scene.GetFirstNodeByClass("vtkMRMLTableNode")
+    mask = segmentations.mask_of(node, source)
+    ml = voxel_ml(nodes.volume_from_node(source), mask)
+    assert column(table, "voxel_ml") == [ml]
+    assert f"{ml:.1f}" in text_of(widget)
+    assert table.GetName() in text_of(widget)
+
+
+def test_a_volume_that_changes_is_looked_at_anew(widget, source):
+    place_seed(source)
+    widget.ui.segmentButton.click()
+    first = text_of(widget)
+    hu = slicer.util.arrayFromVolume(source)
+    hu[hu.shape[0] // 2 :] = -1000
+    slicer.util.arrayFromVolumeModified(source)
+    widget.ui.segmentButton.click()
+    assert text_of(widget) != first
+
+
+def test_surfaces_side_by_side(widget, scene, source):
+    place_seed(source)
+    widget.ui.segmentButton.click()
+    widget.ui.surfacesButton.click()
+    assert "Press Apply first" in text_of(widget)
+    result = add_result(source)
+    widget.ui.surfacesButton.click()
+    widget.ui.surfacesButton.click()
+    assert len(slicer.util.getNodesByClass("vtkMRMLSegmentationNode")) == 2
+    acquired = widget.ui.segmentationSelector.currentNode()
+    doubled = acquired.GetNodeReference(volumetry.ON_RESULT)
+    role = doubled.GetReferenceImageGeometryReferenceRole()
+    assert doubled.GetNodeReference(role) is result
+    for node, tag in ((acquired, "1"), (doubled, "2")):
+        view = scene.GetSingletonNode(tag, "vtkMRMLViewNode")
+        everywhere, only = (node.GetNthDisplayNode(i) for i in range(2))
+        assert node.GetNumberOfDisplayNodes() == 2
+        assert everywhere.GetVisibility2D() and not everywhere.GetVisibility3D()
+        assert only.GetViewNodeIDs() == (view.GetID(),)
+        assert only.GetVisibility3D() and not only.GetVisibility2D()
+        assert node.GetSegmentation().ContainsRepresentation("Closed surface")
+    widget.ui.segmentButton.click()  # another one takes the first one's place
+    widget.ui.surfacesButton.click()
+    assert not acquired.GetNthDisplayNode(1).GetVisibility3D()
+    assert widget.ui.segmentationSelector.currentNode().GetNthDisplayNode(1).GetVisibility3D()
+
+
+def test_seeds_and_rule_are_saved_with_the_scene(widget, scene, source, tmp_path):
+    place_seed(source)
+    widget.ui.segmentButton.click()
+    widget.exit()
+    name = source.GetName()
+    save_scene(tmp_path / "scene")
+    open_scene(tmp_path / "scene")
+    source, node = slicer.util.getNode(name), slicer.util.getNode(f"{name} hematoma")
+    np.testing.assert_allclose(segmentations.seeds_of(source), [CLOT], atol=1e-3)
+    rows = volumetry.measured_rows(node, source, Segmenter(nodes.volume_from_node(source)))
+    assert [row.mask_is for row in rows] == [SEGMENTED]
