@@ -15,9 +15,9 @@ from SliceInterpLib.evaluation.benchmark import (
 )
 from SliceInterpLib.evaluation.holdout import hold_one_out, true_middles
 from SliceInterpLib.evaluation.metrics import head_mask, slice_metrics
-from SliceInterpLib.evaluation.statistics import adjusted, mean_with_interval, paired_p
 from SliceInterpLib.files import read_volume
 from SliceInterpLib.interpolators import make_interpolator
+from SliceInterpLib.patient_statistics import adjusted, mean_with_interval, paired_p
 from SliceInterpLib.volume import Volume
 
 LINEAR = make_interpolator("linear")

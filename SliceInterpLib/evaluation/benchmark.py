@@ -11,13 +11,13 @@ import numpy as np
 from SliceInterpLib.errors import MethodError
 from SliceInterpLib.evaluation.holdout import hold_one_out, true_middles
 from SliceInterpLib.evaluation.metrics import METRICS, has_full_range, slice_metrics
-from SliceInterpLib.evaluation.statistics import (
+from SliceInterpLib.interpolators import Interpolator
+from SliceInterpLib.patient_statistics import (
     adjusted,
     mean_with_interval,
     paired_p,
     with_interval,
 )
-from SliceInterpLib.interpolators import Interpolator
 from SliceInterpLib.volume import Volume
 
 PatientTable = Mapping[str, Mapping[str, Mapping[str, float | None]]]

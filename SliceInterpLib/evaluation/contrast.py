@@ -13,9 +13,9 @@ import numpy as np
 from scipy import ndimage
 
 from SliceInterpLib.errors import VolumeError
-from SliceInterpLib.evaluation.statistics import mean_with_interval, with_interval
 from SliceInterpLib.hounsfield import Window
 from SliceInterpLib.interpolators import Interpolator
+from SliceInterpLib.patient_statistics import mean_with_interval, with_interval
 from SliceInterpLib.upsampling import predict_between
 from SliceInterpLib.volume import Volume
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from SliceInterpLib.evaluation.statistics import mean_with_interval, with_interval
+from SliceInterpLib.patient_statistics import mean_with_interval, with_interval
 
 _COLUMNS = {
     "tissue_hu": ("noise in tissue HU", ".2f"),

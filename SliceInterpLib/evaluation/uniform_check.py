@@ -8,9 +8,9 @@ import numpy as np
 from scipy import ndimage
 
 from SliceInterpLib.evaluation.contrast import RADII_MM, Place, find_places
-from SliceInterpLib.evaluation.statistics import mean_with_interval, with_interval
 from SliceInterpLib.evaluation.stripes import VIEWS, stripe_index
 from SliceInterpLib.interpolators import Interpolator
+from SliceInterpLib.patient_statistics import mean_with_interval, with_interval
 from SliceInterpLib.uniform import uniform
 from SliceInterpLib.upsampling import upsample
 from SliceInterpLib.volume import Volume

@@ -13,8 +13,8 @@ from SliceInterpLib.evaluation.contrast import RADII_MM, contrast_kept
 from SliceInterpLib.evaluation.metrics import has_full_range
 from SliceInterpLib.evaluation.noise import noise_signature
 from SliceInterpLib.evaluation.noise_tables import over_patients
-from SliceInterpLib.evaluation.statistics import with_interval
 from SliceInterpLib.interpolators import Interpolator
+from SliceInterpLib.patient_statistics import with_interval
 from SliceInterpLib.volume import Volume, require_doublable
 
 _PARTS = {"tissue_hu": "noise", "inner_table_mm": "inner table"}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy import stats
 
-from SliceInterpLib.evaluation.statistics import with_interval
+from SliceInterpLib.patient_statistics import with_interval
 from SliceInterpLib.volumetry.study import ACQUIRED, SIZES_ML, Row
 
 SMALL_ML = 10.0
