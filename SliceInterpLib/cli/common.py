@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import TypeAlias
 
 from SliceInterpLib.errors import OutputError
+from SliceInterpLib.files.writing import TEMPORARY
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 """Where the modules of this package add their commands."""
@@ -44,6 +45,15 @@ def add_device(sub: argparse.ArgumentParser) -> None:
 def add_json(sub: argparse.ArgumentParser) -> None:
     """Output for scripts."""
     sub.add_argument("--json", action="store_true", help="print one JSON object, for scripts")
+
+
+def point(text: str) -> tuple[float, float, float]:
+    """R,A,S in mm, as Slicer shows places, as LPS; for argparse, which names it in its message."""
+    try:
+        right, front, up = (float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not three numbers R,A,S in mm") from None
+    return -right, -front, up
 
 
 def scans(places: Sequence[Path]) -> list[Path]:
@@ -105,12 +115,19 @@ def check_writable_text(path: Path, *, overwrite: bool) -> None:
         raise OutputError(f"{path}: This exists already. Choose another name, or give --force.")
 
 
+@contextlib.contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Where to write a file that appears under its name only when it is complete."""
+    with TemporaryDirectory(prefix=TEMPORARY, dir=path.parent) as folder:
+        part = Path(folder, "part")
+        yield part
+        os.replace(part, path)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 file that appears under its name only when it is complete."""
-    with TemporaryDirectory(prefix=".sliceinterp-", dir=path.parent) as folder:
-        part = Path(folder, "part")
+    with whole(path) as part:
         part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
 
 
 def command_line() -> str:

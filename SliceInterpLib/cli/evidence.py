@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from SliceInterpLib.cli.common import (
     Commands,
@@ -18,6 +16,7 @@ from SliceInterpLib.cli.common import (
     print_result,
     progress_bar,
     scans,
+    whole,
 )
 from SliceInterpLib.files.reading import read_volume
 from SliceInterpLib.interpolators import METHODS, Interpolator, make_interpolator
@@ -170,10 +169,8 @@ def _mpr_check(options: argparse.Namespace) -> None:
             "learned ×4": "learned ×4",
             "the scanner's own reformat": mpr_truth.TRUTH,
         }
-        # So that the picture appears under its name only when it is complete.
-        with TemporaryDirectory(prefix=".sliceinterp-", dir=options.output.parent) as folder:
-            save_mpr_figure(Path(folder, "part"), images, reformat, columns)
-            os.replace(Path(folder, "part"), options.output)
+        with whole(options.output) as part:
+            save_mpr_figure(part, images, reformat, columns)
     offset = " ".join(f"{mm:+.2f}" for mm in result["registration"]["offset_mm"])
     text = (
         f"Registered: {offset} mm, {result['registration']['degrees']:.2f}°\n\n"

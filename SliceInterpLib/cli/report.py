@@ -14,6 +14,7 @@ from SliceInterpLib.cli.common import (
     add_input,
     add_json,
     check_writable_text,
+    point,
     print_result,
     say,
     write_text,
@@ -53,7 +54,7 @@ def add_commands(commands: Commands) -> None:
     sub.add_argument("--factor", type=int, choices=FACTORS, default=2)
     sub.add_argument(
         "--seed",
-        type=_seed,
+        type=point,
         action="append",
         metavar="R,A,S",
         help="a point in a hematoma, in mm, to measure it; may be repeated (write --seed=-5,3,40)",
@@ -160,12 +161,3 @@ def _load(path: Path, series: str | None) -> tuple[Volume, dict[str, str]]:
     part = longest_part(stack)
     facts["Longest evenly spaced part"] = f"{len(part)} of {len(stack.slices)} slices"
     return stack.volume(part), facts
-
-
-def _seed(text: str) -> tuple[float, float, float]:
-    """R,A,S in mm as LPS."""
-    try:
-        right, front, up = map(float, text.split(","))
-    except ValueError as problem:
-        raise argparse.ArgumentTypeError(f"{text} is not three numbers R,A,S") from problem
-    return -right, -front, up

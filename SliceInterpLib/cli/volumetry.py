@@ -14,6 +14,7 @@ from SliceInterpLib.cli.common import (
     add_input,
     add_json,
     command_line,
+    point,
     print_result,
     progress_bar,
     say,
@@ -38,7 +39,7 @@ def add_commands(commands: Commands) -> None:
     where = sub.add_mutually_exclusive_group()
     where.add_argument(
         "--seed",
-        type=_point,
+        type=point,
         action="append",
         metavar="R,A,S",
         help="a point in the hematoma, mm; may be repeated (write --seed=-20,5,30 where the first "
@@ -92,7 +93,7 @@ def _volume(options: argparse.Namespace) -> None:
         volume,
         [make_interpolator(m, model=options.model, device=options.device) for m in options.methods],
         mask=_mask(volume, options.labels, options.label) if options.labels else None,
-        seeds=options.seed and [(-right, -front, up) for right, front, up in options.seed],
+        seeds=options.seed,
         settings=Settings(options.low, options.high, reach_mm=options.reach),
     )
     for row in rows:
@@ -152,14 +153,6 @@ def _where(one: Measurement) -> str:
     right, front, up = one.centroid_ras
     side = "" if one.side is None else f", {one.side}"
     return f"Centre at R {right:.1f}, A {front:.1f}, S {up:.1f} mm{side}; {one.slices} slices."
-
-
-def _point(text: str) -> tuple[float, float, float]:
-    try:
-        right, front, up = (float(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}' is not three numbers R,A,S in mm") from None
-    return right, front, up
 
 
 def _above_zero(text: str) -> float:

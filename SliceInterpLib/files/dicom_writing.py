@@ -15,6 +15,7 @@ from SliceInterpLib.errors import OutputError
 from SliceInterpLib.files.dicom_images import Result, derived_images, processing
 from SliceInterpLib.files.dicom_pixels import read_planes
 from SliceInterpLib.files.dicom_sources import Source, Sources, stranger
+from SliceInterpLib.files.writing import TEMPORARY
 
 _OURS = re.compile(r"slice-\d{4,}\.dcm")
 
@@ -63,7 +64,7 @@ def write_dicom(
         unchanged = _unchanged(result, parents)
         images = derived_images(result, parents, unchanged, keep_identity=keep_identity)
         try:
-            with TemporaryDirectory(prefix=".sliceinterp-", dir=folder.parent) as private:
+            with TemporaryDirectory(prefix=TEMPORARY, dir=folder.parent) as private:
                 series, former = Path(private, "series"), Path(private, "former")
                 series.mkdir()
                 for number, image in enumerate(images, 1):

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from SliceInterpLib.errors import MethodError
 from SliceInterpLib.networks.flow_inside import warp
 from SliceInterpLib.networks.prediction import Prediction, brain_view, wide_view
-from SliceInterpLib.networks.registry import TrainedModel, read_card
+from SliceInterpLib.networks.registry import TrainedModel, read_card, read_weights
 
 CLUES = 24
 """Channels of `clues`."""
@@ -157,16 +157,7 @@ def load_expected_error(model: TrainedModel) -> ExpectedError:
         )
     from safetensors.torch import load
 
-    try:
-        data = head.weights.read_bytes()
-    except OSError as problem:
-        raise MethodError(f"The uncertainty of '{model.name}' cannot be read: {problem}") from None
-    if hashlib.sha256(data).hexdigest() != head.sha256:
-        raise MethodError(
-            f"{head.weights} is not the file of its card (sha256 differs): it is damaged or was "
-            "changed. Install SliceInterp again."
-        )
-    tensors = load(data)
+    tensors = load(read_weights(head))
     expected = ExpectedError(ErrorScore(**head.card["configuration"]), tensors["curve"].numpy())
     expected.load_state_dict(tensors)
     return expected.eval()

@@ -117,15 +117,7 @@ def load_network(model: TrainedModel) -> nn.Module:
     from SliceInterpLib.networks.architectures import Design
 
     design = Design(model.card["architecture"], model.card["configuration"])
-    try:
-        data = _content(model.weights)
-    except (OSError, ValueError) as problem:
-        raise MethodError(f"The weights of '{model.name}' cannot be read: {problem}") from problem
-    if hashlib.sha256(data).hexdigest() != model.sha256:
-        raise MethodError(
-            f"The weights of '{model.name}' are not those of its card (sha256 differs): the file "
-            f"{model.weights.name} is damaged or was changed. Install SliceInterp again."
-        )
+    data = read_weights(model)
     try:
         network = _without_weights(design)
         network.load_state_dict(load(data), assign=True)
@@ -136,6 +128,20 @@ def load_network(model: TrainedModel) -> nn.Module:
             f"The weights of '{model.name}' do not fit its card: {problem}"
         ) from problem
     return network.float().eval()
+
+
+def read_weights(model: TrainedModel) -> bytes:
+    """The file of the weights; raises MethodError unless it is the one that the card describes."""
+    try:
+        data = _content(model.weights)
+    except (OSError, ValueError) as problem:
+        raise MethodError(f"The weights of '{model.name}' cannot be read: {problem}") from problem
+    if hashlib.sha256(data).hexdigest() != model.sha256:
+        raise MethodError(
+            f"The weights of '{model.name}' are not those of its card (sha256 differs): the file "
+            f"{model.weights.name} is damaged or was changed. Install SliceInterp again."
+        )
+    return data
 
 
 def _without_weights(design: Design) -> nn.Module:

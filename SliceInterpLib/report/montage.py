@@ -10,6 +10,7 @@ import numpy as np
 
 from SliceInterpLib.hounsfield import BRAIN, Window
 from SliceInterpLib.report.figures import new_figure
+from SliceInterpLib.report.orientation import PatientOrder
 from SliceInterpLib.volume import Volume
 
 _INCHES_PER_COLUMN = 3.0
@@ -29,7 +30,7 @@ def save_montage(
     patient's right on the left, superior at the top of coronal and sagittal views), every voxel
     at its true size and uninterpolated, so that the stairs between slices are what they are.
     The axial cut is the slice nearest the point and says whether it is synthetic.
-    Raises MethodError if matplotlib is missing.
+    Raises MethodError if matplotlib is missing, VolumeError for a volume that lies too obliquely.
     """
     cuts = {title: _cuts(volume, at_mm) for title, volume in columns.items()}
     frames = [_head_frame(cut) for cut in next(iter(cuts.values()))]
@@ -117,20 +118,15 @@ def _in_patient_order(
     Also the spacing along and the index of the point on these axes, and which axial slices are
     synthetic (None if none, or if slices are not axial).
     """
+    order = PatientOrder.of(volume)
     inverse = np.linalg.inv(volume.direction * np.array(volume.spacing))
     point = (inverse @ (np.array(at_mm) - np.array(volume.origin)))[::-1]
-    towards = np.abs(volume.direction)[:, ::-1]  # rows: L, P, S; columns: the array's axes
-    order = [int(towards[axis].argmax()) for axis in (2, 1, 0)]
-    if sorted(order) != [0, 1, 2]:
-        raise ValueError("The volume lies too obliquely for axial, coronal and sagittal cuts")
-    hu = volume.hu.transpose(order)
-    index = [round(float(point[axis])) for axis in order]
-    synthetic = getattr(volume, "synthetic", None) if order[0] == volume.slice_axis else None
-    for position, (axis, world) in enumerate(zip(order, (2, 1, 0), strict=True)):
-        if volume.direction[world, 2 - axis] < 0:
-            hu = np.flip(hu, position)
-            index[position] = hu.shape[position] - 1 - index[position]
-            if position == 0 and synthetic is not None:
-                synthetic = synthetic[::-1]
-    index = [int(np.clip(i, 0, n - 1)) for i, n in zip(index, hu.shape, strict=True)]
-    return hu, tuple(volume.spacing[2 - axis] for axis in order), index, synthetic
+    hu = order.turned(volume.hu)
+    index = []
+    for axis, flipped, count in zip(order.axes, order.flipped, hu.shape, strict=True):
+        place = round(float(point[axis]))
+        index.append(int(np.clip(count - 1 - place if flipped else place, 0, count - 1)))
+    synthetic = getattr(volume, "synthetic", None) if order.axes[0] == volume.slice_axis else None
+    if synthetic is not None and order.flipped[0]:
+        synthetic = synthetic[::-1]
+    return hu, tuple(volume.spacing[2 - axis] for axis in order.axes), index, synthetic

@@ -13,6 +13,7 @@ from scipy import ndimage
 
 from SliceInterpLib.evaluation.metrics import has_full_range
 from SliceInterpLib.hounsfield import Window
+from SliceInterpLib.report.colours import difference_colours
 from SliceInterpLib.report.orientation import PatientOrder
 from SliceInterpLib.upsampling import UpsampledVolume
 from SliceInterpLib.volume import Volume
@@ -48,14 +49,6 @@ class Shades:
     """(256, 3) uint8 red, green and blue from the window's low to its high; None for grey."""
 
 
-def _difference_colours() -> np.ndarray:
-    """Black where there is no difference; blue where it is negative, red where positive."""
-    value = np.linspace(-1.0, 1.0, 256)
-    strong, weak = np.minimum(1.0, 1.6 * abs(value)), np.maximum(0.0, 1.6 * abs(value) - 0.6)
-    red, blue = np.where(value > 0, strong, 0.2 * weak), np.where(value > 0, 0.2 * weak, strong)
-    return (255 * np.stack([red, 0.8 * weak, blue], axis=1)).astype(np.uint8)
-
-
 def _error_colours() -> np.ndarray:
     """Black at zero, by way of red and yellow, to white."""
     value = np.linspace(0.0, 3.0, 256)[:, None] - np.arange(3)
@@ -63,7 +56,7 @@ def _error_colours() -> np.ndarray:
 
 
 HU = Shades(Window(0.0, 80.0))
-DIFFERENCE = Shades(Window(-40.0, 40.0), _difference_colours())
+DIFFERENCE = Shades(Window(-40.0, 40.0), (255 * difference_colours()).astype(np.uint8))
 ERROR = Shades(Window(0.0, 30.0), _error_colours())
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import slicer
 import vtk
 
+from SliceInterpLib.report.colours import difference_colours
 from SliceInterpLib.scene import nodes
 
 DIFFERENCE_HU = 40.0
@@ -61,8 +62,6 @@ def _diverging_colours() -> slicer.vtkMRMLColorTableNode:
     colours.SetSaveWithScene(False)
     colours.SetHideFromEditors(True)
     colours.SetNumberOfColors(256)
-    for index, value in enumerate(np.linspace(-1, 1, 256)):
-        strong, weak = min(1.0, 1.6 * abs(value)), max(0.0, 1.6 * abs(value) - 0.6)
-        red, blue = (strong, 0.2 * weak) if value > 0 else (0.2 * weak, strong)
-        colours.SetColor(index, "", red, 0.8 * weak, blue, 1.0)
+    for index, colour in enumerate(difference_colours()):
+        colours.SetColor(index, "", *colour, 1.0)
     return colours

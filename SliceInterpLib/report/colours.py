@@ -1,0 +1,16 @@
+"""The colours in which differences are drawn, in reports and in the scene."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def difference_colours() -> np.ndarray:
+    """(256, 3) red, green and blue, 0…1, from the most negative difference to the most positive.
+
+    Black where there is none; blue where it is negative, red where positive.
+    """
+    value = np.linspace(-1.0, 1.0, 256)
+    strong, weak = np.minimum(1.0, 1.6 * abs(value)), np.maximum(0.0, 1.6 * abs(value) - 0.6)
+    red, blue = np.where(value > 0, strong, 0.2 * weak), np.where(value > 0, 0.2 * weak, strong)
+    return np.stack([red, 0.8 * weak, blue], axis=1)
