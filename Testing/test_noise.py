@@ -1,6 +1,7 @@
 """Noise, its spectrum, edges and what was taken away, on images whose answer is known."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from scipy import ndimage
 
 from SliceInterpLib.cli import main
 from SliceInterpLib.errors import VolumeError
+from SliceInterpLib.evaluation.ceiling import with_new_noise
 from SliceInterpLib.evaluation.edges import (
     AROUND,
     border_radii,
@@ -15,6 +17,7 @@ from SliceInterpLib.evaluation.edges import (
     hematoma_width,
     roughness,
 )
+from SliceInterpLib.evaluation.metrics import slice_metrics
 from SliceInterpLib.evaluation.noise import homogeneous, noise_signature
 from SliceInterpLib.evaluation.noise_spectrum import mean_frequency, radial_nps
 from SliceInterpLib.evaluation.noise_tables import noise_table, over_patients, over_patients_table
@@ -200,3 +203,38 @@ def test_the_command_measures_a_folder(tmp_path, capsys):
     found = json.loads(capsys.readouterr().out)
     assert set(found["patients"]) == {"0.nrrd", "1.nrrd"}
     assert found["of_acquired"]["linear"]["tissue_hu"]["mean"] == pytest.approx(0.71, abs=0.03)
+
+
+def test_the_ceiling_is_what_the_truth_itself_scores():
+    """Pairs of the truth and the noisy slice: nothing is wrong with the prediction."""
+    rng = np.random.default_rng(3)
+    clean = np.clip(ring(), -20.0, 100.0).astype(np.float32)  # saturated, as a brain window is
+    pairs = []
+    for index in range(6):
+        noise = ndimage.gaussian_filter(rng.standard_normal(clean.shape), 0.8, mode="wrap")
+        noisy = np.clip(ring() + 5.0 * noise / noise.std(), -20.0, 100.0).astype(np.float32)
+        pairs.append((index, clean, noisy))
+    renewed = list(with_new_noise(pairs))
+    for (_, _, truth), (_, predicted, again) in zip(pairs, renewed, strict=True):
+        assert predicted is clean
+        assert abs(np.corrcoef((truth - clean).ravel(), (again - clean).ravel())[0, 1]) < 0.05
+        scored, known = slice_metrics(clean, again), slice_metrics(clean, truth)
+        assert scored["psnr"] == pytest.approx(known["psnr"], abs=0.3)
+        assert scored["ssim"] == pytest.approx(known["ssim"], abs=0.01)
+        assert scored["mae"] == pytest.approx(known["mae"], rel=0.05)
+        assert np.array_equal(again[clean == -20.0], clean[clean == -20.0])
+    with pytest.raises(VolumeError, match="no homogeneous brain"):
+        list(with_new_noise([(0, np.zeros_like(clean), pairs[0][2])]))
+
+
+def test_benchmark_has_a_row_for_the_ceiling(tmp_path, capsys):
+    write_volume(head(), tmp_path / "head.nrrd")
+    write_volume(replace(head(), hu=np.zeros((3, 40, 40), np.float32)), tmp_path / "none.nrrd")
+    command = ["benchmark", str(tmp_path), "--methods", "linear,cubic", "--no-speed", "--ceiling"]
+    assert main([*command, "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert list(result["methods"]) == ["linear", "cubic", "perfect"]
+    rows = result["per_patient"]["head"]
+    # Cubic's slices are noisy too, and the residual holds the noise of both.
+    assert rows["perfect"]["psnr"] == pytest.approx(rows["cubic"]["psnr"], abs=0.5)
+    assert set(result["per_patient"]["none"]["perfect"].values()) == {None}

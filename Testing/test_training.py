@@ -145,6 +145,28 @@ def test_a_split_keeps_patients_apart(tmp_path):
         cli_training.split_by_patient([tmp_path / "single0.nrrd"], 0.5, seed=1)
 
 
+def test_a_network_that_is_wider_and_deeper_begins_as_the_smaller_one_and_all_of_it_learns():
+    torch.manual_seed(1)
+    small = FlowInside(**TINY)
+    for network in (small.flow, small.residual):
+        torch.nn.init.normal_(network.tail.weight, std=0.05)
+    large = FlowInside(
+        flow_widths=(24, 32), flow_blocks=2, residual_widths=(32, 24), residual_blocks=2, context=1
+    )
+    grow(small, large)
+    slices = 40.0 + 20.0 * torch.randn(2, 4, 64, 64)
+    torch.testing.assert_close(large(slices).hu, small(slices).hu)
+    optimizer = torch.optim.SGD(large.parameters(), lr=1e-6)
+    for _ in range(3):  # what counts for nothing yet must count before what feeds it can learn
+        optimizer.zero_grad()
+        (large(slices).hu - 40.0).square().mean().backward()
+        optimizer.step()
+    for name, weight in large.named_parameters():
+        channels = weight.grad.flatten(1) if weight.ndim > 1 else weight.grad[:, None]
+        idle = (channels == 0.0).all(1).float().mean()
+        assert idle < 0.5, f"{idle:.0%} of {name} cannot learn"
+
+
 def test_a_pair_network_grows_to_four_slices_without_changing_what_it_says(tmp_path, head):
     pair = Design("flow-inside-2", TINY | {"context": 0})
     first = read_card(train(tmp_path / "first", head, pair, settings=replace(QUICK, steps=3)))

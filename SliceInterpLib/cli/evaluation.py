@@ -57,6 +57,11 @@ def add_commands(commands: Commands) -> None:
         help="a row that learned methods are compared with; may be repeated (default: linear, "
         "optical-flow and reference models, as far as they run)",
     )
+    sub.add_argument(
+        "--ceiling",
+        action="store_true",
+        help="add what a prediction without any error would score, by the last method's slices",
+    )
     sub.add_argument("--csv", type=Path, metavar="FILE", help="write a table of the patients too")
     sub.add_argument("--force", action="store_true", help="overwrite that table")
     sub.add_argument("--no-speed", action="store_true", help="leave out the speed table")
@@ -125,6 +130,7 @@ def _benchmark(options: argparse.Namespace) -> None:
             every=options.every,
             thickness=options.average,
             against=options.against,
+            ceiling=list(methods.values())[-1] if options.ceiling else None,
             progress=progress,
         )
     if options.csv:

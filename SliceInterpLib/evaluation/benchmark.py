@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from SliceInterpLib.errors import MethodError
-from SliceInterpLib.evaluation.holdout import hold_one_out, true_middles
+from SliceInterpLib.errors import MethodError, VolumeError
+from SliceInterpLib.evaluation.ceiling import PERFECT, with_new_noise
+from SliceInterpLib.evaluation.holdout import Comparison, hold_one_out, true_middles
 from SliceInterpLib.evaluation.metrics import METRICS, has_full_range, slice_metrics
 from SliceInterpLib.interpolators import Interpolator
 from SliceInterpLib.patient_statistics import (
@@ -31,6 +32,7 @@ def benchmark(
     every: int = 1,
     thickness: int | None = None,
     against: Sequence[str] | None = None,
+    ceiling: Interpolator | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, object]:
     """Compare methods on volumes, one a patient, each loaded when its turn comes.
@@ -39,14 +41,15 @@ def benchmark(
     ones and compare with the true middle slice at the real gap, instead of holding slices out.
     against: names of the methods that every learned one is compared with, patient by patient;
     by default linear, optical-flow and the models of architecture "reference-unet", as far as
-    they are among `methods`.
+    they are among `methods`. ceiling: a quiet method, on whose predictions is measured what one
+    without any error would score against slices with noise; it has the row "perfect".
 
     Returns {"patients": n, "protocol": …, "methods": {method: {metric: {"mean", "ci95"}}},
     "comparisons": {method: {against: {metric: {"difference": mean of method − against, "ci95",
     "p", "q"}}}}, "per_patient": {patient: {method: {metric: mean over slices}}}}; a metric that
-    a volume does not allow (mae_hu without the full range) is None. p is that of
-    `statistics.paired_p`, q the same adjusted over all comparisons and metrics. Raises
-    MethodError if `against` names a method that is not among `methods`.
+    a volume does not allow (mae_hu without the full range, the ceiling without brain) is None. p
+    is that of `patient_statistics.paired_p`, q the same adjusted over all comparisons and metrics.
+    Raises MethodError if `against` names a method that is not among `methods`.
     """
     references = _references(methods, against)
     per_patient: dict[str, dict[str, dict[str, float | None]]] = {}
@@ -55,18 +58,17 @@ def benchmark(
         volume = load()
         per_patient[patient] = {}
         for method in methods:
-            if thickness:
-                pairs = true_middles(volume, method, thickness=thickness, every=every)
-            else:
-                pairs = hold_one_out(volume, method, every=every)
-            means = _mean_metrics(slice_metrics(found, truth) for _, found, truth in pairs)
-            if not has_full_range(volume.hu):
-                means["mae_hu"] = None
-            per_patient[patient][method.name] = means
+            pairs = _pairs(volume, method, thickness, every)
+            per_patient[patient][method.name] = _mean_metrics(pairs, volume)
             done += 1
             if progress:
                 progress(done, len(patients) * len(methods))
+        if ceiling:
+            per_patient[patient][PERFECT] = _perfect(
+                _pairs(volume, ceiling, thickness, every), volume
+            )
     names = [method.name for method in methods]
+    shown = [*names, PERFECT] if ceiling else names
     return {
         "patients": len(per_patient),
         "protocol": f"true middle of {thickness} averaged slices, every {every}"
@@ -74,20 +76,38 @@ def benchmark(
         else f"one slice held out, every {every}",
         "methods": {
             name: {metric: _over_patients(per_patient, name, metric) for metric in METRICS}
-            for name in names
+            for name in shown
         },
         "comparisons": _comparisons(per_patient, filter(_is_learned, names), references),
         "per_patient": per_patient,
     }
 
 
-def _mean_metrics(slices: Iterable[dict[str, float | None]]) -> dict[str, float | None]:
-    rows = list(slices)
+def _pairs(
+    volume: Volume, method: Interpolator, thickness: int | None, every: int
+) -> Iterator[Comparison]:
+    if thickness:
+        return true_middles(volume, method, thickness=thickness, every=every)
+    return hold_one_out(volume, method, every=every)
+
+
+def _mean_metrics(pairs: Iterable[Comparison], volume: Volume) -> dict[str, float | None]:
+    """Means over the slices of a volume that are compared."""
+    rows = [slice_metrics(found, truth) for _, found, truth in pairs]
     means: dict[str, float | None] = {}
     for metric in METRICS:
         values = [row[metric] for row in rows if row[metric] is not None]
         means[metric] = float(np.mean(values)) if values else None
+    if not has_full_range(volume.hu):
+        means["mae_hu"] = None
     return means
+
+
+def _perfect(pairs: Iterator[Comparison], volume: Volume) -> dict[str, float | None]:
+    try:
+        return _mean_metrics(with_new_noise(pairs), volume)
+    except VolumeError:  # no place to measure noise in
+        return dict.fromkeys(METRICS)
 
 
 def _over_patients(per_patient: PatientTable, method: str, metric: str) -> dict[str, object] | None:

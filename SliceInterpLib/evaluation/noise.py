@@ -160,19 +160,8 @@ def homogeneous(
     return {name: flat & (low > hu.low) & (high < hu.high) for name, hu in REGIONS.items()}
 
 
-def _gaps(volume: Volume, inside: np.ndarray) -> Iterator[_Gap]:
-    spacing = volume.pixel_spacing
-    for first in range(volume.slice_count - 1):
-        acquired = [hu.astype(np.float32) for hu in volume.slices[first : first + 2]]
-        both = np.pad(inside[first] & inside[first + 1], 1)
-        depth = ndimage.distance_transform_edt(both, sampling=spacing)[1:-1, 1:-1]
-        found = homogeneous(acquired, depth, spacing)
-        regions = {name: mask for name, mask in found.items() if mask.sum() >= FEWEST_PIXELS}
-        yield _Gap(first, acquired, depth, regions, _squares(regions.get("tissue")))
-
-
-def _squares(region: np.ndarray | None) -> list[tuple[slice, slice]]:
-    """Squares that do not overlap and lie, but for a twentieth, in a region."""
+def squares_in(region: np.ndarray | None) -> list[tuple[slice, slice]]:
+    """Squares of 32 pixels, none over another, that lie but for a twentieth in a region (h, w)."""
     if region is None:
         return []
     found = []
@@ -182,6 +171,17 @@ def _squares(region: np.ndarray | None) -> list[tuple[slice, slice]]:
             if region[square].mean() >= 0.95:
                 found.append(square)
     return found
+
+
+def _gaps(volume: Volume, inside: np.ndarray) -> Iterator[_Gap]:
+    spacing = volume.pixel_spacing
+    for first in range(volume.slice_count - 1):
+        acquired = [hu.astype(np.float32) for hu in volume.slices[first : first + 2]]
+        both = np.pad(inside[first] & inside[first + 1], 1)
+        depth = ndimage.distance_transform_edt(both, sampling=spacing)[1:-1, 1:-1]
+        found = homogeneous(acquired, depth, spacing)
+        regions = {name: mask for name, mask in found.items() if mask.sum() >= FEWEST_PIXELS}
+        yield _Gap(first, acquired, depth, regions, squares_in(regions.get("tissue")))
 
 
 def _row(

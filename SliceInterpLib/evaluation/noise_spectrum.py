@@ -20,15 +20,21 @@ def radial_nps(
     each region, NPS(u, v) = (Δx Δy / N²) · mean |FFT|² over the regions.
     """
     size = len(regions[0])
-    trend = _second_order(size)
-    projection = trend @ np.linalg.pinv(trend)
-    flat = np.stack([np.ravel(region) for region in regions]).astype(np.float64)
-    noise = (flat - flat @ projection.T).reshape(-1, size, size)
+    noise = without_trend(regions)
     power = (np.abs(np.fft.fft2(noise)) ** 2).mean(axis=0) * spacing[0] * spacing[1] / size**2
     rings, edges = _rings(size, spacing)
     counts = np.bincount(rings, minlength=BINS + 1)[:BINS]
     sums = np.bincount(rings, power.ravel(), minlength=BINS + 1)[:BINS]
     return 0.5 * (edges[1:] + edges[:-1]), sums / np.maximum(counts, 1)
+
+
+def without_trend(regions: Sequence[np.ndarray]) -> np.ndarray:
+    """(k, n, n) float64: square regions (n, n), a polynomial of second order taken off each."""
+    size = len(regions[0])
+    trend = _second_order(size)
+    projection = trend @ np.linalg.pinv(trend)
+    flat = np.stack([np.ravel(region) for region in regions]).astype(np.float64)
+    return (flat - flat @ projection.T).reshape(-1, size, size)
 
 
 def mean_frequency(frequencies: np.ndarray, nps: np.ndarray) -> float:

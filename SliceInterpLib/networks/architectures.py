@@ -47,7 +47,13 @@ DESIGNS = {
     ),
     "base": Design(
         "flow-inside-2",
-        {**_FLOW, "residual_widths": [64, 96, 160], "residual_blocks": 2, "context": 1},
+        {
+            "flow_widths": [48, 64, 96, 128],
+            "flow_blocks": 2,
+            "residual_widths": [48, 96, 160],
+            "residual_blocks": 2,
+            "context": 1,
+        },
     ),
     "base-pair": Design(
         "flow-inside-2", {**_FLOW, "residual_widths": [64, 96, 160], "residual_blocks": 2}

@@ -14,6 +14,7 @@ from torch import nn
 import SliceInterpLib
 from SliceInterpLib.networks.architectures import Design
 from SliceInterpLib.networks.devices import choose_device
+from SliceInterpLib.networks.flow_inside import ResidualBlock
 from SliceInterpLib.networks.registry import TrainedModel, load_network
 from SliceInterpLib.training.parallel import torchrun_processes
 from SliceInterpLib.training.trainer import Settings, Trainer
@@ -90,14 +91,20 @@ def train_model(
 def grow(trained: nn.Module, network: nn.Module) -> None:
     """Give `network` the weights of `trained` as far as the two have layers of the same names.
 
-    Inputs and outputs that `trained` lacks get zero weights, so that a wider network (a pair's
-    that gets four slices) predicts at first what the narrower one did. Those that `network` lacks
-    are left out, which it has to make good by training.
+    A network that is wider, deeper or sees more slices (a pair's that gets four) predicts at first
+    exactly what the smaller one did: what is new counts for nothing yet, but its own weights are
+    random, since channels that are zero on both sides would never learn. What `network` lacks is
+    left out, which it has to make good by training.
     """
     old = trained.state_dict()
     for name, tensor in network.state_dict().items():
         if name not in old:
             continue
         both = tuple(slice(min(sides)) for sides in zip(tensor.shape, old[name].shape, strict=True))
-        tensor.zero_()
+        if tensor.ndim > 1:
+            tensor[both[0], both[1].stop :] = 0.0
         tensor[both] = old[name][both]
+    for name, block in network.named_modules():
+        if isinstance(block, ResidualBlock) and f"{name}.second.weight" not in old:
+            nn.init.zeros_(block.second.weight)
+            nn.init.zeros_(block.second.bias)
