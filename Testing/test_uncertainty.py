@@ -101,6 +101,8 @@ def test_it_ranks_the_errors_of_a_head_that_it_never_saw(learned, head):
     result = judge_uncertainty({"phantom": lambda: head}, learned, every=4)
     assert result["head"]["spearman"] > 0.4
     assert "| head |" in uncertainty_table(result)
+    # The phantom's noise is normal, so that no more than this can be known of its brain.
+    assert result["brain"]["spearman"] < result["brain"]["spearman_if_normal"] + 0.1
 
 
 def test_calibrated_and_ranked_on_a_patient_it_never_saw(learned, data_dir):

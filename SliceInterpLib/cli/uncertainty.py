@@ -60,7 +60,7 @@ def add_commands(commands: Commands) -> None:
     )
     sub.add_argument("--model", help="name of a model, or path of its card, to write beside")
     sub.add_argument("--every", type=int, default=6, help="hide every how manieth slice")
-    sub.add_argument("--steps", type=int, default=2000)
+    sub.add_argument("--steps", type=int, default=4000)
     sub.add_argument("--seed", type=int, default=0)
     add_device(sub)
 

@@ -42,9 +42,10 @@ def judge_uncertainty(
     every, thickness: as `hold_one_out` and, where a thickness is given, `true_middles` take them.
 
     Returns {"patients": n, "voxels": n, "head" and "brain" (below BONE_HU in truth): {"spearman"
-    over all voxels, "expected" and "real": mean HU}, "deciles" of the expected error in the head:
-    [{"expected", "real"}, …], "per_patient": {patient: {"head", "brain": Spearman}}}. Raises
-    VolumeError where no slice shows a head.
+    over all voxels, "spearman_if_normal": what it would be if each error were drawn from a normal
+    distribution with just the expected absolute error, "expected" and "real": mean HU}, "deciles"
+    of the expected error in the head: [{"expected", "real"}, …], "per_patient": {patient: {"head",
+    "brain": Spearman}}}. Raises VolumeError where no slice shows a head.
     """
     rng = np.random.default_rng(seed)
     voxels = []
@@ -58,13 +59,13 @@ def judge_uncertainty(
         raise VolumeError("There is no head in these scans, so no error can be judged.")
     expected, real, truth = (np.concatenate([row[k] for row in voxels]) for k in (1, 2, 3))
     order = np.array_split(np.argsort(expected), 10)
-    everywhere, brain = np.ones(len(truth), bool), truth < BONE_HU
+    brain = truth < BONE_HU
     return {
         "patients": len(voxels),
         "voxels": len(truth),
-        "head": _agreement(expected, real, everywhere),
-        "brain": _agreement(expected, real, brain),
-        "deciles": [_means(expected, real, part) for part in order],
+        "head": _agreement(expected, real, rng),
+        "brain": _agreement(expected[brain], real[brain], rng),
+        "deciles": [_means(expected[part], real[part]) for part in order],
         "per_patient": {
             patient: {"head": _spearman(e, r), "brain": _spearman(e[t < BONE_HU], r[t < BONE_HU])}
             for patient, e, r, t in voxels
@@ -92,15 +93,20 @@ def _voxels(
         yield np.stack([values[chosen] for values in (expected, real, truth)])
 
 
-def _agreement(expected: np.ndarray, real: np.ndarray, where: np.ndarray) -> dict[str, float]:
+def _agreement(
+    expected: np.ndarray, real: np.ndarray, rng: np.random.Generator
+) -> dict[str, float]:
+    # The mean of |x| is √(2/π) standard deviations.
+    normal = np.sqrt(0.5 * np.pi) * expected * np.abs(rng.standard_normal(len(expected)))
     return {
-        "spearman": _spearman(expected[where], real[where]),
-        **_means(expected, real, where),
+        "spearman": _spearman(expected, real),
+        "spearman_if_normal": _spearman(expected, normal),
+        **_means(expected, real),
     }
 
 
-def _means(expected: np.ndarray, real: np.ndarray, where: np.ndarray) -> dict[str, float]:
-    return {"expected": float(expected[where].mean()), "real": float(real[where].mean())}
+def _means(expected: np.ndarray, real: np.ndarray) -> dict[str, float]:
+    return {"expected": float(expected.mean()), "real": float(real.mean())}
 
 
 def _spearman(one: np.ndarray, other: np.ndarray) -> float:
@@ -109,11 +115,15 @@ def _spearman(one: np.ndarray, other: np.ndarray) -> float:
 
 def uncertainty_table(result: Mapping) -> str:
     """What `judge_uncertainty` found, as Markdown."""
-    lines = ["| voxels | Spearman | expected HU | real HU |", "|---|---|---|---|"]
+    lines = [
+        "| voxels | Spearman | if errors were normal | expected HU | real HU |",
+        "|---|---|---|---|---|",
+    ]
     for where in ("head", "brain"):
         row = result[where]
         lines.append(
-            f"| {where} | {row['spearman']:.3f} | {row['expected']:.2f} | {row['real']:.2f} |"
+            f"| {where} | {row['spearman']:.3f} | {row['spearman_if_normal']:.3f} | "
+            f"{row['expected']:.2f} | {row['real']:.2f} |"
         )
     lines += ["", "| decile | expected HU | real HU | real / expected |", "|---|---|---|---|"]
     for number, row in enumerate(result["deciles"], 1):

@@ -89,7 +89,7 @@ def _gradient(hu: Tensor) -> Tensor:
 class ErrorScore(nn.Module):
     """The clues of voxels, (…, CLUES), to a score of their error, (…): about its `log_size`."""
 
-    def __init__(self, width: int = 24) -> None:
+    def __init__(self, width: int = 32) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(CLUES))
         self.register_buffer("deviation", torch.ones(CLUES))
