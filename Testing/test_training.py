@@ -155,7 +155,7 @@ def test_a_network_that_is_wider_and_deeper_begins_as_the_smaller_one_and_all_of
     )
     grow(small, large)
     slices = 40.0 + 20.0 * torch.randn(2, 4, 64, 64)
-    torch.testing.assert_close(large(slices).hu, small(slices).hu)
+    torch.testing.assert_close(large(slices).hu, small(slices).hu, atol=0.01, rtol=0.0)
     optimizer = torch.optim.SGD(large.parameters(), lr=1e-6)
     for _ in range(3):  # what counts for nothing yet must count before what feeds it can learn
         optimizer.zero_grad()
@@ -175,7 +175,7 @@ def test_a_pair_network_grows_to_four_slices_without_changing_what_it_says(tmp_p
     slices = torch.from_numpy(head.slices[14:18, :192, :192][None].astype(np.float32))
     with torch.inference_mode():
         expected = load_network(first)(slices[:, 1:3]).hu
-        torch.testing.assert_close(grown.eval()(slices).hu, expected)
+        torch.testing.assert_close(grown.eval()(slices).hu, expected, atol=0.01, rtol=0.0)
     second = read_card(train(tmp_path / "second", head, start=first))
     assert second.card["training"]["start"]["sha256"] == first.sha256
 
