@@ -1,13 +1,10 @@
-"""Derived series: what outside readers and a validator make of them, and what is refused."""
+"""Derived series: what is in them, and what outside readers and a validator make of them."""
 
 from __future__ import annotations
 
-import errno
-import os
 import shutil
 import subprocess
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
@@ -15,81 +12,30 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
+from derived_series import (
+    LINEAR,
+    Head,
+    assert_read_back,
+    assert_valid,
+    images_in,
+    make_head,
+    written,
+)
 from dicom_files import write_enhanced
 from dicom_head import write_head
 from scipy import ndimage
 
-from SliceInterpLib.errors import OutputError, VolumeError
+from SliceInterpLib.errors import OutputError
 from SliceInterpLib.files import read_dicom
-from SliceInterpLib.files.dicom_images import Result
-from SliceInterpLib.files.dicom_writing import check_dicom_folder, write_dicom
-from SliceInterpLib.interpolators import make_interpolator
+from SliceInterpLib.files.dicom_writing import write_dicom
 from SliceInterpLib.straightening import straightened
 from SliceInterpLib.uneven import UpsampledStack, spaced_evenly, upsample_stack
 from SliceInterpLib.upsampling import UpsampledVolume, upsample
 
-LINEAR = make_interpolator("linear")
-
-
-@dataclass(frozen=True)
-class Head:
-    """The phantom as DICOM, and doubled."""
-
-    files: list[Path]
-    result: UpsampledVolume
-
 
 @pytest.fixture
-def make_head(tmp_path: Path) -> Callable[..., Head]:
-    def make(*, factor: int = 2, **changes: object) -> Head:
-        files = write_head(tmp_path / "acquired", **changes)
-        volume = read_dicom(tmp_path / "acquired").volume()
-        return Head(files, upsample(volume, LINEAR, factor=factor))
-
-    return make
-
-
-@pytest.fixture
-def head(make_head: Callable[..., Head]) -> Head:
-    return make_head()
-
-
-def images_in(folder: Path) -> list[pydicom.Dataset]:
-    return [pydicom.dcmread(path) for path in sorted(folder.iterdir())]
-
-
-def written(head: Head, folder: Path, **options: object) -> list[pydicom.Dataset]:
-    write_dicom(head.result, head.files, folder, **options)
-    return images_in(folder)
-
-
-def assert_read_back(folder: Path, result: Result) -> None:
-    """HU exactly, every slice where it belongs, read with pydicom alone."""
-    images = images_in(folder)
-    assert [image.InstanceNumber for image in images] == list(range(1, len(result.slices) + 1))
-    for image, hu, origin in zip(images, result.slices, result.slice_origins, strict=True):
-        stored = image.pixel_array * float(image.RescaleSlope) + float(image.RescaleIntercept)
-        np.testing.assert_array_equal(stored, hu)
-        np.testing.assert_allclose(image.ImagePositionPatient, origin, rtol=0, atol=1e-9)
-        axes = np.reshape(image.ImageOrientationPatient, (2, 3)).T
-        np.testing.assert_allclose(axes, result.in_plane_axes, rtol=0, atol=1e-12)
-        assert image.PixelSpacing == pytest.approx(result.pixel_spacing)
-        assert all(len(str(one)) <= 16 for one in image.ImagePositionPatient)
-
-
-def assert_valid(folder: Path) -> None:
-    """dciodvfy finds no error."""
-    if not shutil.which("dciodvfy"):
-        pytest.skip("dciodvfy is not installed: Testing/debian-packages.txt lists dicom3tools")
-    for path in sorted(folder.iterdir()):
-        report = subprocess.run(
-            ["dciodvfy", "-new", str(path)], capture_output=True, text=True, check=False
-        )
-        said = report.stdout + report.stderr
-        assert report.returncode == 0, said
-        assert "Error" not in said
-        assert "CTImage" in said
-        assert "not present in standard" not in said
+def head(tmp_path: Path) -> Head:
+    return make_head(tmp_path / "acquired")
 
 
 # ---- What is written
@@ -107,10 +53,8 @@ def test_geometry_and_hu(head: Head, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("factor", [2, 4])
-def test_every_slice_names_its_sources(
-    factor: int, make_head: Callable[..., Head], tmp_path: Path
-) -> None:
-    head = make_head(factor=factor)
+def test_every_slice_names_its_sources(factor: int, tmp_path: Path) -> None:
+    head = make_head(tmp_path / "acquired", factor=factor)
     sources = [pydicom.dcmread(path).SOPInstanceUID for path in head.files]
     for index, image in enumerate(written(head, tmp_path / "out", keep_identity=True)):
         named = [item.ReferencedSOPInstanceUID for item in image.SourceImageSequence]
@@ -166,10 +110,13 @@ def test_the_model_is_named(head: Head, tmp_path: Path) -> None:
         ("ISO_IR 192", "Γιώργος^Ω"),
     ],
 )
-def test_names_survive_in_any_character_set(
-    charset: str, name: str, make_head: Callable[..., Head], tmp_path: Path
-) -> None:
-    head = make_head(SpecificCharacterSet=charset, PatientName=name, SeriesDescription="CT")
+def test_names_survive_in_any_character_set(charset: str, name: str, tmp_path: Path) -> None:
+    head = make_head(
+        tmp_path / "acquired",
+        SpecificCharacterSet=charset,
+        PatientName=name,
+        SeriesDescription="CT",
+    )
     image = written(head, tmp_path / "out", keep_identity=True)[1]
     assert image.SpecificCharacterSet == "ISO_IR 192"
     assert str(image.PatientName) == name
@@ -196,14 +143,14 @@ def test_without_identity_nothing_tells_who_or_when(head: Head, tmp_path: Path) 
     assert again[0].StudyInstanceUID != images[0].StudyInstanceUID
 
 
-def test_lossy_and_burned_in_are_passed_on(make_head: Callable[..., Head], tmp_path: Path) -> None:
-    head = make_head(LossyImageCompression="01", BurnedInAnnotation="YES")
+def test_lossy_and_burned_in_are_passed_on(tmp_path: Path) -> None:
+    head = make_head(tmp_path / "acquired", LossyImageCompression="01", BurnedInAnnotation="YES")
     for image in written(head, tmp_path / "out"):
         assert (image.LossyImageCompression, image.BurnedInAnnotation) == ("01", "YES")
 
 
-def test_fractional_hu_are_exact(make_head: Callable[..., Head], tmp_path: Path) -> None:
-    head = make_head(RescaleSlope=0.5, RescaleIntercept=-1000.25)
+def test_fractional_hu_are_exact(tmp_path: Path) -> None:
+    head = make_head(tmp_path / "acquired", RescaleSlope=0.5, RescaleIntercept=-1000.25)
     assert head.result.hu.dtype == np.float32
     images = written(head, tmp_path / "out")
     assert (images[0].RescaleSlope, images[0].RescaleIntercept) == (0.5, -1000.25)
@@ -244,8 +191,8 @@ def test_frames_of_an_enhanced_ct_are_named(tmp_path: Path) -> None:
 # ---- Tilted and uneven
 
 
-def test_tilted_and_made_upright(make_head: Callable[..., Head], tmp_path: Path) -> None:
-    head = make_head(tilt=15.0)
+def test_tilted_and_made_upright(tmp_path: Path) -> None:
+    head = make_head(tmp_path / "acquired", tilt=15.0)
     assert head.result.tilt_degrees == pytest.approx(15, abs=1e-3)
     tilted = written(head, tmp_path / "tilted")
     assert_read_back(tmp_path / "tilted", head.result)
@@ -388,96 +335,3 @@ def test_real_tilted_heads(name: str, data_dir: Path, tmp_path: Path) -> None:
     write_dicom(result, stack.files, tmp_path / "out", keep_identity=True)
     assert_read_back(tmp_path / "out", result)
     assert_valid(tmp_path / "out")
-
-
-# ---- What is refused, and leaves nothing behind
-
-
-def test_a_result_of_other_files_is_refused(head: Head, tmp_path: Path) -> None:
-    def refused(message: str, result: Result = head.result, files: list[Path] = head.files) -> None:
-        with pytest.raises(OutputError, match=message):
-            write_dicom(result, files, tmp_path / "out")
-        assert {path.name for path in tmp_path.iterdir()} == {"acquired", "other"}
-
-    other = write_head(tmp_path / "other")
-    moved = replace(head.result, origin=(0, 0, 1.1))
-    refused("Slice 1 of the result lies where no source is", moved)
-    turned = replace(head.result, direction=np.diag([1.0, 0, 0]) + np.eye(3)[[0, 2, 1]] * [0, 1, 1])
-    refused("not parallel", turned)
-    refused("lies where no source is", files=head.files[:-1])
-    refused("differ in", files=[*head.files, other[0]])
-    refused("fewer than 2", files=head.files[:1])
-    changed = head.result.hu.copy()
-    changed[4, 0, 0] += 1
-    refused("slice 5 of the result is not what 2.dcm holds", replace(head.result, hu=changed))
-    (tmp_path / "acquired" / "notes.txt").write_text("no DICOM")
-    refused(r"notes\.txt", files=[*head.files, tmp_path / "acquired" / "notes.txt"])
-    refused(r"gone\.dcm cannot be read", files=[*head.files, tmp_path / "gone.dcm"])
-
-
-def test_a_damaged_source_is_refused(head: Head, tmp_path: Path) -> None:
-    head.files[3].write_bytes(head.files[3].read_bytes()[:-5000])
-    with pytest.raises(VolumeError, match=r"3\.dcm cannot be read: it is damaged or cut off"):
-        write_dicom(head.result, head.files, tmp_path / "out")
-    assert {path.name for path in tmp_path.iterdir()} == {"acquired"}
-
-
-def test_the_folder_must_be_new_or_ours(head: Head, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    out.mkdir()
-    first = written(head, out)
-    with pytest.raises(OutputError, match="not empty"):
-        written(head, out)
-    second = written(head, out, overwrite=True)
-    assert second[0].SeriesInstanceUID != first[0].SeriesInstanceUID
-    (out / "thesis.txt").write_text("years of work")
-    with pytest.raises(OutputError, match="all of it would be lost"):
-        written(head, out, overwrite=True)
-    assert (out / "thesis.txt").exists()
-    with pytest.raises(OutputError, match="does not exist"):
-        check_dicom_folder(tmp_path / "missing" / "out")
-    with pytest.raises(OutputError, match="This is a file"):
-        check_dicom_folder(head.files[0])
-    with pytest.raises(OutputError, match="cannot be used"):
-        check_dicom_folder(tmp_path / ("long" * 100))
-    (tmp_path / "loop").symlink_to(tmp_path / "loop")
-    with pytest.raises(OutputError, match="cannot be used"):
-        check_dicom_folder(tmp_path / "loop")
-
-
-def test_the_sources_are_never_overwritten(head: Head, tmp_path: Path) -> None:
-    for index, path in enumerate(head.files):
-        path.rename(path.with_name(f"slice-{index:04d}.dcm"))
-    files = sorted((tmp_path / "acquired").iterdir())
-    with pytest.raises(OutputError, match="The source files are in this folder"):
-        write_dicom(head.result, files, tmp_path / "acquired", overwrite=True)
-    assert sorted((tmp_path / "acquired").iterdir()) == files
-
-
-@pytest.mark.parametrize("failing", ["writing", "renaming"])
-def test_a_failure_leaves_all_as_it_was(
-    failing: str, head: Head, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    out = tmp_path / "out"
-    written(head, out)
-    before = {path.name: path.read_bytes() for path in out.iterdir()}
-    save, rename = pydicom.Dataset.save_as, Path.rename
-
-    def full(image: pydicom.Dataset, path: Path, **options: object) -> None:
-        if image.InstanceNumber == 5:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        save(image, path, **options)
-
-    def denied(path: Path, target: Path) -> Path:
-        if path.name == "series":
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        return rename(path, target)
-
-    if failing == "writing":
-        monkeypatch.setattr(pydicom.Dataset, "save_as", full)
-    else:
-        monkeypatch.setattr(Path, "rename", denied)
-    with pytest.raises(OutputError, match="Check the free space"):
-        write_dicom(head.result, head.files, out, overwrite=True)
-    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
-    assert {path.name for path in tmp_path.iterdir()} == {"acquired", "out"}
