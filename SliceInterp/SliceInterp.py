@@ -55,6 +55,7 @@ class SliceInterpParameterNode:
     model: Annotated[str, Choice(panel.model_names())] = panel.model_names()[0]
     device: Annotated[str, Choice(["auto", "cuda", "cpu"])] = "auto"
     allowThin: bool = False  # noqa: N815
+    tellError: bool = True  # noqa: N815
 
 
 class SliceInterpWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -94,7 +95,7 @@ class SliceInterpWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def exit(self) -> None:
         """Give the views back, and do not react to changes while another module is open."""
-        self.panel.leave_comparison()
+        self.panel.compare.leave()
         self.setParameterNode(None)
 
     def onSceneStartClose(self, caller, event) -> None:  # noqa: ANN001, N802

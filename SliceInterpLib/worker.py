@@ -1,16 +1,15 @@
-"""The child process that computes, and the job folder through which it is told what to do.
+"""The child process that computes, as its job folder tells it.
 
 It is run by its path, `python …/SliceInterpLib/worker.py JOB_FOLDER`, since Slicer's Python finds
 the package by its place only (`python -m SliceInterpLib.worker` does the same where it is
 installed). Its standard input must stay open: when that ends, be it closed or its owner dead, the
 job is cancelled and the folder's files are deleted, for they hold a patient's scan. It prints JSON
-lines, {"event": "start" | "progress" | "log" | "error" | "done" | "cancelled", …}, and exits with
-DONE, FAILED or CANCELLED.
+lines, {"event": "start" | "progress" | "step" | "log" | "error" | "done" | "cancelled", …}, and
+exits with DONE, FAILED or CANCELLED.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import sys
@@ -19,10 +18,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-
-import numpy as np
 
 if __name__ == "__main__" and not __package__:
     # Run by its path: the package lies beside this file's folder, not in it.
@@ -30,6 +26,15 @@ if __name__ == "__main__" and not __package__:
 
 from SliceInterpLib.errors import Cancelled, MethodError, SliceInterpError
 from SliceInterpLib.interpolators import Interpolator, make_interpolator
+from SliceInterpLib.job_folder import (
+    Settings,
+    read_job,
+    remove_job,
+    save_report,
+    save_results,
+    save_upsampled,
+)
+from SliceInterpLib.uncertainty import upsample_with_uncertainty
 from SliceInterpLib.upsampling import Progress, UpsampledVolume, upsample
 from SliceInterpLib.volume import Volume
 
@@ -39,75 +44,15 @@ DONE, FAILED, CANCELLED = 0, 1, 3
 PATIENCE = 0.5
 """Seconds after a cancel in which a run may end by itself; a library's import would not."""
 
-_JOB, _INPUT, _RESULTS = "job.json", "input.npy", "results.json"
-
 Emit = Callable[..., None]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What is asked of the child. The fields are those of `upsample` and `make_interpolator`."""
-
-    methods: tuple[str, ...]
-    task: str = "upsample"
-    """'upsample', or 'check': hide each slice in turn and predict it."""
-    factor: int = 2
-    model: str | None = None
-    device: str = "auto"
-    allow_thin: bool = False
-
-
-def write_job(folder: Path, volume: Volume, settings: Settings) -> None:
-    """Put a job into an empty folder of one's own."""
-    np.save(folder / _INPUT, volume.hu, allow_pickle=False)
-    job = {
-        "settings": asdict(settings),
-        "origin": volume.origin,
-        "spacing": volume.spacing,
-        "direction": volume.direction.ravel().tolist(),
-    }
-    (folder / _JOB).write_text(json.dumps(job), encoding="utf-8")
-
-
-def read_results(folder: Path) -> dict[str, UpsampledVolume]:
-    """The doubled volumes by method, in the order asked for.
-
-    Raises MethodError if they are not whole, or an acquired slice is not as it was given.
-    """
-    try:
-        volume, _ = _read_job(folder, mmap_mode="r")
-        results = _read_json(folder / _RESULTS)
-        return {method: _result(folder, volume, about) for method, about in results.items()}
-    except (
-        OSError,
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        SliceInterpError,
-    ) as problem:
-        raise _damaged(problem) from problem
-
-
-def read_check(folder: Path) -> dict[str, list[dict[str, float | None]]]:
-    """Metrics of every hidden slice by method: {"slice": index, "psnr": …, …}."""
-    try:
-        return {method: list(rows) for method, rows in _read_json(folder / _RESULTS).items()}
-    except (OSError, ValueError, TypeError, AttributeError) as problem:
-        raise _damaged(problem) from problem
-
-
-def remove_job(folder: Path) -> None:
-    """Delete a job's files and its folder; anything else that lies there stays."""
-    with contextlib.suppress(OSError):
-        for name in (_JOB, _INPUT, _RESULTS, *(path.name for path in folder.glob("result-*.npy"))):
-            (folder / name).unlink(missing_ok=True)
-        folder.rmdir()
 
 
 def run_job(folder: Path, emit: Emit, cancelled: Callable[[], bool]) -> None:
     """Do what the folder asks for and leave the results in it."""
-    volume, settings = _read_job(folder)
+    volume, settings = read_job(folder)
+    if settings.task == "report":
+        save_report(folder, _report(volume, settings, emit, cancelled))
+        return
     results = {}
     for number, method in enumerate(settings.methods):
         if cancelled():
@@ -119,42 +64,31 @@ def run_job(folder: Path, emit: Emit, cancelled: Callable[[], bool]) -> None:
         interpolator = make_interpolator(method, model=settings.model, device=settings.device)
         match settings.task:
             case "upsample":
-                path = folder / f"result-{number}.npy"
-                results[method] = _upsample(
-                    volume, interpolator, settings, path, progress, cancelled
-                )
+                found = _upsample(volume, interpolator, settings, progress, cancelled)
+                results[method] = save_upsampled(folder, number, *found)
             case "check":
                 results[method] = _check(volume, interpolator, progress, cancelled)
             case other:
                 raise MethodError(f"There is no task '{other}'.")
-    (folder / _RESULTS).write_text(json.dumps(results), encoding="utf-8")
+    save_results(folder, results)
 
 
 def _upsample(
     volume: Volume,
     interpolator: Interpolator,
     settings: Settings,
-    path: Path,
     progress: Progress,
     cancelled: Callable[[], bool],
-) -> dict[str, object]:
-    """Leave the doubled volume in `path`, and say what else belongs to it."""
-    result = upsample(
-        volume,
-        interpolator,
-        factor=settings.factor,
-        allow_thin=settings.allow_thin,
-        progress=progress,
-        cancelled=cancelled,
-    )
-    np.save(path, result.hu, allow_pickle=False)
-    return {
-        "file": path.name,
-        "spacing": result.spacing,
-        "axis": result.through_plane_axis,
-        "synthetic": result.synthetic.tolist(),
-        "provenance": result.provenance,
-    }
+) -> tuple[UpsampledVolume, Volume | None]:
+    """The doubled volume and, if it was asked for and is known, its expected error."""
+    more = {"allow_thin": settings.allow_thin, "progress": progress, "cancelled": cancelled}
+    wanted = settings.expected_error and settings.factor == 2
+    if wanted and hasattr(interpolator, "with_uncertainty"):
+        try:
+            return upsample_with_uncertainty(volume, interpolator, **more)
+        except MethodError as problem:  # of most models it was never measured
+            warnings.warn(str(problem), stacklevel=2)
+    return upsample(volume, interpolator, factor=settings.factor, **more), None
 
 
 def _check(
@@ -171,43 +105,20 @@ def _check(
     return hidden_slices(volume, interpolator, progress=count, cancelled=cancelled)
 
 
-def _read_job(folder: Path, mmap_mode: str | None = None) -> tuple[Volume, Settings]:
-    job = _read_json(folder / _JOB)
-    settings = Settings(**job["settings"] | {"methods": tuple(job["settings"]["methods"])})
-    volume = Volume(
-        hu=np.load(folder / _INPUT, mmap_mode=mmap_mode, allow_pickle=False),
-        **{name: job[name] for name in ("origin", "spacing", "direction")},
-    )
-    return volume, settings
+def _report(volume: Volume, settings: Settings, emit: Emit, cancelled: Callable[[], bool]) -> str:
+    from SliceInterpLib.report.html import make_report
 
-
-def _result(folder: Path, volume: Volume, about: dict) -> UpsampledVolume:
-    """One doubled volume, checked against what was given: the acquired slices bit for bit."""
-    hu = np.load(folder / Path(about["file"]).name, allow_pickle=False)
-    synthetic = np.array(about["synthetic"], dtype=bool)
-    result = UpsampledVolume(
-        hu=hu,
-        origin=volume.origin,
-        spacing=about["spacing"],
-        direction=volume.direction,
-        synthetic=synthetic,
-        through_plane_axis=about["axis"],
-        provenance=about["provenance"],
-    )
-    if hu.dtype != volume.hu.dtype or len(synthetic) != result.slice_count:
-        raise ValueError("its size or type does not fit")
-    if not np.array_equal(result.slices[~synthetic], np.moveaxis(volume.hu, about["axis"], 0)):
-        raise ValueError("its acquired slices are not those of the input")
-    return result
-
-
-def _read_json(path: Path) -> dict:
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def _damaged(problem: Exception) -> MethodError:
-    return MethodError(
-        f"The result of the run is damaged and was thrown away ({problem}). Run it again."
+    classical, method = settings.methods
+    return make_report(
+        volume,
+        method=method,
+        model=settings.model,
+        device=settings.device,
+        classical=classical,
+        factor=settings.factor,
+        seeds=settings.seeds,
+        say=lambda line: emit("step", text=line),
+        cancelled=cancelled,
     )
 
 

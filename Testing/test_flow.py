@@ -23,7 +23,7 @@ import vtk  # noqa: E402
 from driving import choose, events, finish, load_volume, open_scene, save_scene  # noqa: E402
 
 from SliceInterpLib.files import read_volume  # noqa: E402
-from SliceInterpLib.scene import comparison, nodes  # noqa: E402
+from SliceInterpLib.scene import comparison, nodes, view_labels  # noqa: E402
 from SliceInterpLib.scene.comparison import COLUMNS, Comparison, slice_node  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -41,7 +41,7 @@ def widget(scene, tmp_path, monkeypatch):
     private.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(private))
     _, widget = headless.load_module(ROOT / "SliceInterp" / "SliceInterp.py")
-    widget.panel.comparison = Comparison(host_views.Views((160, 140)).renderer)
+    widget.panel.compare.comparison = Comparison(host_views.Views((160, 140)).renderer)
     widget.enter()
     yield widget
     widget.cleanup()
@@ -85,7 +85,7 @@ def apply(widget):
     widget.ui.applyButton.click()
     assert widget.panel.job, widget.ui.planLabel.text
     finish(widget)
-    return widget.panel._shown
+    return widget.panel.compare.volumes
 
 
 def geometry(node):
@@ -130,7 +130,7 @@ def test_from_files_to_a_scene_that_is_opened_again(widget, kind, saved, request
     assert np.array_equal(slicer.util.arrayFromVolume(source), given.hu)
     choose(widget, source, factor=4 if kind == "dicom" else 2)
     shown = apply(widget)
-    assert widget.panel.comparison.shown
+    assert widget.panel.compare.comparison.shown
     views = [slice_node("Coronal", column) for column in COLUMNS]
     composites = [comparison.composite_node(view) for view in views]
     assert [one.GetBackgroundVolumeID() for one in composites] == [one.GetID() for one in shown]
@@ -150,11 +150,11 @@ def test_from_files_to_a_scene_that_is_opened_again(widget, kind, saved, request
     assert widget.ui.applyButton.enabled, widget.ui.planLabel.text
     assert len(slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")) == 3
     widget.ui.compareButton.click()
-    assert widget.panel.comparison.shown
-    for one, node in zip(before, widget.panel._shown, strict=True):
+    assert widget.panel.compare.comparison.shown
+    for one, node in zip(before, widget.panel.compare.volumes, strict=True):
         # The comparison shows all in one window; each had it before.
         same(one, state(node))
-    assert comparison.title_of(widget.panel._shown[1]) == "Cubic"
+    assert view_labels.title_of(widget.panel.compare.volumes[1]) == "Cubic"
 
 
 def arrangement():
@@ -173,7 +173,7 @@ def test_a_scene_saved_in_the_comparison_opens_in_it(widget, tmp_path, with_skul
     assert arrangement() == layout
     save_scene(tmp_path / "scene.mrb")
     open_scene(tmp_path / "scene.mrb")
-    assert widget.panel.comparison.shown
+    assert widget.panel.compare.comparison.shown
     assert widget.ui.compareButton.checked
     assert arrangement() == layout
     assert len(slicer.util.getNodes("* skull")) == 3 * with_skulls
@@ -181,7 +181,7 @@ def test_a_scene_saved_in_the_comparison_opens_in_it(widget, tmp_path, with_skul
     assert arrangement() == slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView
     assert not slicer.util.getNodes("* skull")
     assert len(slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")) == 3
-    assert all(node.GetDisplayNode().GetInterpolate() for node in widget.panel._shown)
+    assert all(node.GetDisplayNode().GetInterpolate() for node in widget.panel.compare.volumes)
 
 
 def test_a_new_slicer_knows_the_layout_of_a_saved_scene(widget, tmp_path):
@@ -211,10 +211,10 @@ def test_the_learned_method_from_a_file_to_a_scene_that_is_opened_again(widget, 
     save_scene(tmp_path / "scene.mrb")
     open_scene(tmp_path / "scene.mrb")
     assert widget.ui.methodComboBox.currentText == "Learned"
-    for one, node in zip(before, widget.panel._shown, strict=True):
+    for one, node in zip(before, widget.panel.compare.volumes, strict=True):
         same(one, state(node))
-    assert comparison.title_of(widget.panel._shown[2]) == "SliceInterp"
-    assert comparison.mark_of(slice_node("Axial", "Learned"), widget.panel._shown[2])
+    assert view_labels.title_of(widget.panel.compare.volumes[2]) == "SliceInterp"
+    assert view_labels.mark_of(slice_node("Axial", "Learned"), widget.panel.compare.volumes[2])
 
 
 # Small, large, and how long it keeps one waiting
@@ -247,7 +247,7 @@ def test_a_tiny_volume(widget):
     assert [nodes.synthetic_slices_of(node)[1].tolist() for node in shown[1:]] == [
         [False, True, False]
     ] * 2
-    assert widget.panel.comparison.shown
+    assert widget.panel.compare.comparison.shown
     for name in ("difference", "marks"):
         getattr(widget.ui, f"{name}CheckBox").click()
     widget.ui.compareButton.click()
@@ -286,7 +286,7 @@ def test_the_event_loop_is_never_kept_waiting(widget):
 
     Without the views: making and rendering nine of them is Slicer's work, and the host's is slow.
     """
-    widget.panel.comparison = Comparison(renderers=lambda view: None)
+    widget.panel.compare.comparison = Comparison(renderers=lambda view: None)
     choose(widget, add_ct((32, 512, 512)))
     heart = Heartbeat()
     widget.ui.applyButton.click()
@@ -294,5 +294,5 @@ def test_the_event_loop_is_never_kept_waiting(widget):
     blocked = heart.stop()
     text = f"the event loop waited {blocked * 1000:.0f} ms at most"
     print(text)
-    assert len(widget.panel._shown) == 3
+    assert len(widget.panel.compare.volumes) == 3
     assert blocked < SHORT * NOISE, text

@@ -7,7 +7,6 @@ import os
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,68 +21,33 @@ headless.start()
 
 import qt  # noqa: E402
 import slicer  # noqa: E402
-from driving import choose, events, finish  # noqa: E402
+from driving import (  # noqa: E402
+    SPACING,
+    FakeComparison,
+    add_ct,
+    choose,
+    events,
+    finish,
+    opened_module,
+    snapshot,
+)
 
 from SliceInterpLib.errors import SliceInterpError  # noqa: E402
-from SliceInterpLib.scene import dependencies, jobs, nodes  # noqa: E402
-from SliceInterpLib.scene.comparison import LAYOUT, Comparison  # noqa: E402
-from SliceInterpLib.scene.dependencies import Dependencies, DependencyError  # noqa: E402
-
-SPACING = (0.8, 0.8, 5.0)
-
-
-class FakeComparison:
-    """Takes notes; the real one has its own tests."""
-
-    def __init__(self):
-        self.shown = None
-        self.difference = self.marks = self.skulls = None
-
-    def show(self, *volumes):
-        self.shown = volumes
-
-    def show_difference(self, on):
-        self.difference = on
-
-    def show_marks(self, on):
-        self.marks = on
-
-    def show_skulls(self, on):
-        self.skulls = on
-
-    def leave(self):
-        self.shown = None
+from SliceInterpLib.scene import jobs, nodes  # noqa: E402
+from SliceInterpLib.scene.comparison import Comparison  # noqa: E402
+from SliceInterpLib.scene.comparison_layout import LAYOUT  # noqa: E402
+from SliceInterpLib.scene.overlays import Kind  # noqa: E402
 
 
 @pytest.fixture
 def widget(scene, private_tmp, capfd, request):
-    _, widget = headless.load_module(ROOT / "SliceInterp" / "SliceInterp.py")
-    widget.panel.comparison = FakeComparison()
-    widget.enter()
-    yield widget
-    widget.cleanup()
-    finish(widget)
+    with opened_module(FakeComparison()) as widget:
+        yield widget
     assert not list(private_tmp.iterdir()), "a run left its files behind"
     # Qt and VTK go on after an error in what they call, and print it.
     if "stumbles" not in request.node.name:
         printed = capfd.readouterr().err
         assert "Traceback" not in printed, printed
-
-
-def add_ct(slices=6, size=32, spacing=SPACING, name="CT"):
-    hu = np.random.default_rng(0).integers(-1000, 100, (slices, size, size)).astype(np.int16)
-    ijk_to_ras = np.diag([-spacing[0], -spacing[1], spacing[2], 1.0])
-    return slicer.util.addVolumeFromArray(hu, ijk_to_ras, name, "vtkMRMLScalarVolumeNode")
-
-
-def snapshot():
-    """IDs, names and states of all that a user would miss or find too much in the scene."""
-    nodes_now = [slicer.mrmlScene.GetNthNode(i) for i in range(slicer.mrmlScene.GetNumberOfNodes())]
-    return {
-        node.GetID(): node.GetName()
-        for node in nodes_now
-        if node.IsA("vtkMRMLVolumeNode") or node.IsA("vtkMRMLDisplayNode")
-    }
 
 
 # What the panel says
@@ -151,7 +115,7 @@ def test_apply_gives_nodes_and_the_comparison(widget, slices, size):
     assert not widget.ui.applyButton.enabled
     assert widget.ui.cancelButton.enabled
     finish(widget)
-    shown, classical, learned = widget.panel.comparison.shown
+    shown, classical, learned = widget.panel.compare.comparison.shown
     assert shown is source
     assert [nodes.provenance_of(node)["method"] for node in (classical, learned)] == [
         "cubic",
@@ -175,7 +139,7 @@ def test_three_clicks_from_opening_to_the_first_picture(widget):
     choose(widget, widget.ui.inputSelector.currentNode())  # the input is chosen already
     widget.ui.applyButton.click()  # 2
     finish(widget)
-    assert widget.panel.comparison.shown
+    assert widget.panel.compare.comparison.shown
 
 
 def test_one_method_alone(widget):
@@ -189,27 +153,27 @@ def test_one_method_alone(widget):
 
 
 def test_the_comparison_comes_and_goes(widget):
-    widget.panel.comparison = Comparison(renderers=lambda view: None)
+    widget.panel.compare.comparison = Comparison(renderers=lambda view: None)
     choose(widget, add_ct())
     widget.panel.on_apply()
     finish(widget)
-    assert widget.panel.comparison.shown
+    assert widget.panel.compare.comparison.shown
     widget.ui.differenceCheckBox.checked = True
     widget.ui.compareButton.click()
-    assert not widget.panel.comparison.shown
+    assert not widget.panel.compare.comparison.shown
     widget.ui.compareButton.click()
-    assert widget.panel.comparison.shown
+    assert widget.panel.compare.comparison.shown
     widget.exit()
-    assert not widget.panel.comparison.shown
+    assert not widget.panel.compare.comparison.shown
     widget.enter()
     widget.ui.compareButton.click()
     slicer.mrmlScene.RemoveNode(slicer.util.getNode("CT"))
-    assert not widget.panel.comparison.shown
+    assert not widget.panel.compare.comparison.shown
     assert not widget.ui.compareButton.enabled
 
 
 def test_the_switches_of_the_comparison(widget):
-    compared = widget.panel.comparison
+    compared = widget.panel.compare.comparison
     boxes = [getattr(widget.ui, f"{name}CheckBox") for name in ("difference", "marks", "skulls")]
     assert [box.checked for box in boxes] == [False, True, False]
     source = add_ct()
@@ -219,15 +183,15 @@ def test_the_switches_of_the_comparison(widget):
     widget.panel.on_apply()
     finish(widget)
     assert all(box.enabled for box in boxes)
-    assert (compared.difference, compared.marks, compared.skulls) == (False, True, False)
+    assert (compared.overlay, compared.marks, compared.skulls) == (None, True, False)
     for box in boxes:
         box.click()
-    assert (compared.difference, compared.marks, compared.skulls) == (True, False, True)
+    assert (compared.overlay, compared.marks, compared.skulls) == (Kind.DIFFERENCE, False, True)
     widget.ui.compareButton.click()
     assert not any(box.enabled for box in boxes)
     compared.marks = None
     widget.ui.compareButton.click()  # what was chosen is remembered
-    assert (compared.difference, compared.marks, compared.skulls) == (True, False, True)
+    assert (compared.overlay, compared.marks, compared.skulls) == (Kind.DIFFERENCE, False, True)
 
 
 def test_a_brain_window_has_no_skull(widget):
@@ -238,7 +202,7 @@ def test_a_brain_window_has_no_skull(widget):
     assert widget.ui.compareButton.checked
     assert not box.enabled and not box.checked
     assert "no bone, this scan ends at 99 HU" in box.text
-    assert not widget.panel.comparison.skulls
+    assert not widget.panel.compare.comparison.skulls
 
 
 def test_results_are_found_again_as_in_a_scene_that_was_saved(widget):
@@ -246,14 +210,14 @@ def test_results_are_found_again_as_in_a_scene_that_was_saved(widget):
     choose(widget, source)
     widget.panel.on_apply()
     finish(widget)
-    shown = widget.panel.comparison.shown
+    shown = widget.panel.compare.comparison.shown
     widget.exit()
-    widget.panel._shown = None
+    widget.panel.compare.offer(None)
     widget.enter()
     choose(widget, source)
     widget.ui.compareButton.click()
-    assert set(widget.panel.comparison.shown) == set(shown)
-    assert widget.panel.comparison.shown[0] is source
+    assert set(widget.panel.compare.comparison.shown) == set(shown)
+    assert widget.panel.compare.comparison.shown[0] is source
 
 
 def test_the_result_goes_into_the_output_that_was_chosen(widget):
@@ -261,7 +225,7 @@ def test_the_result_goes_into_the_output_that_was_chosen(widget):
     choose(widget, source, outputVolume=output)
     widget.panel.on_apply()
     finish(widget)
-    assert widget.panel.comparison.shown[2] is output
+    assert widget.panel.compare.comparison.shown[2] is output
     assert len(slicer.util.arrayFromVolume(output)) == 11
     assert output.GetName() == "Mine"
 
@@ -271,7 +235,7 @@ def test_the_learned_method_through_the_panel(widget):
     widget.panel.on_apply()
     finish(widget)
     assert "Failed" not in widget.ui.statusLabel.text
-    learned = widget.panel.comparison.shown[2]
+    learned = widget.panel.compare.comparison.shown[2]
     assert nodes.provenance_of(learned)["method"] == "learned"
 
 
@@ -349,7 +313,7 @@ def test_leaving_the_module_does_not_end_the_run(widget):
     widget.exit()
     finish(widget)
     assert len(slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")) == 3
-    assert widget.panel.comparison.shown is None  # the views are another module's now
+    assert widget.panel.compare.comparison.shown is None  # the views are another module's now
 
 
 # Failures
@@ -405,7 +369,7 @@ def test_a_panel_that_stumbles_over_progress_still_ends_the_run(widget, monkeypa
     widget.panel.on_apply()
     finish(widget)
     assert calls
-    assert widget.panel.comparison.shown
+    assert widget.panel.compare.comparison.shown
 
 
 def test_a_second_node_that_fails_takes_the_first_with_it(widget, monkeypatch, shown_errors):
@@ -427,132 +391,13 @@ def test_a_second_node_that_fails_takes_the_first_with_it(widget, monkeypatch, s
     assert set(slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")) == before
 
 
-# Packages
-
-
-class FakePackaging:
-    """slicer.packaging in front of a Python without the packages."""
-
-    def __init__(self, there=(), answer="yes"):
-        self.there, self.answer, self.asked = set(there), answer, []
-
-    def load_requirements(self, path):
-        assert Path(path).exists()
-        return ["safetensors>=0.4"]
-
-    def pip_check(self, requirement):
-        return str(requirement).split(">")[0] in self.there
-
-    def pip_ensure(self, requirements, requester):
-        self.asked.append((requirements, requester))
-        if self.answer == "no":
-            raise RuntimeError("User declined package installation")
-        if self.answer == "offline":
-            raise OSError("no route to host")
-        self.there.add("safetensors")
-
-
-def make_dependencies(packaging):
-    return Dependencies(ROOT / "SliceInterp/Resources/requirements.txt", packaging)
-
-
-@pytest.fixture
-def pytorch_extension(monkeypatch):
-    def install(packaging, result="torch"):
-        def install_torch(self, askConfirmation, torchVersionRequirement):  # noqa: N803
-            assert askConfirmation
-            assert torchVersionRequirement == dependencies.TORCH
-            if isinstance(result, Exception):
-                raise result
-            if result:
-                packaging.there.add("torch")
-            return result
-
-        logic = type("PyTorchUtilsLogic", (), {"installTorch": install_torch})
-        monkeypatch.setitem(sys.modules, "PyTorchUtils", SimpleNamespace(PyTorchUtilsLogic=logic))
-
-    return install
-
-
-def test_without_torch_the_panel_says_so_and_apply_offers_it(widget, monkeypatch):
-    monkeypatch.setitem(sys.modules, "PyTorchUtils", None)
-    widget.panel.dependencies = make_dependencies(FakePackaging())
-    choose(widget, add_ct(), method="Learned")
-    assert "after installing torch" in widget.ui.planLabel.text
-    assert widget.ui.applyButton.enabled
-    before = snapshot()
-    with pytest.raises(DependencyError, match="Extensions Manager.*Without a network"):
-        widget.panel.on_apply()
-    assert not widget.panel.job
-    assert snapshot() == before
-
-
-def test_classical_methods_need_no_packages(widget):
-    packaging = FakePackaging()
-    widget.panel.dependencies = make_dependencies(packaging)
-    choose(widget, add_ct())
-    widget.panel.on_apply()
-    finish(widget)
-    assert widget.panel.comparison.shown
-    assert not packaging.asked
-
-
-def test_consent_brings_all_packages_torch_first(pytorch_extension):
-    packaging = FakePackaging()
-    pytorch_extension(packaging)
-    make_dependencies(packaging).ensure(["learned"])
-    assert packaging.there == {"torch", "safetensors"}
-    assert packaging.asked[0][1] == "SliceInterp"
-    make_dependencies(packaging).ensure(["learned"])
-    assert len(packaging.asked) == 1
-
-
-@pytest.mark.parametrize(
-    ("torch", "answer", "message"),
-    [
-        (None, "yes", "PyTorch was not installed. Press Apply again"),
-        (OSError("no route"), "yes", "could not be installed .*no route.*Without a network"),
-        ("torch", "no", "were not installed"),
-        ("torch", "offline", "could not be installed .*Without a network"),
-    ],
-)
-def test_a_way_on_when_packages_do_not_come(pytorch_extension, torch, answer, message):
-    packaging = FakePackaging(answer=answer)
-    pytorch_extension(packaging, torch)
-    with pytest.raises(DependencyError, match=message) as caught:
-        make_dependencies(packaging).ensure(["learned"])
-    assert "linear, cubic, sinc" in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("gpu", "cuda", "asked", "text"),
-    [
-        (False, "", "auto", "No NVIDIA GPU found: the CPU is used"),
-        (False, "", "cuda", "No NVIDIA GPU found"),
-        (True, "", "auto", "build for the CPU"),
-        (True, None, "auto", "not installed yet"),
-        (True, "12.8", "auto", "PyTorch with CUDA 12.8"),
-    ],
-)
-def test_what_was_found_to_compute_on(monkeypatch, gpu, cuda, asked, text):
-    monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.setattr(dependencies, "has_nvidia_gpu", lambda: gpu)
-    monkeypatch.setattr(dependencies, "torch_cuda", lambda: cuda)
-    assert text in dependencies.device_note(asked)
-
-
-def test_the_build_of_torch_is_found_without_importing_it():
-    torch = pytest.importorskip("torch")
-    assert dependencies.torch_cuda() == (torch.version.cuda or "")
-
-
 # Check on this scan
 
 
 def test_check_on_this_scan(widget):
     choose(widget, add_ct())
     assert widget.ui.checkButton.enabled
-    widget.panel.on_check()
+    widget.panel.check.on_check()
     finish(widget)
     text = widget.ui.checkLabel.text
     assert "Linear" in text

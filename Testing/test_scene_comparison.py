@@ -7,8 +7,18 @@ import pytest
 
 slicer = pytest.importorskip("slicer", reason="the headless host needs slicer-core")
 
-from SliceInterpLib.scene import comparison, nodes, sample_data  # noqa: E402
-from SliceInterpLib.scene.comparison import COLUMNS, ROWS, Comparison, slice_node  # noqa: E402
+from SliceInterpLib.scene import nodes, sample_data  # noqa: E402
+from SliceInterpLib.scene.comparison import Comparison  # noqa: E402
+from SliceInterpLib.scene.comparison_layout import (  # noqa: E402
+    COLUMNS,
+    LAYOUT,
+    ROWS,
+    VIEW_GROUP,
+    composite_node,
+    slice_node,
+)
+from SliceInterpLib.scene.overlays import Kind  # noqa: E402
+from SliceInterpLib.scene.view_labels import mark_of  # noqa: E402
 
 
 @pytest.fixture
@@ -33,12 +43,12 @@ def layout(scene):
 
 def test_the_layout_makes_nine_linked_views(scene, volumes):
     Comparison().show(*volumes)
-    assert layout(scene).GetViewArrangement() == comparison.LAYOUT
+    assert layout(scene).GetViewArrangement() == LAYOUT
     for row, line in zip(ROWS, grid(), strict=True):
         for node, volume in zip(line, volumes, strict=True):
             assert node.GetOrientation() == row
-            assert node.GetViewGroup() == comparison.VIEW_GROUP
-            composite = comparison.composite_node(node)
+            assert node.GetViewGroup() == VIEW_GROUP
+            composite = composite_node(node)
             assert composite.GetBackgroundVolumeID() == volume.GetID()
             assert composite.GetLinkedControl() and composite.GetHotLinkedControl()
 
@@ -49,7 +59,7 @@ def test_the_earlier_layout_and_look_come_back(scene, volumes):
     count = scene.GetNumberOfNodes()
     compared = Comparison()
     compared.show(*volumes)
-    compared.show_difference(True)
+    compared.show_overlay(Kind.DIFFERENCE)
     assert volumes[1].GetDisplayNode().GetWindow() == volumes[0].GetDisplayNode().GetWindow()
     with_views = scene.GetNumberOfNodes()
     compared.leave()
@@ -59,7 +69,7 @@ def test_the_earlier_layout_and_look_come_back(scene, volumes):
     assert volumes[1].GetDisplayNode().GetWindow() == 200
     assert volumes[0].GetDisplayNode().GetInterpolate()
     compared.show(*volumes)  # again: nothing piles up
-    compared.show_difference(True)
+    compared.show_overlay(Kind.DIFFERENCE)
     assert scene.GetNumberOfNodes() == with_views > count
     compared.leave()
     compared.leave()
@@ -76,7 +86,7 @@ def test_a_layout_that_the_user_chose_meanwhile_stays(scene, volumes):
 def test_volumes_deleted_meanwhile_do_no_harm(scene, volumes):
     compared = Comparison()
     compared.show(*volumes)
-    compared.show_difference(True)
+    compared.show_overlay(Kind.DIFFERENCE)
     nodes.remove_node(volumes[2])
     compared.leave()
 
@@ -100,7 +110,7 @@ def test_synthetic_slices_are_marked(shown, views, volumes):
     axial, coronal = grid()[:2]
 
     def marks(line):
-        return [comparison.mark_of(*pair) for pair in zip(line, volumes, strict=True)]
+        return [mark_of(*pair) for pair in zip(line, volumes, strict=True)]
 
     views.of(axial[0]).move_to(2.5)
     assert marks(axial) == ["acquired"] * 3
@@ -153,7 +163,7 @@ def test_oblique_scans_are_seen_along_their_own_axes(scene, volumes):
     compared.show(*volumes)
     normal = slicer.util.arrayFromVTKMatrix(slice_node("Axial", "Learned").GetSliceToRAS())[:3, 2]
     assert abs(normal @ turn[:3, 2]) == pytest.approx(1)
-    assert comparison.mark_of(slice_node("Axial", "Learned"), volumes[2])
+    assert mark_of(slice_node("Axial", "Learned"), volumes[2])
     compared.leave()
 
 
@@ -186,7 +196,7 @@ def test_the_difference_map_has_colours_and_a_scale(shown, views, scene, tmp_pat
     coronal = grid()[1]
     grey = views.of(coronal[2]).grab()
     count = scene.GetNumberOfNodes()
-    shown.show_difference(True)
+    shown.show_overlay(Kind.DIFFERENCE)
     host_views.write_png(views.grab(grid()), tmp_path / "difference.png")
     picture = views.of(coronal[2]).grab().astype(int)
     red = (picture[..., 0] - picture[..., 2]) > 100
@@ -196,14 +206,14 @@ def test_the_difference_map_has_colours_and_a_scale(shown, views, scene, tmp_pat
     assert written(views.of(coronal[2]))[0] == "Cubic − Linear"
     neighbour = views.of(coronal[1]).grab().astype(int)
     assert np.abs(neighbour[..., 0] - neighbour[..., 2]).max() == 0
-    shown.show_difference(False)
+    shown.show_overlay(None)
     assert scene.GetNumberOfNodes() == count
     assert np.array_equal(views.of(coronal[2]).grab(), grey)
 
 
 def test_difference_nodes_are_not_saved(shown, scene):
     before = {scene.GetNthNode(i).GetID() for i in range(scene.GetNumberOfNodes())}
-    shown.show_difference(True)
+    shown.show_overlay(Kind.DIFFERENCE)
     for index in range(scene.GetNumberOfNodes()):
         node = scene.GetNthNode(index)
         assert node.GetID() in before or not node.GetSaveWithScene()

@@ -7,8 +7,14 @@ import pytest
 
 slicer = pytest.importorskip("slicer", reason="the headless host needs slicer-core")
 
-from SliceInterpLib.scene import comparison, skulls  # noqa: E402
-from SliceInterpLib.scene.comparison import COLUMNS, Comparison  # noqa: E402
+from SliceInterpLib.scene import skulls  # noqa: E402
+from SliceInterpLib.scene.comparison import Comparison  # noqa: E402
+from SliceInterpLib.scene.comparison_layout import (  # noqa: E402
+    COLUMNS,
+    LAYOUT,
+    LAYOUT_WITH_SKULLS,
+    VIEW_GROUP,
+)
 
 
 @pytest.fixture
@@ -32,12 +38,12 @@ def arrangement(scene):
 
 
 def test_each_skull_has_its_own_view(shown, scene, volumes):
-    assert arrangement(scene) == comparison.LAYOUT_WITH_SKULLS
+    assert arrangement(scene) == LAYOUT_WITH_SKULLS
     for model, column, volume in zip(models(), COLUMNS, volumes, strict=True):
         display = model.GetDisplayNode()
         view = skulls.view_node(column)
         assert display.GetViewNodeIDs() == (view.GetID(),)
-        assert view.GetLinkedControl() and view.GetViewGroup() == comparison.VIEW_GROUP
+        assert view.GetLinkedControl() and view.GetViewGroup() == VIEW_GROUP
         assert volume.GetName() in model.GetName()
         assert not model.GetSaveWithScene() and not display.GetSaveWithScene()
 
@@ -66,7 +72,7 @@ def test_the_skull_is_where_the_scan_is(volumes, scene):
 def test_the_skulls_go_with_the_switch_and_with_the_comparison(shown, scene, volumes):
     shown.show_skulls(False)
     assert not models()
-    assert arrangement(scene) == comparison.LAYOUT
+    assert arrangement(scene) == LAYOUT
     assert shown.shown
     count = scene.GetNumberOfNodes()
     shown.show_skulls(True)
@@ -75,7 +81,7 @@ def test_the_skulls_go_with_the_switch_and_with_the_comparison(shown, scene, vol
     shown.leave()
     assert not models()
     assert scene.GetNumberOfNodes() == count
-    assert arrangement(scene) not in (comparison.LAYOUT, comparison.LAYOUT_WITH_SKULLS)
+    assert arrangement(scene) not in (LAYOUT, LAYOUT_WITH_SKULLS)
     shown.show_skulls(True)  # without the comparison there is no row for them
     assert not models()
 

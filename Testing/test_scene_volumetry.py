@@ -12,7 +12,7 @@ pytest.importorskip("PySide6", reason="the headless host needs PySide6")
 
 import headless  # noqa: E402
 import vtk  # noqa: E402
-from driving import choose, events, open_scene, save_scene  # noqa: E402
+from driving import CLOT, choose, events, open_scene, place_seed, save_scene  # noqa: E402
 from test_scene_nodes import acquisition_transform  # noqa: E402
 
 from SliceInterpLib.interpolators import make_interpolator  # noqa: E402
@@ -23,9 +23,6 @@ from SliceInterpLib.volumetry.mask import SegmentationError, voxel_ml  # noqa: E
 from SliceInterpLib.volumetry.segmentation import Segmenter, Settings  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
-
-CLOT = (27.0, 4.0, 2.0)
-"""The middle of the phantom's hematoma in mm, LPS."""
 
 
 @pytest.fixture
@@ -57,14 +54,6 @@ def widget(source):
 def add_result(source, method="linear"):
     result = upsample(nodes.volume_from_node(source), make_interpolator(method))
     return nodes.add_output_node(result, source)
-
-
-def place_seed(source, place=CLOT):
-    """Click at a place of the volume, given in mm, LPS, below its transforms."""
-    segmentations.start_placing_seed(source)
-    world = np.zeros(3)
-    source.TransformPointToWorld(np.multiply(place, (-1.0, -1.0, 1.0)), world)
-    segmentations.seeds_node_of(source).AddControlPointWorld(world)
 
 
 def all_nodes(scene):

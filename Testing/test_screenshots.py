@@ -19,12 +19,12 @@ import headless  # noqa: E402
 headless.start()
 
 import host_views  # noqa: E402
-from driving import choose, events, finish, load_volume  # noqa: E402
+from driving import choose, events, finish, load_volume, opened_module  # noqa: E402
 
 from SliceInterpLib.scene import sample_data, skulls  # noqa: E402
-from SliceInterpLib.scene.comparison import COLUMNS, ROWS, Comparison, slice_node  # noqa: E402
+from SliceInterpLib.scene.comparison import Comparison  # noqa: E402
+from SliceInterpLib.scene.comparison_layout import COLUMNS, ROWS, slice_node  # noqa: E402
 
-ROOT = Path(__file__).resolve().parents[1]
 FULL = "SLICEINTERP_PICTURES" in os.environ
 SIZE = (400, 330) if FULL else (200, 170)
 
@@ -47,12 +47,8 @@ def views(scene):
 
 @pytest.fixture
 def widget(views):
-    _, widget = headless.load_module(ROOT / "SliceInterp" / "SliceInterp.py")
-    widget.panel.comparison = Comparison(views.renderer)
-    widget.enter()
-    yield widget
-    widget.cleanup()
-    finish(widget)
+    with opened_module(Comparison(views.renderer)) as widget:
+        yield widget
 
 
 def compare(widget, views, source):
@@ -64,7 +60,7 @@ def compare(widget, views, source):
     grid = [[slice_node(row, column) for column in COLUMNS] for row in ROWS]
     for node in sum(grid, []):
         views.of(node)
-    widget.panel.comparison.fit()
+    widget.panel.compare.comparison.fit()
     return grid
 
 
@@ -74,7 +70,7 @@ def add_skulls(widget, views):
     row = [skulls.view_node(column) for column in COLUMNS]
     for node in row:
         views.of(node)
-    widget.panel.comparison.fit()
+    widget.panel.compare.comparison.fit()
     return row
 
 
@@ -96,6 +92,7 @@ def phantom():
 
 
 def test_the_panel(widget, views, folder):
+    widget.parent.show()  # as wide as it is before the run: selectors keep that width
     compare(widget, views, phantom())
     widget.parent.resize(460, 530)
     events(0.1)
@@ -137,4 +134,10 @@ def test_the_comparison_of_a_real_scan(widget, views, folder, data_dir, kind):
         grid.append(add_skulls(widget, views))
     picture = views.grab(grid)
     host_views.write_png(picture, folder / f"{kind.split('/')[0]}.png")
+    looks_right(picture)
+    widget.ui.expectedErrorCheckBox.click()
+    axial = views.of(grid[0][0])
+    axial.move_to(axial.logic.GetSliceOffset() + node.GetSpacing()[2] / 2)  # a synthetic slice
+    picture = views.grab(grid)
+    host_views.write_png(picture, folder / f"{kind.split('/')[0]}-expected-error.png")
     looks_right(picture)

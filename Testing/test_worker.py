@@ -7,19 +7,21 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from SliceInterpLib import worker
+from SliceInterpLib import job_folder, worker
 from SliceInterpLib.errors import Cancelled, MethodError, SliceInterpError
 from SliceInterpLib.interpolators import make_interpolator
+from SliceInterpLib.job_folder import Settings
+from SliceInterpLib.networks.registry import find_model
 from SliceInterpLib.scene import jobs
 from SliceInterpLib.scene.jobs import Job, JobError
 from SliceInterpLib.upsampling import upsample
 from SliceInterpLib.volume import Volume
-from SliceInterpLib.worker import Settings
 
 
 def head(slices=5, size=24, spacing=(1.0, 1.0, 5.0)):
@@ -46,7 +48,7 @@ def test_a_job_gives_what_the_engine_gives(private_tmp):
     volume = head()
     seen = []
     job = Job(volume, Settings(("linear", "cubic")), progress=lambda *what: seen.append(what))
-    results = job.wait().unwrap()
+    results = job.wait().unwrap().volumes
     assert list(results) == ["linear", "cubic"]
     for method, found in results.items():
         expected = upsample(volume, make_interpolator(method))
@@ -67,7 +69,7 @@ def test_factor_4_along_any_axis(axis):
     spacing = [1.0, 1.0, 1.0]
     spacing[2 - axis] = 5.0
     volume = head(slices=24, spacing=tuple(spacing))
-    found = Job(volume, Settings(("linear",), factor=4)).wait().unwrap()["linear"]
+    found = Job(volume, Settings(("linear",), factor=4)).wait().unwrap().volumes["linear"]
     assert found.slice_count == 93
     assert found.slice_spacing == 1.25
 
@@ -80,7 +82,8 @@ def test_the_learned_method_runs_in_the_child_only():
         "from SliceInterpLib.volume import Volume\n"
         "hu = np.full((3, 16, 16), -1000, np.int16)\n"
         "volume = Volume(hu, (0, 0, 0), (1, 1, 5), np.eye(3))\n"
-        "result = Job(volume, Settings(('learned',), device='cpu')).wait().unwrap()['learned']\n"
+        "doubled = Job(volume, Settings(('learned',), device='cpu')).wait().unwrap()\n"
+        "result = doubled.volumes['learned']\n"
         "assert result.provenance['model_sha256'] and result.slice_count == 5\n"
         "assert 'torch' not in sys.modules and 'slicer' not in sys.modules\n"
     )
@@ -93,6 +96,15 @@ def test_a_check_gives_metrics_of_every_hidden_slice():
     assert [row["slice"] for row in rows["linear"]] == [1, 2, 3, 4]
     assert all(np.isfinite(row["psnr"]) for row in rows["nearest"])
     assert rows["linear"][0]["ms_ssim"] is None  # too small a slice for it
+
+
+def test_a_report_tells_its_steps_and_gives_a_page():
+    steps = []
+    settings = Settings(("linear", "cubic"), task="report")
+    page = Job(head(slices=3), settings, step=steps.append).wait().unwrap()
+    assert page.rstrip().endswith("</html>")
+    assert "Hiding each acquired slice in turn and predicting it…" in steps
+    assert steps[-1] == "Drawing…"
 
 
 def test_what_the_engine_refuses_is_one_clear_line(private_tmp):
@@ -172,7 +184,7 @@ def test_a_child_that_does_not_listen_is_killed(private_tmp, slow_worker, monkey
 def test_the_child_leaves_nothing_behind_when_its_owner_dies(tmp_path):
     folder = tmp_path / "job"
     folder.mkdir()
-    worker.write_job(folder, head(slices=400, size=256), Settings(("sinc",), factor=4))
+    job_folder.write_job(folder, head(slices=400, size=256), Settings(("sinc",), factor=4))
     (folder / "a-file-of-someone-else").touch()
     process = jobs.start_worker(folder)
     assert json.loads(process.stdout.readline())["event"] == "start"
@@ -184,20 +196,20 @@ def test_the_child_leaves_nothing_behind_when_its_owner_dies(tmp_path):
 
 def test_the_folder_is_private(private_tmp, monkeypatch):
     modes = []
-    real = worker.write_job
+    real = job_folder.write_job
 
     def write(folder, *rest):
         modes.append(folder.stat().st_mode & 0o777)
         real(folder, *rest)
 
-    monkeypatch.setattr(worker, "write_job", write)
+    monkeypatch.setattr(job_folder, "write_job", write)
     Job(head(), Settings(("linear",))).wait().unwrap()
     assert modes == [0o700]
 
 
 def run_in_process(folder, volume):
     folder.mkdir()
-    worker.write_job(folder, volume, Settings(("linear",)))
+    job_folder.write_job(folder, volume, Settings(("linear",)))
     worker.run_job(folder, lambda *args, **more: None, lambda: False)
     return folder
 
@@ -206,6 +218,20 @@ def change_voxel(folder):
     hu = np.load(folder / "result-0.npy")
     hu[2, 0, 0] += 1  # an acquired slice
     np.save(folder / "result-0.npy", hu)
+
+
+def test_an_expected_error_that_was_never_measured_is_done_without(tmp_path):
+    """As with a model of one's own: the run goes on, and the log says why."""
+    model = find_model()
+    card = tmp_path / "own.json"
+    card.write_text(json.dumps(model.card))
+    (tmp_path / model.weights.name).write_bytes(model.weights.read_bytes())
+    settings = Settings(("learned",), model=str(card), device="cpu", expected_error=True)
+    lines = []
+    doubled = Job(head(slices=2), settings, log=lines.append).wait().unwrap()
+    assert doubled.volumes["learned"].slice_count == 3
+    assert not doubled.expected_errors
+    assert any("never measured" in line for line in lines)
 
 
 def change_results(change):
@@ -237,10 +263,43 @@ def change_results(change):
 )
 def test_a_damaged_result_is_thrown_away(tmp_path, tamper):
     folder = run_in_process(tmp_path / "job", head())
-    assert worker.read_results(folder)["linear"].slice_count == 9
+    assert job_folder.read_results(folder).volumes["linear"].slice_count == 9
     tamper(folder)
     with pytest.raises(MethodError, match="damaged"):
-        worker.read_results(folder)
+        job_folder.read_results(folder)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda error: error.astype(np.float64),
+        lambda error: error[1:],
+        lambda error: error + 1,  # acquired slices have none
+        lambda error: -error,
+        lambda error: error / 0.0 * 0.0,
+    ],
+)
+def test_a_damaged_expected_error_is_thrown_away(tmp_path, spoil):
+    volume = head()
+    linear = upsample(volume, make_interpolator("linear"))
+    error = np.zeros(linear.hu.shape, np.float32)
+    error[linear.synthetic] = 5.0
+    job_folder.write_job(tmp_path, volume, Settings(("linear",), expected_error=True))
+    about = job_folder.save_upsampled(tmp_path, 0, linear, replace(linear, hu=error))
+    job_folder.save_results(tmp_path, {"linear": about})
+    (found,) = job_folder.read_results(tmp_path).expected_errors.values()
+    assert np.array_equal(found.hu, error)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        np.save(tmp_path / about["expected_error"], spoil(error))
+    with pytest.raises(MethodError, match="damaged"):
+        job_folder.read_results(tmp_path)
+    job_folder.remove_job(tmp_path)
+    assert not tmp_path.exists()
+
+
+def test_a_report_that_is_not_there_is_damaged(tmp_path):
+    with pytest.raises(MethodError, match="damaged"):
+        job_folder.read_outcome(tmp_path, "report")
 
 
 def test_the_worker_needs_one_folder(capsys):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from SliceInterpLib.errors import OutputError
-from SliceInterpLib.files.writing import TEMPORARY
+from SliceInterpLib.files.whole import TEMPORARY
 
 State = Literal["pending", "done", "skipped", "failed"]
 

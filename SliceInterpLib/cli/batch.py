@@ -16,10 +16,10 @@ from SliceInterpLib.cli.common import (
     print_result,
     progress_bar,
     say,
-    write_text,
 )
 from SliceInterpLib.errors import VolumeError
-from SliceInterpLib.files.writing import TEMPORARY, WRITABLE
+from SliceInterpLib.files.whole import TEMPORARY, write_text
+from SliceInterpLib.files.writing import WRITABLE
 from SliceInterpLib.interpolators import METHODS
 from SliceInterpLib.upsampling import FACTORS
 

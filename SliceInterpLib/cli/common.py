@@ -5,15 +5,10 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TypeAlias
-
-from SliceInterpLib.errors import OutputError
-from SliceInterpLib.files.writing import TEMPORARY
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 """Where the modules of this package add their commands."""
@@ -102,32 +97,6 @@ def progress_bar(unit: str, *, quiet: bool) -> Iterator[Callable[[int, int], Non
 def print_result(summary: dict, text: str, *, as_json: bool) -> None:
     """The result on standard output: an object for scripts or text for people."""
     print(json.dumps(summary) if as_json else printable(text))
-
-
-def check_writable_text(path: Path, *, overwrite: bool) -> None:
-    """Raise OutputError, before a long run and not after it, if `write_text` has no place to write.
-
-    Refused: a missing folder, a folder of that name, and a file that exists, unless `overwrite`.
-    """
-    if not path.parent.is_dir():
-        raise OutputError(f"{path}: The folder does not exist. Make it first, or choose another.")
-    if path.is_dir() or (path.exists() and not overwrite):
-        raise OutputError(f"{path}: This exists already. Choose another name, or give --force.")
-
-
-@contextlib.contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """Where to write a file that appears under its name only when it is complete."""
-    with TemporaryDirectory(prefix=TEMPORARY, dir=path.parent) as folder:
-        part = Path(folder, "part")
-        yield part
-        os.replace(part, path)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 file that appears under its name only when it is complete."""
-    with whole(path) as part:
-        part.write_text(text, encoding="utf-8")
 
 
 def command_line() -> str:

@@ -13,14 +13,13 @@ from SliceInterpLib.cli.common import (
     add_command,
     add_device,
     add_json,
-    check_writable_text,
     print_result,
     progress_bar,
     scans,
-    write_text,
 )
 from SliceInterpLib.errors import MethodError
 from SliceInterpLib.files.reading import read_volume
+from SliceInterpLib.files.whole import check_place, write_text
 from SliceInterpLib.interpolators import METHODS, PEERS, Interpolator, make_interpolator
 from SliceInterpLib.networks.registry import DEFAULT_MODEL, available_models, find_model
 from SliceInterpLib.volume import Volume
@@ -120,7 +119,7 @@ def _benchmark(options: argparse.Namespace) -> None:
     from SliceInterpLib.evaluation import benchmark as tables
 
     if options.csv:
-        check_writable_text(options.csv, overwrite=options.force)
+        check_place(options.csv, overwrite=options.force)
     contenders = _contenders(options, METHODS)
     methods = _interpolators(contenders, options)
     with progress_bar("volumes × methods", quiet=options.json) as progress:

@@ -12,13 +12,12 @@ from SliceInterpLib.cli.common import (
     add_device,
     add_input,
     add_json,
-    check_writable_text,
     print_result,
     progress_bar,
     scans,
-    whole,
 )
 from SliceInterpLib.files.reading import read_volume
+from SliceInterpLib.files.whole import check_place, whole
 from SliceInterpLib.interpolators import METHODS, Interpolator, make_interpolator
 
 
@@ -153,7 +152,7 @@ def _mpr_check(options: argparse.Namespace) -> None:
     from SliceInterpLib.report.mpr_figure import save_mpr_figure
 
     if options.output:
-        check_writable_text(options.output, overwrite=options.force)
+        check_place(options.output, overwrite=options.force)
     axial = read_volume(options.input, series=options.series)
     reformat = read_volume(options.reformat)
     learned = make_interpolator("learned", model=options.model, device=options.device)

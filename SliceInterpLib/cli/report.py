@@ -13,16 +13,15 @@ from SliceInterpLib.cli.common import (
     add_device,
     add_input,
     add_json,
-    check_writable_text,
     point,
     print_result,
     say,
-    write_text,
 )
 from SliceInterpLib.errors import VolumeError
 from SliceInterpLib.files import read_dicom, read_volume
 from SliceInterpLib.files.reading import is_dicom
 from SliceInterpLib.files.scanner import scanner_facts
+from SliceInterpLib.files.whole import check_place, write_text
 from SliceInterpLib.interpolators import METHODS, usable_interpolators
 from SliceInterpLib.uneven import longest_part
 from SliceInterpLib.upsampling import FACTORS
@@ -91,7 +90,7 @@ def add_commands(commands: Commands) -> None:
 def _report(options: argparse.Namespace) -> None:
     from SliceInterpLib.report.html import make_report
 
-    check_writable_text(options.output, overwrite=options.force)
+    check_place(options.output, overwrite=options.force)
     header = {"File": str(options.input)} if options.keep_identity else {}
     if is_dicom(options.input):
         stack = read_dicom(options.input, series=options.series)
@@ -118,7 +117,7 @@ def _validate(options: argparse.Namespace) -> None:
     from SliceInterpLib.evaluation.validation import validate, validation_table
 
     if options.output:
-        check_writable_text(options.output, overwrite=options.force)
+        check_place(options.output, overwrite=options.force)
     methods = usable_interpolators(options.methods, model=options.model, device=options.device)
     results, texts = {}, [_LEGEND]
     for place in options.data:

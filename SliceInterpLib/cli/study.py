@@ -12,11 +12,11 @@ from SliceInterpLib.cli.common import (
     command_line,
     say,
     scans,
-    write_text,
 )
 from SliceInterpLib.cli.training import LOSSES
 from SliceInterpLib.errors import MethodError
 from SliceInterpLib.files.reading import read_volume
+from SliceInterpLib.files.whole import write_text
 
 
 def add_commands(commands: Commands) -> None:

@@ -18,10 +18,10 @@ from SliceInterpLib.cli.common import (
     print_result,
     progress_bar,
     say,
-    write_text,
 )
 from SliceInterpLib.errors import OutputError
 from SliceInterpLib.files.reading import read_volume
+from SliceInterpLib.files.whole import write_text
 from SliceInterpLib.interpolators import METHODS, make_interpolator
 from SliceInterpLib.volume import Volume
 

@@ -15,7 +15,7 @@ from SliceInterpLib.errors import OutputError
 from SliceInterpLib.files.dicom_images import Result, derived_images, processing
 from SliceInterpLib.files.dicom_pixels import read_planes
 from SliceInterpLib.files.dicom_sources import Source, Sources, stranger
-from SliceInterpLib.files.writing import TEMPORARY
+from SliceInterpLib.files.whole import TEMPORARY
 
 _OURS = re.compile(r"slice-\d{4,}\.dcm")
 

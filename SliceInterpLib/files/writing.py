@@ -15,12 +15,10 @@ from SliceInterpLib.files.checks import is_text
 from SliceInterpLib.files.nifti_header import check_nifti
 from SliceInterpLib.files.quiet import quiet_itk
 from SliceInterpLib.files.reading import NIFTI, matching_suffix
+from SliceInterpLib.files.whole import TEMPORARY, check_place
 from SliceInterpLib.volume import Volume
 
 WRITABLE = (".nii", ".nii.gz", ".nrrd", ".mha")
-
-TEMPORARY = ".sliceinterp-"
-"""How the names of folders begin in which files lie until they are complete."""
 
 DESCRIP_LENGTH = 79
 """Characters that NIfTI's `descrip` field holds; ITK refuses more."""
@@ -77,15 +75,10 @@ def check_writable(path: str | Path, *, overwrite: bool = False, marked: bool = 
     path = Path(path)
     if matching_suffix(path, WRITABLE) is None:
         raise OutputError(f"{path}: The name must end in one of {', '.join(WRITABLE)}.")
-    if not path.parent.is_dir():
-        raise OutputError(f"{path}: The folder does not exist. Make it first, or choose another.")
     if not is_text(path.parent):
         raise OutputError(f"{path}: The folder's name is not written in UTF-8. Choose another.")
     for target in filter(None, (path, sidecar(path) if marked else None)):
-        if target.is_dir() or (target.exists() and not overwrite):
-            raise OutputError(
-                f"{target}: This exists already. Choose another name, or allow overwriting."
-            )
+        check_place(target, overwrite=overwrite)
 
 
 def sidecar(path: Path) -> Path | None:

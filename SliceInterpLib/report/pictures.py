@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from SliceInterpLib.evaluation.metrics import has_full_range
 from SliceInterpLib.hounsfield import Window
-from SliceInterpLib.report.colours import difference_colours
+from SliceInterpLib.report.colours import ERROR_HU, difference_colours, error_colours
 from SliceInterpLib.report.orientation import PatientOrder
 from SliceInterpLib.upsampling import UpsampledVolume
 from SliceInterpLib.volume import Volume
@@ -49,15 +49,9 @@ class Shades:
     """(256, 3) uint8 red, green and blue from the window's low to its high; None for grey."""
 
 
-def _error_colours() -> np.ndarray:
-    """Black at zero, by way of red and yellow, to white."""
-    value = np.linspace(0.0, 3.0, 256)[:, None] - np.arange(3)
-    return (255 * np.clip(value, 0.0, 1.0)).astype(np.uint8)
-
-
 HU = Shades(Window(0.0, 80.0))
 DIFFERENCE = Shades(Window(-40.0, 40.0), (255 * difference_colours()).astype(np.uint8))
-ERROR = Shades(Window(0.0, 30.0), _error_colours())
+ERROR = Shades(Window(0.0, ERROR_HU), (255 * error_colours()).astype(np.uint8))
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,7 +22,7 @@ WITHOUT = "The classical methods (linear, cubic, sinc) work without it."
 OFFLINE = (
     "Without a network: put the wheel files of the packages into a folder on a connected computer "
     "(pip download), bring it here, and run PythonSlicer -m pip install --no-index --find-links "
-    "FOLDER torch safetensors pytorch-msssim."
+    "FOLDER torch safetensors pytorch-msssim jinja2."
 )
 
 
@@ -57,7 +57,7 @@ class Dependencies:
         return names if self.has_torch() else [f"torch{TORCH}", *names]
 
     def ensure(self, methods: Sequence[str], *, check: bool = False) -> None:
-        """Install what these methods (or a check with its metrics) need, asking first.
+        """Install what these methods (or a check or report, with their metrics) need, asking first.
 
         Raises DependencyError where something is still missing afterwards.
         """

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 
+from SliceInterpLib.job_folder import Settings
 from SliceInterpLib.scene.dependencies import has_nvidia_gpu, torch_cuda
 from SliceInterpLib.volume import Volume
-from SliceInterpLib.worker import Settings
 
 _STARTING = {"learned": 4.0}
 """Seconds before the first slice, most of them torch's import."""
 _PER_MEGAPIXEL = {("learned", "CPU"): 0.43, ("learned", "CUDA"): 0.02, ("sinc", "CPU"): 0.1}
 _CLASSICAL = 0.03
+_WITH_ERROR = 1.4
+"""Times as long where the expected error is told as well."""
 
 
 class Estimate:
@@ -33,6 +35,7 @@ class Estimate:
             where = self.device(settings.device) if method == "learned" else "CPU"
             rate = self._measured.get((method, where))
             rate = rate or _PER_MEGAPIXEL.get((method, where), _CLASSICAL)
+            rate *= _times(method, settings)
             total += _STARTING.get(method, 0.0) + rate * _megapixels(volume, settings.factor)
         return total
 
@@ -42,12 +45,18 @@ class Estimate:
         if method in began and _megapixels(volume, settings.factor) > 1:
             where = self.device(settings.device) if method == "learned" else "CPU"
             seconds = time.monotonic() - began[method][1]
-            self._measured[method, where] = seconds / _megapixels(volume, settings.factor)
+            work = _times(method, settings) * _megapixels(volume, settings.factor)
+            self._measured[method, where] = seconds / work
 
 
 def in_words(seconds: float) -> str:
     """'6 s', '4 min'."""
     return f"{max(1, round(seconds))} s" if seconds < 100 else f"{round(seconds / 60)} min"
+
+
+def _times(method: str, settings: Settings) -> float:
+    told = settings.expected_error and method == "learned" and settings.factor == 2
+    return _WITH_ERROR if told else 1.0
 
 
 def _megapixels(volume: Volume, factor: int) -> float:

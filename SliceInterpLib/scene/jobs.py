@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from json import loads
 from pathlib import Path
 
-from SliceInterpLib import worker
+from SliceInterpLib import job_folder, worker
 from SliceInterpLib.errors import Cancelled, SliceInterpError
 from SliceInterpLib.volume import Volume
 
@@ -45,38 +45,40 @@ class JobError(SliceInterpError):
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended: with results by method (volumes or a check's rows), or with an error."""
+    """How a run ended: with results, as `job_folder.read_outcome` gives them, or with an error."""
 
-    results: dict[str, object] | None = None
+    results: object = None
     error: Exception | None = None
 
-    def unwrap(self) -> dict[str, object]:
+    def unwrap(self) -> object:
         """The results; raises the error if there is one (Cancelled after a cancel)."""
         if self.error:
             raise self.error
-        return self.results or {}
+        return self.results
 
 
 class Job:
     """One run. It starts at once; `poll` calls the callbacks, on the thread that calls it.
 
-    progress(method, done, total); finished(outcome), exactly once; log(line), for what else the
-    child says. The patient's data lie in a private temporary folder that is gone before
-    `finished` is called.
+    progress(method, done, total); step(text), what a report is about; finished(outcome), exactly
+    once; log(line), for what else the child says. The patient's data lie in a private temporary
+    folder that is gone before `finished` is called.
     """
 
     def __init__(
         self,
         volume: Volume,
-        settings: worker.Settings,
+        settings: job_folder.Settings,
         *,
         progress: Callable[[str, int, int], None] | None = None,
+        step: Callable[[str], None] | None = None,
         finished: Callable[[Outcome], None] | None = None,
         log: Callable[[str], None] | None = None,
     ) -> None:
         self.settings = settings
         self.outcome: Outcome | None = None
-        self._progress, self._finished, self._log = progress, finished, log
+        self._progress, self._step = progress, step
+        self._finished, self._log = finished, log
         self._messages: queue.SimpleQueue = queue.SimpleQueue()
         self._lines: deque[str] = deque(maxlen=_LAST_LINES)
         self._lock = threading.Lock()
@@ -134,6 +136,8 @@ class Job:
             self._child = message["pid"]
         elif message["event"] == "progress" and self._progress and self._cancelled_at is None:
             self._progress(message["method"], message["done"], message["total"])
+        elif message["event"] == "step" and self._step and self._cancelled_at is None:
+            self._step(message["text"])
         elif message["event"] == "log" and self._log:
             self._log(message["text"])
 
@@ -149,14 +153,13 @@ class Job:
         # mkdtemp makes a folder that no one else can read.
         folder = Path(tempfile.mkdtemp(prefix="sliceinterp-"))
         try:
-            worker.write_job(folder, volume, self.settings)
+            job_folder.write_job(folder, volume, self.settings)
             code, error = self._converse(folder)
             if self._cancelled_at is not None:
                 raise Cancelled("The run was cancelled; nothing was kept.")
             if code != worker.DONE:
                 raise self._failure(code, error)
-            read = worker.read_check if self.settings.task == "check" else worker.read_results
-            return Outcome(results=read(folder))
+            return Outcome(results=job_folder.read_outcome(folder, self.settings.task))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 

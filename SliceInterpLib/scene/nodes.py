@@ -23,6 +23,9 @@ SYNTHETIC = "SliceInterp.syntheticSlices"
 SOURCE = "SliceInterp.source"
 """Node reference from a result to the volume it was made from; saved with the scene."""
 
+QUANTITY = "quantity"
+"""In the provenance of a volume that is no CT: what its numbers are."""
+
 _LPS_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _KINDS = {
     "vtkMRMLLabelMapVolumeNode": "a label map",
@@ -42,6 +45,9 @@ def volume_from_node(node: slicer.vtkMRMLScalarVolumeNode | None) -> Volume:
     if node.GetClassName() != "vtkMRMLScalarVolumeNode":
         kind = _KINDS.get(node.GetClassName(), f"of the kind {node.GetClassName()}")
         raise VolumeError(f"{node.GetName()} is {kind}, not a CT. Choose the CT itself.")
+    quantity = provenance_of(node).get(QUANTITY)
+    if quantity:
+        raise VolumeError(f"{node.GetName()} holds the {quantity}. Choose the CT itself.")
     image = node.GetImageData()
     if image is None or not image.GetPointData() or not image.GetPointData().GetScalars():
         raise VolumeError(f"{node.GetName()} has no voxels. Load the scan again.")

@@ -5,23 +5,24 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable
-from functools import partial
 
 import slicer
 import vtk
 
 from SliceInterpLib.errors import Cancelled, SliceInterpError
+from SliceInterpLib.job_folder import Doubled, Settings
 from SliceInterpLib.networks.registry import DEFAULT_MODEL, available_models
-from SliceInterpLib.scene import nodes, skulls
-from SliceInterpLib.scene.check import add_check_nodes, check_table
-from SliceInterpLib.scene.comparison import Comparison, is_in_layout
+from SliceInterpLib.scene import expected_error, nodes
+from SliceInterpLib.scene.check_section import CheckSection, Keep
+from SliceInterpLib.scene.comparison import Comparison
+from SliceInterpLib.scene.comparison_section import ComparisonSection
 from SliceInterpLib.scene.dependencies import Dependencies, device_note
 from SliceInterpLib.scene.estimate import Estimate, in_words
 from SliceInterpLib.scene.export_section import ExportSection
 from SliceInterpLib.scene.jobs import Job, JobError, Outcome
+from SliceInterpLib.scene.results import add_results
 from SliceInterpLib.scene.volumetry_section import VolumetrySection
 from SliceInterpLib.volume import Volume, require_doublable
-from SliceInterpLib.worker import Settings
 
 METHODS = {
     "Learned": "learned",
@@ -35,7 +36,6 @@ METHODS = {
 COMPARED = ("Linear", "Cubic", "Sinc", "Nothing")
 """What the result can be compared with."""
 
-
 _CHOICES = (
     "inputSelector",
     "outputSelector",
@@ -45,15 +45,9 @@ _CHOICES = (
     "modelComboBox",
     "deviceComboBox",
     "allowThinCheckBox",
+    "tellErrorCheckBox",
 )
 """The widgets that a run holds fast."""
-
-_SWITCHES = {
-    "differenceCheckBox": "show_difference",
-    "marksCheckBox": "show_marks",
-    "skullsCheckBox": "show_skulls",
-}
-"""The check boxes of the comparison and the methods that they call with on or off."""
 
 
 def model_names() -> list[str]:
@@ -68,14 +62,6 @@ def choose_first_volume(parameters: object) -> None:
         first = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
         if first:
             parameters.inputVolume = first
-
-
-def earlier_results(source: slicer.vtkMRMLScalarVolumeNode | None) -> tuple | None:
-    """Original, classical and learned volume of the last run on `source`, if they are there."""
-    made = nodes.results_of(source) if source else []
-    # Two in the order in which they were made, but for one that was put into an older node.
-    made = sorted(made[-2:], key=lambda node: nodes.provenance_of(node)["method"] == "learned")
-    return (source, *made) if len(made) == 2 else None
 
 
 def show_in_views(node: slicer.vtkMRMLScalarVolumeNode) -> None:
@@ -103,23 +89,19 @@ class Panel:
     ) -> None:
         self.ui = ui
         self.dependencies = dependencies or Dependencies(requirements)
-        self.comparison = comparison or Comparison()
+        self.compare = ComparisonSection(ui, comparison)
+        self.check = CheckSection(ui, self._settings, self.start)
         self.export = ExportSection(ui)
         self.volumetry = VolumetrySection(ui)
         self.job: Job | None = None
         self._start_job = start_job
         self._parameters = None
         self._source = self._output = None
-        self._shown: tuple | None = None
         self._watched: tuple = (None, [])
         self._estimate = Estimate()
         self._looked_at: tuple = (None, None, "")
         ui.applyButton.connect("clicked()", self.on_apply)
         ui.cancelButton.connect("clicked()", self.cancel)
-        ui.checkButton.connect("clicked()", self.on_check)
-        ui.compareButton.connect("toggled(bool)", self._on_compare)
-        for name, switch in _SWITCHES.items():
-            getattr(ui, name).connect("toggled(bool)", partial(self._on_switch, switch))
         self._show_running(False)
 
     # What the panel says
@@ -133,24 +115,21 @@ class Panel:
         else:
             choose_first_volume(parameters)
         self.refresh()
-        if parameters and self._shown and is_in_layout():
-            self.ui.compareButton.checked = True  # as the scene was when it was saved
+        if parameters:
+            self.compare.reopen()
 
     def refresh(self, *_: object) -> None:
         """Say what Apply would do, or why it cannot; it can observe nodes."""
         if self._parameters is None:
             return
         self._watch(self._parameters.inputVolume)
-        if not self._shown:
-            self._shown = earlier_results(self._parameters.inputVolume)
-            self._enable_comparison()
+        self.compare.refresh(self._parameters.inputVolume)
         plan, obstacle = self._plan()
         self.ui.planLabel.text = plan or obstacle
         self.ui.applyButton.enabled = not obstacle and not self.job
         self.ui.applyButton.toolTip = obstacle or ("A run is going on." if self.job else plan)
         volume = self._look_at(self._parameters.inputVolume)[0]
-        can_check = bool(volume and volume.slice_count > 2 and not self.job)
-        self.ui.checkButton.enabled = can_check
+        self.check.refresh(self._parameters.inputVolume, volume, bool(self.job))
         self.export.refresh(self._parameters.inputVolume)
         self.volumetry.refresh(self._parameters.inputVolume)
         self.ui.deviceLabel.text = device_note(self._parameters.device)
@@ -223,6 +202,7 @@ class Panel:
             model=chosen.model,
             device=chosen.device,
             allow_thin=chosen.allowThin,
+            expected_error=chosen.tellError,
         )
 
     # Runs
@@ -232,16 +212,11 @@ class Panel:
         with slicer.util.tryWithErrorDisplay("The slices could not be doubled."):
             self.start(self._settings(), self._add_results)
 
-    def on_check(self) -> None:
-        """Check was pressed."""
-        with slicer.util.tryWithErrorDisplay("The scan could not be checked."):
-            self.start(self._settings("check"), self._show_check)
-
-    def start(self, settings: Settings, keep: Callable[[dict], None]) -> None:
+    def start(self, settings: Settings, keep: Keep) -> None:
         """Start a run on the input; `keep` takes its results."""
         if self.job:
             return
-        self.dependencies.ensure(settings.methods, check=settings.task == "check")
+        self.dependencies.ensure(settings.methods, check=settings.task != "upsample")
         self._source, self._output = self._parameters.inputVolume, self._parameters.outputVolume
         volume = nodes.volume_from_node(self._source)
         self._began = {}
@@ -250,6 +225,7 @@ class Panel:
             volume,
             settings,
             progress=self._on_progress,
+            step=self._on_step,
             finished=lambda outcome: self._on_finished(outcome, keep),
         )
         self._show_running(True)
@@ -268,19 +244,20 @@ class Panel:
         self._looked_at = (None, None, "")
         if self.job and node in (self._source, self._output):
             self.cancel()
-        if self._shown and node in self._shown:
-            self._forget_results()
+        self.compare.node_removed(node)
+        if not slicer.mrmlScene.IsClosing():
+            expected_error.remove_orphans()
         self.refresh()
 
     def scene_closing(self) -> None:
         """End what is going on; all volumes are about to go."""
         self.cancel()
-        self._forget_results()
+        self.compare.offer(None)
 
     def close(self) -> None:
         """End everything that outlives the panel."""
         self.cancel()
-        self.leave_comparison()
+        self.compare.leave()
         self.set_parameters(None)
 
     def _on_progress(self, method: str, done: int, total: int) -> None:
@@ -294,7 +271,10 @@ class Panel:
             text += f", about {in_words(left)} left"
         self.ui.statusLabel.text = text
 
-    def _on_finished(self, outcome: Outcome, keep: Callable[[dict], None]) -> None:
+    def _on_step(self, text: str) -> None:
+        self.ui.statusLabel.text = text
+
+    def _on_finished(self, outcome: Outcome, keep: Keep) -> None:
         settings, self.job = self.job.settings, None
         self._show_running(False)
         source, self._source = self._source, None
@@ -304,8 +284,7 @@ class Panel:
                 raise Cancelled("The volume was deleted.")
             if settings.task == "upsample":
                 self._estimate.learn(self._volume, settings, self._began)
-            self._source = source
-            keep(results)
+            keep(results, source)
         except Cancelled:
             self.ui.statusLabel.text = "Cancelled. Nothing was kept."
         except Exception as problem:
@@ -313,84 +292,26 @@ class Panel:
             details = problem.details if isinstance(problem, JobError) else ""
             slicer.util.errorDisplay(str(problem), detailedText=details)
         finally:
-            self._source = self._output = self._volume = None
+            self._output = self._volume = None
             self.refresh()
 
-    def _add_results(self, results: dict) -> None:
-        """All volumes of the run into the scene, or, if one fails, none."""
-        main = list(results)[-1]
-        made = {}
-        try:
-            for method, result in results.items():
-                output = self._output if method == main else None
-                name = output.GetName() if output else None
-                made[method] = nodes.add_output_node(result, self._source, name, output=output)
-        except Exception:
-            for node in made.values():
-                nodes.remove_node(node)
-            raise
-        slices = results[main].slice_count
-        self.ui.statusLabel.text = f"{made[main].GetName()}: {slices} slices."
-        self.leave_comparison()
-        self._shown = (self._source, *made.values()) if len(made) == 2 else None
-        self._enable_comparison()
+    def _add_results(self, doubled: Doubled, source: slicer.vtkMRMLScalarVolumeNode) -> None:
+        made = list(add_results(doubled, source, self._output).values())
+        main, result = made[-1], list(doubled.volumes.values())[-1]
+        self.ui.statusLabel.text = f"{main.GetName()}: {result.slice_count} slices."
+        self.compare.offer((source, *made) if len(made) == 2 else None)
         if self._parameters is None:
             return  # another module is open, and the views are its own
-        if self._shown:
-            self.ui.compareButton.checked = True
+        if self.compare.volumes:
+            self.compare.open()
         else:
-            show_in_views(made[main])
-
-    # Compare
-
-    def _forget_results(self) -> None:
-        self.leave_comparison()
-        self._shown = None
-        self._enable_comparison()
-
-    def _enable_comparison(self) -> None:
-        self.ui.compareButton.enabled = bool(self._shown)
-
-    def _on_compare(self, on: bool) -> None:
-        on = on and bool(self._shown)
-        for name in _SWITCHES:
-            getattr(self.ui, name).enabled = on
-        if not on:
-            self.comparison.leave()
-            return
-        self._offer_skulls(self._shown[0])
-        self.comparison.show(*self._shown)
-        for name, switch in _SWITCHES.items():
-            self._on_switch(switch, getattr(self.ui, name).checked)
-
-    def _on_switch(self, switch: str, on: bool) -> None:
-        getattr(self.comparison, switch)(on)
-
-    def _offer_skulls(self, original: slicer.vtkMRMLScalarVolumeNode) -> None:
-        """Scans that were saved in a brain window have no bone to show."""
-        highest, box = skulls.highest_hu(original), self.ui.skullsCheckBox
-        box.enabled = highest > skulls.BONE_HU
-        box.checked = box.checked and box.enabled
-        none = f": there is no bone, this scan ends at {highest:.0f} HU"
-        box.text = "Skull in 3D" + ("" if box.enabled else none)
-
-    def leave_comparison(self) -> None:
-        """Back to the layout that was there before."""
-        self.ui.compareButton.checked = False
-
-    # Check on this scan
-
-    def _show_check(self, results: dict) -> None:
-        self.ui.checkLabel.text = check_table(results)
-        count = len(next(iter(results.values())))
-        self.ui.statusLabel.text = f"Checked on {count} slices of this scan."
-        add_check_nodes(results, self._source)
+            show_in_views(main)
 
     def _show_running(self, running: bool) -> None:
         self.ui.cancelButton.enabled = running
         self.ui.progressBar.visible = running
-        self.ui.progressBar.value = 0
+        self.ui.progressBar.maximum = 0  # until it is known how much there is to do
         self.ui.applyButton.enabled = False
-        self.ui.checkButton.enabled = False
+        self.ui.checkButton.enabled = self.ui.reportButton.enabled = False
         for name in _CHOICES:
             getattr(self.ui, name).enabled = not running

@@ -8,15 +8,16 @@ from collections.abc import Callable
 import numpy as np
 import slicer
 
-from SliceInterpLib.scene import comparison, nodes, sample_data
+from SliceInterpLib.job_folder import Settings
+from SliceInterpLib.scene import comparison_layout, nodes, sample_data
 from SliceInterpLib.scene.jobs import Job
-from SliceInterpLib.worker import Settings
+from SliceInterpLib.scene.results import add_results
 
 
 def register() -> None:
     """What Slicer is to know from its start on: the sample, and layouts that scenes may be in."""
     sample_data.register()
-    comparison.register_layouts()
+    comparison_layout.register_layouts()
 
 
 def process(
@@ -40,9 +41,8 @@ def process(
     settings = Settings(
         methods=(method,), factor=factor, model=model, device=device, allow_thin=allowThin
     )
-    result = Job(volume, settings, progress=progress).wait().unwrap()[method]
-    name = outputNode.GetName() if outputNode else None
-    return nodes.add_output_node(result, inputNode, name, output=outputNode)
+    doubled = Job(volume, settings, progress=progress).wait().unwrap()
+    return add_results(doubled, inputNode, outputNode)[method]
 
 
 def self_test(case: unittest.TestCase, logic: object) -> None:

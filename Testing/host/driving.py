@@ -3,9 +3,81 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import headless
+import numpy as np
 import slicer
+
+from SliceInterpLib.scene import segmentations
+
+MODULE = Path(__file__).resolve().parents[2] / "SliceInterp" / "SliceInterp.py"
+
+SPACING = (0.8, 0.8, 5.0)
+"""Of `add_ct`'s scans, in mm."""
+
+CLOT = (27.0, 4.0, 2.0)
+"""The middle of the phantom's hematoma in mm, LPS."""
+
+
+@contextmanager
+def opened_module(comparison: object) -> Iterator[object]:
+    """The module's widget in an open module, with this in place of the comparison's views."""
+    _, widget = headless.load_module(MODULE)
+    widget.panel.compare.comparison = comparison
+    widget.enter()
+    yield widget
+    widget.cleanup()
+    finish(widget)
+
+
+class FakeComparison:
+    """Takes notes; the real one has its own tests."""
+
+    def __init__(self):
+        self.shown = None
+        self.overlay = self.marks = self.skulls = None
+
+    def show(self, *volumes):
+        self.shown = volumes
+
+    def show_overlay(self, kind):
+        self.overlay = kind
+
+    def show_marks(self, on):
+        self.marks = on
+
+    def show_skulls(self, on):
+        self.skulls = on
+
+    def leave(self):
+        self.shown = None
+
+
+def add_ct(slices=6, size=32, spacing=SPACING, name="CT"):
+    hu = np.random.default_rng(0).integers(-1000, 100, (slices, size, size)).astype(np.int16)
+    ijk_to_ras = np.diag([-spacing[0], -spacing[1], spacing[2], 1.0])
+    return slicer.util.addVolumeFromArray(hu, ijk_to_ras, name, "vtkMRMLScalarVolumeNode")
+
+
+def place_seed(source, place=CLOT):
+    """Click at a place of the volume, given in mm, LPS, below its transforms."""
+    segmentations.start_placing_seed(source)
+    world = np.zeros(3)
+    source.TransformPointToWorld(np.multiply(place, (-1.0, -1.0, 1.0)), world)
+    segmentations.seeds_node_of(source).AddControlPointWorld(world)
+
+
+def snapshot():
+    """IDs, names and states of all that a user would miss or find too much in the scene."""
+    nodes_now = [slicer.mrmlScene.GetNthNode(i) for i in range(slicer.mrmlScene.GetNumberOfNodes())]
+    return {
+        node.GetID(): node.GetName()
+        for node in nodes_now
+        if node.IsA("vtkMRMLVolumeNode") or node.IsA("vtkMRMLDisplayNode")
+    }
 
 
 def choose(

@@ -1,0 +1,127 @@
+"""The section of the panel that judges the methods on this scan: a check, or a whole report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import slicer
+
+from SliceInterpLib.errors import MethodError, OutputError
+from SliceInterpLib.job_folder import Settings
+from SliceInterpLib.report.orientation import PatientOrder
+from SliceInterpLib.scene import nodes, segmentations
+from SliceInterpLib.scene.check import Rows, add_check_nodes, check_table
+from SliceInterpLib.volume import Volume, require_doublable
+
+Keep = Callable[[object, slicer.vtkMRMLScalarVolumeNode], None]
+"""Takes what a run gave, and the node that it ran on."""
+
+
+class CheckSection:
+    """The behaviour of the section's widgets.
+
+    settings: the panel's choices, for a task. start: starts a run with them. choose_file: asks the
+    user where to write, '' for nowhere; open_file: shows what was written.
+    """
+
+    def __init__(
+        self,
+        ui: object,
+        settings: Callable[[str], Settings],
+        start: Callable[[Settings, Keep], None],
+        choose_file: Callable[[], str] | None = None,
+        open_file: Callable[[Path], None] | None = None,
+    ) -> None:
+        self.ui = ui
+        self.choose_file = choose_file or _ask_for_file
+        self.open_file = open_file or _open
+        self._settings, self._start = settings, start
+        self._source = None
+        ui.checkButton.connect("clicked()", self.on_check)
+        ui.reportButton.connect("clicked()", self.on_report)
+
+    def refresh(
+        self, source: slicer.vtkMRMLScalarVolumeNode | None, volume: Volume | None, running: bool
+    ) -> None:
+        """Offer what can be done with the node, whose volume this is; None: it is none."""
+        self._source = source
+        self.ui.checkButton.enabled = bool(volume and volume.slice_count > 2 and not running)
+        self.ui.reportButton.enabled = bool(volume and not running)
+
+    def on_check(self) -> None:
+        """Check was pressed."""
+        with slicer.util.tryWithErrorDisplay("The scan could not be checked."):
+            self._start(self._settings("check"), self._show_check)
+
+    def on_report(self) -> None:
+        """Report was pressed: what would not end in a page is refused before the long run."""
+        with slicer.util.tryWithErrorDisplay("The report could not be made."):
+            settings = self._report_settings()
+            volume = nodes.volume_from_node(self._source)
+            require_doublable(volume)
+            PatientOrder.of(volume)
+            chosen = self.choose_file()
+            if chosen:
+                self._start(settings, partial(self._write_report, _checked(chosen)))
+
+    def _report_settings(self) -> Settings:
+        settings = self._settings("report")
+        # Nothing to compare with means the simplest.
+        methods = ("linear", *settings.methods)[-2:]
+        if methods[0] == methods[1]:
+            raise MethodError(
+                f"A report compares two methods, and both are '{methods[0]}'. Choose another "
+                "method, or another one to compare with."
+            )
+        return replace(settings, methods=methods, seeds=segmentations.seeds_of(self._source))
+
+    def _show_check(self, results: Rows, source: slicer.vtkMRMLScalarVolumeNode) -> None:
+        self.ui.checkLabel.text = check_table(results)
+        count = len(next(iter(results.values())))
+        self.ui.statusLabel.text = f"Checked on {count} slices of this scan."
+        add_check_nodes(results, source)
+
+    def _write_report(self, path: Path, page: str, _source: object) -> None:
+        from SliceInterpLib.files.whole import write_text  # brings pydicom, which takes its time
+
+        write_text(path, page)
+        self.ui.statusLabel.text = f"Report written: {path}"
+        self.open_file(path)
+
+
+def _checked(chosen: str) -> Path:
+    """The file to write, an .html; raises OutputError where none can be made."""
+    from SliceInterpLib.files.whole import TEMPORARY, check_place
+
+    path = Path(chosen)
+    as_chosen = path.suffix.lower() in (".html", ".htm")
+    if not as_chosen:
+        path = path.with_name(f"{path.name}.html")
+    # Whether to overwrite the name that was chosen, the dialog has asked.
+    check_place(path, overwrite=as_chosen)
+    try:
+        with TemporaryDirectory(prefix=TEMPORARY, dir=path.parent):
+            pass
+    except OSError as problem:
+        raise OutputError(
+            f"{path.parent}: Nothing can be written into this folder. Choose another."
+        ) from problem
+    return path
+
+
+def _ask_for_file() -> str:
+    import qt
+
+    return qt.QFileDialog.getSaveFileName(
+        slicer.util.mainWindow(), "File for the report", "report.html", "Web page (*.html)"
+    )
+
+
+def _open(path: Path) -> None:
+    import qt
+
+    qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(path)))

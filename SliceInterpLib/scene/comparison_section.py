@@ -1,0 +1,114 @@
+"""The section of the panel that shows the results of a run side by side, with its switches."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import slicer
+
+from SliceInterpLib.scene import skulls
+from SliceInterpLib.scene.comparison import Comparison
+from SliceInterpLib.scene.comparison_layout import is_in_layout
+from SliceInterpLib.scene.expected_error import expected_error_of
+from SliceInterpLib.scene.overlays import Kind
+from SliceInterpLib.scene.results import earlier_results
+
+_OVERLAYS = {
+    "differenceCheckBox": Kind.DIFFERENCE,
+    "expectedErrorCheckBox": Kind.EXPECTED_ERROR,
+}
+"""The check boxes of the maps, of which one is shown at a time."""
+
+_SWITCHES = {"marksCheckBox": "show_marks", "skullsCheckBox": "show_skulls"}
+"""The other check boxes, and the methods of the comparison that they call with on or off."""
+
+
+class ComparisonSection:
+    """The behaviour of the section's widgets. comparison: what they steer; can be replaced."""
+
+    def __init__(self, ui: object, comparison: Comparison | None = None) -> None:
+        self.ui = ui
+        self.comparison = comparison or Comparison()
+        self.volumes: tuple[slicer.vtkMRMLScalarVolumeNode, ...] | None = None
+        """Original, classical and learned, of which the views are offered."""
+        ui.compareButton.connect("toggled(bool)", self._on_compare)
+        for name in _OVERLAYS:
+            getattr(ui, name).connect("toggled(bool)", partial(self._on_overlay, name))
+        for name, switch in _SWITCHES.items():
+            getattr(ui, name).connect("toggled(bool)", partial(self._on_switch, switch))
+
+    def refresh(self, source: slicer.vtkMRMLScalarVolumeNode | None) -> None:
+        """Offer what was made of this volume earlier, where nothing is offered yet."""
+        if not self.volumes:
+            self.offer(earlier_results(source))
+
+    def offer(self, volumes: tuple[slicer.vtkMRMLScalarVolumeNode, ...] | None) -> None:
+        """Offer to show these three, or nothing."""
+        self.leave()
+        self.volumes = volumes
+        self.ui.compareButton.enabled = bool(volumes)
+
+    def open(self) -> None:
+        """Show what is offered."""
+        self.ui.compareButton.checked = True
+
+    def reopen(self) -> None:
+        """Show what is offered if the scene was saved in that layout."""
+        if self.volumes and is_in_layout():
+            self.open()
+
+    def leave(self) -> None:
+        """Back to the layout that was there before."""
+        self.ui.compareButton.checked = False
+
+    def node_removed(self, node: slicer.vtkMRMLNode) -> None:
+        """Let go of what was deleted."""
+        if self.volumes and node in self.volumes:
+            self.offer(None)
+        elif self.ui.compareButton.checked:
+            self._offer_expected_error()
+
+    def _on_compare(self, on: bool) -> None:
+        on = on and bool(self.volumes)
+        for name in (*_OVERLAYS, *_SWITCHES):
+            getattr(self.ui, name).enabled = on
+        if not on:
+            self.comparison.leave()
+            return
+        self._offer_skulls()
+        self._offer_expected_error()
+        self.comparison.show(*self.volumes)
+        self._show_overlay()
+        for name, switch in _SWITCHES.items():
+            self._on_switch(switch, getattr(self.ui, name).checked)
+
+    def _on_switch(self, switch: str, on: bool) -> None:
+        getattr(self.comparison, switch)(on)
+
+    def _on_overlay(self, name: str, on: bool) -> None:
+        """Two maps in one place could not be told apart, so the other one goes."""
+        for other in _OVERLAYS:
+            if on and other != name:
+                getattr(self.ui, other).checked = False
+        self._show_overlay()
+
+    def _show_overlay(self) -> None:
+        chosen = [kind for name, kind in _OVERLAYS.items() if getattr(self.ui, name).checked]
+        self.comparison.show_overlay(chosen[0] if chosen else None)
+
+    def _offer_skulls(self) -> None:
+        """Scans that were saved in a brain window have no bone to show."""
+        highest = skulls.highest_hu(self.volumes[0])
+        none = f"there is no bone, this scan ends at {highest:.0f} HU"
+        _offer(self.ui.skullsCheckBox, "Skull in 3D", "" if highest > skulls.BONE_HU else none)
+
+    def _offer_expected_error(self) -> None:
+        none = "" if expected_error_of(self.volumes[2]) else "this result was made without it"
+        _offer(self.ui.expectedErrorCheckBox, "Show the expected error", none)
+
+
+def _offer(box: object, text: str, obstacle: str) -> None:
+    """Let the box be checked, or say why it cannot be."""
+    box.enabled = not obstacle
+    box.checked = box.checked and not obstacle
+    box.text = f"{text}: {obstacle}" if obstacle else text
