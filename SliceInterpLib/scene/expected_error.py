@@ -14,6 +14,9 @@ from SliceInterpLib.upsampling import UpsampledVolume
 RESULT = "SliceInterp.expectedErrorOf"
 """Node reference from the map to the result whose error it tells; saved with the scene."""
 
+LEAST_SHOWN_HU = 5.0
+"""Smaller errors are about a scan's noise, and what lies below is left to be seen."""
+
 _QUANTITY = "expected absolute error in HU"
 
 _COLOURS = "SliceInterpExpectedError"
@@ -25,7 +28,8 @@ def add_expected_error(
 ) -> slicer.vtkMRMLScalarVolumeNode:
     """Put a map into the scene; `give_to` says later which result's it is.
 
-    error: HU, 0 in acquired slices, which the map leaves uncovered. source: what was doubled.
+    error: HU, 0 in acquired slices. Voxels below LEAST_SHOWN_HU, and so those slices, stay
+    uncovered. source: what was doubled.
     """
     marked = replace(error, provenance=error.provenance | {nodes.QUANTITY: _QUANTITY})
     node = nodes.add_output_node(marked, source, f"{source.GetName()} expected error")
@@ -35,7 +39,7 @@ def add_expected_error(
         with slicer.util.NodeModify(display):
             display.SetWindowLevelMinMax(0.0, ERROR_HU)
             display.SetInterpolate(False)
-            display.SetThreshold(np.finfo(np.float32).tiny, np.finfo(np.float32).max)
+            display.SetThreshold(LEAST_SHOWN_HU, np.finfo(np.float32).max)
             display.SetApplyThreshold(True)
             display.SetAndObserveColorNodeID(_colours().GetID())
     except Exception:

@@ -13,7 +13,7 @@ import vtk
 from SliceInterpLib.errors import VolumeError
 from SliceInterpLib.report.colours import difference_colours
 from SliceInterpLib.scene import nodes
-from SliceInterpLib.scene.expected_error import expected_error_of
+from SliceInterpLib.scene.expected_error import LEAST_SHOWN_HU, expected_error_of
 from SliceInterpLib.scene.view_labels import title_of
 
 DIFFERENCE_HU = 40.0
@@ -99,7 +99,13 @@ def _expected_error(learned: slicer.vtkMRMLScalarVolumeNode) -> Overlay:
         raise VolumeError(f"{learned.GetName()} was made without an expected error.")
     # The result may have been moved since.
     node.SetAndObserveTransformNodeID(learned.GetTransformNodeID())
-    return Overlay(node, f"{title_of(learned)}: expected error", _ERROR_OPACITY, "%.0f", 4)
+    return Overlay(
+        node,
+        f"{title_of(learned)}: expected error from {LEAST_SHOWN_HU:.0f} HU",
+        _ERROR_OPACITY,
+        "%.0f",
+        4,
+    )
 
 
 def _diverging_colours() -> slicer.vtkMRMLColorTableNode:
