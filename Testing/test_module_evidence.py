@@ -37,6 +37,7 @@ from SliceInterpLib.scene.comparison_layout import (  # noqa: E402
     slice_node,
 )
 from SliceInterpLib.scene.expected_error import expected_error_of  # noqa: E402
+from SliceInterpLib.scene.processing import process  # noqa: E402
 from SliceInterpLib.scene.results import add_results  # noqa: E402
 from SliceInterpLib.uncertainty import upsample_with_uncertainty  # noqa: E402
 from SliceInterpLib.upsampling import upsample  # noqa: E402
@@ -114,6 +115,12 @@ def test_a_learned_result_comes_with_its_expected_error(widget, network):
     assert np.array_equal(slicer.util.arrayFromVolume(learned), doubled.hu)
     assert error == pytest.approx(expected.hu, rel=1e-5)
     assert nodes.provenance_of(node)["model_sha256"] == doubled.provenance["model_sha256"]
+
+
+def test_scripts_can_ask_for_it(scene):
+    result = process(add_ct(slices=3), device="cpu", expectedError=True)
+    error = slicer.util.arrayFromVolume(expected_error_of(result))
+    assert error[1::2].all() and not error[::2].any()
 
 
 def test_the_map_is_no_result(widget, doubled):

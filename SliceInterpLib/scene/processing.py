@@ -29,17 +29,24 @@ def process(
     model: str | None = None,
     device: str = "auto",
     allowThin: bool = False,  # noqa: N803
+    expectedError: bool = False,  # noqa: N803
     progress: Callable[[str, int, int], None] | None = None,
 ) -> slicer.vtkMRMLScalarVolumeNode:
     """Double the slices of a volume node and wait for it; the node with the result.
 
-    The result goes into `outputNode`, or into a new node. Nothing is installed: see
+    The result goes into `outputNode`, or into a new node. expectedError: the scene also gets how
+    far each synthetic voxel may be off (learned, ×2), which `expected_error_of` finds. Nothing is installed: see
     SliceInterpLib.scene.dependencies. Raises SliceInterpError, with a text fit for a user, and
     leaves the scene as it was.
     """
     volume = nodes.volume_from_node(inputNode)
     settings = Settings(
-        methods=(method,), factor=factor, model=model, device=device, allow_thin=allowThin
+        methods=(method,),
+        factor=factor,
+        model=model,
+        device=device,
+        allow_thin=allowThin,
+        expected_error=expectedError,
     )
     doubled = Job(volume, settings, progress=progress).wait().unwrap()
     return add_results(doubled, inputNode, outputNode)[method]
