@@ -35,9 +35,9 @@ def process(
     """Double the slices of a volume node and wait for it; the node with the result.
 
     The result goes into `outputNode`, or into a new node. expectedError: the scene also gets how
-    far each synthetic voxel may be off (learned, ×2), which `expected_error_of` finds. Nothing is installed: see
-    SliceInterpLib.scene.dependencies. Raises SliceInterpError, with a text fit for a user, and
-    leaves the scene as it was.
+    far each synthetic voxel may be off (learned, ×2), which `expected_error_of` finds. Nothing is
+    installed: see SliceInterpLib.scene.dependencies. Raises SliceInterpError, with a text fit for
+    a user, and leaves the scene as it was.
     """
     volume = nodes.volume_from_node(inputNode)
     settings = Settings(
