@@ -21,7 +21,7 @@ def write_head(folder: Path, *, tilt: float = 0.0, **changes: object) -> list[Pa
         "FrameOfReferenceUID": generate_uid(),
         "SpecificCharacterSet": "ISO_IR 100",
         "PatientName": "Müller^Jörg",
-        "PatientID": "4711",
+        "PatientID": "P-4711",
         "PatientBirthDate": "19500102",
         "PatientSex": "M",
         "StudyDate": "20200102",

@@ -126,7 +126,7 @@ def test_without_identity_nothing_tells_who_or_when(head: Head, tmp_path: Path) 
     source = pydicom.dcmread(head.files[0])
     images = written(head, tmp_path / "out")
     raw = b"".join(path.read_bytes() for path in (tmp_path / "out").iterdir())
-    for word in ("Müller", "4711", "19500102", "20200102", "A7\0", "Wei", "Schädel", "Klinik"):
+    for word in ("Müller", "P-4711", "19500102", "20200102", "A7\0", "Wei", "Schädel", "Klinik"):
         assert word.encode("utf-8") not in raw
         assert word.encode("latin-1") not in raw
     for path in head.files:

@@ -140,7 +140,7 @@ def test_round_trip(archive: int, folders: tuple[Path, Path]) -> None:
     written = [pydicom.dcmread(path) for path in sorted(derived.iterdir())]
     one = written[0]
     # One patient with one study, which has both series.
-    studies = find(archive, "STUDY", PatientID="4711", StudyInstanceUID="", PatientName="")
+    studies = find(archive, "STUDY", PatientID="P-4711", StudyInstanceUID="", PatientName="")
     assert [found.StudyInstanceUID for found in studies] == [one.StudyInstanceUID]
     series = find(
         archive,
