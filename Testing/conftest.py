@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -60,3 +61,16 @@ def private_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     return folder
+
+
+@pytest.fixture
+def widget(scene: object, private_tmp: Path, capfd: pytest.CaptureFixture[str]) -> Iterator[object]:
+    """The module's widget, opened, on a comparison without views."""
+    from driving import FakeComparison, opened_module
+
+    with opened_module(FakeComparison()) as widget:
+        yield widget
+    assert not list(private_tmp.iterdir()), "a run left its files behind"
+    # Qt and VTK go on after an error in what they call, and print it.
+    printed = capfd.readouterr().err
+    assert "Traceback" not in printed, printed

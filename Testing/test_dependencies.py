@@ -16,11 +16,9 @@ import headless  # noqa: E402
 headless.start()
 
 from driving import (  # noqa: E402
-    FakeComparison,
     add_ct,
     choose,
     finish,
-    opened_module,
     snapshot,
 )
 
@@ -28,12 +26,6 @@ from SliceInterpLib.scene import dependencies  # noqa: E402
 from SliceInterpLib.scene.dependencies import Dependencies, DependencyError  # noqa: E402
 
 REQUIREMENTS = Path(__file__).resolve().parents[1] / "SliceInterp/Resources/requirements.txt"
-
-
-@pytest.fixture
-def widget(scene, private_tmp):
-    with opened_module(FakeComparison()) as widget:
-        yield widget
 
 
 class FakePackaging:

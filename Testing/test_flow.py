@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from pathlib import Path
 
@@ -20,7 +19,15 @@ import host_views  # noqa: E402
 import qt  # noqa: E402
 import slicer  # noqa: E402
 import vtk  # noqa: E402
-from driving import choose, events, finish, load_volume, open_scene, save_scene  # noqa: E402
+from driving import (  # noqa: E402
+    choose,
+    events,
+    finish,
+    load_volume,
+    open_scene,
+    opened_module,
+    save_scene,
+)
 
 from SliceInterpLib.files import read_volume  # noqa: E402
 from SliceInterpLib.scene import comparison, nodes, view_labels  # noqa: E402
@@ -36,17 +43,10 @@ NOISE = 4
 
 
 @pytest.fixture
-def widget(scene, tmp_path, monkeypatch):
-    private = tmp_path / "tmp"
-    private.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(private))
-    _, widget = headless.load_module(ROOT / "SliceInterp" / "SliceInterp.py")
-    widget.panel.compare.comparison = Comparison(host_views.Views((160, 140)).renderer)
-    widget.enter()
-    yield widget
-    widget.cleanup()
-    finish(widget)
-    assert not list(private.iterdir()), "a run left its files behind"
+def widget(scene, private_tmp):
+    with opened_module(Comparison(host_views.Views((160, 140)).renderer)) as widget:
+        yield widget
+    assert not list(private_tmp.iterdir()), "a run left its files behind"
 
 
 @pytest.fixture

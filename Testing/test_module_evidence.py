@@ -15,12 +15,10 @@ headless.start()
 import slicer  # noqa: E402
 import vtk  # noqa: E402
 from driving import (  # noqa: E402
-    FakeComparison,
     add_ct,
     choose,
     finish,
     open_scene,
-    opened_module,
     save_scene,
     snapshot,
 )
@@ -43,15 +41,6 @@ from SliceInterpLib.uncertainty import upsample_with_uncertainty  # noqa: E402
 from SliceInterpLib.upsampling import upsample  # noqa: E402
 
 LEARNED = {"method": "Learned", "compare": "Linear", "device": "cpu"}
-
-
-@pytest.fixture
-def widget(scene, private_tmp, capfd):
-    with opened_module(FakeComparison()) as widget:
-        yield widget
-    assert not list(private_tmp.iterdir()), "a run left its files behind"
-    printed = capfd.readouterr().err
-    assert "Traceback" not in printed, printed
 
 
 @pytest.fixture

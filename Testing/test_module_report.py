@@ -17,27 +17,16 @@ headless.start()
 
 import slicer  # noqa: E402
 from driving import (  # noqa: E402
-    FakeComparison,
     add_ct,
     choose,
     events,
     finish,
-    opened_module,
     place_seed,
     snapshot,
 )
 
 from SliceInterpLib.errors import OutputError, SliceInterpError  # noqa: E402
 from SliceInterpLib.scene import sample_data  # noqa: E402
-
-
-@pytest.fixture
-def widget(scene, private_tmp, capfd):
-    with opened_module(FakeComparison()) as widget:
-        yield widget
-    assert not list(private_tmp.iterdir()), "a run left its files behind"
-    printed = capfd.readouterr().err
-    assert "Traceback" not in printed, printed
 
 
 @pytest.fixture
