@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 
 from SliceInterpLib.errors import MethodError, SliceInterpError
-from SliceInterpLib.upsampling import UpsampledVolume
 from SliceInterpLib.volume import Volume
 
 _JOB, _INPUT, _RESULTS, _PAGE = "job.json", "input.npy", "results.json", "report.html"
@@ -39,20 +38,22 @@ class Settings:
 class Doubled:
     """What the task 'upsample' gives, by method."""
 
-    volumes: dict[str, UpsampledVolume]
+    volumes: dict[str, Volume]
     """In the order asked for."""
-    expected_errors: dict[str, UpsampledVolume]
+    expected_errors: dict[str, Volume]
     """HU, 0 in acquired slices; of the methods that tell it, if it was asked for."""
 
 
 def write_job(folder: Path, volume: Volume, settings: Settings) -> None:
     """Put a job into an empty folder of one's own."""
-    np.save(folder / _INPUT, volume.hu, allow_pickle=False)
+    np.save(folder / _INPUT, volume.slices, allow_pickle=False)
     job = {
         "settings": asdict(settings),
-        "origin": volume.origin,
-        "spacing": volume.spacing,
-        "direction": volume.direction.ravel().tolist(),
+        "pixel_spacing": volume.pixel_spacing,
+        "in_plane_axes": volume.in_plane_axes.tolist(),
+        "slice_axis": volume.slice_axis,
+        "provenance": dict(volume.provenance),
+        **_by_slice(volume),
     }
     (folder / _JOB).write_text(json.dumps(job), encoding="utf-8")
 
@@ -62,27 +63,29 @@ def read_job(folder: Path, mmap_mode: str | None = None) -> tuple[Volume, Settin
     job = _read_json(folder / _JOB)
     settings = Settings(**job["settings"] | {"methods": tuple(job["settings"]["methods"])})
     volume = Volume(
-        hu=np.load(folder / _INPUT, mmap_mode=mmap_mode, allow_pickle=False),
-        **{name: job[name] for name in ("origin", "spacing", "direction")},
+        slices=np.load(folder / _INPUT, mmap_mode=mmap_mode, allow_pickle=False),
+        pixel_spacing=job["pixel_spacing"],
+        in_plane_axes=np.array(job["in_plane_axes"]),
+        slice_axis=job["slice_axis"],
+        provenance=job["provenance"],
+        **_from_json(job),
     )
     return volume, settings
 
 
 def save_upsampled(
-    folder: Path, number: int, result: UpsampledVolume, error: Volume | None
+    folder: Path, number: int, result: Volume, error: Volume | None
 ) -> dict[str, object]:
     """Leave a doubled volume and its expected error; what `save_results` is to say of them."""
     names = [f"result-{number}.npy", None if error is None else f"result-{number}-error.npy"]
     for name, volume in zip(names, (result, error), strict=True):
         if name:
-            np.save(folder / name, volume.hu, allow_pickle=False)
+            np.save(folder / name, volume.slices, allow_pickle=False)
     return {
         "file": names[0],
         "expected_error": names[1],
-        "spacing": result.spacing,
-        "axis": result.through_plane_axis,
-        "synthetic": result.synthetic.tolist(),
-        "provenance": result.provenance,
+        "provenance": dict(result.provenance),
+        **_by_slice(result),
     }
 
 
@@ -155,35 +158,48 @@ def remove_job(folder: Path) -> None:
         folder.rmdir()
 
 
-def _result(folder: Path, volume: Volume, about: dict) -> UpsampledVolume:
+def _result(folder: Path, volume: Volume, about: dict) -> Volume:
     """One doubled volume, checked against what was given: the acquired slices bit for bit."""
-    hu = np.load(folder / Path(about["file"]).name, allow_pickle=False)
-    synthetic = np.array(about["synthetic"], dtype=bool)
-    result = UpsampledVolume(
-        hu=hu,
-        origin=volume.origin,
-        spacing=about["spacing"],
-        direction=volume.direction,
-        synthetic=synthetic,
-        through_plane_axis=about["axis"],
-        provenance=about["provenance"],
+    slices = np.load(folder / Path(about["file"]).name, allow_pickle=False)
+    result = replace(
+        volume, slices=slices, provenance=about["provenance"], files=(), **_from_json(about)
     )
-    if hu.dtype != volume.hu.dtype or len(synthetic) != result.slice_count:
-        raise ValueError("its size or type does not fit")
-    if not np.array_equal(result.slices[~synthetic], np.moveaxis(volume.hu, about["axis"], 0)):
+    if slices.dtype != volume.slices.dtype:
+        raise ValueError("its type does not fit")
+    if not np.array_equal(result.slices[~result.synthetic], volume.slices):
         raise ValueError("its acquired slices are not those of the input")
+    if not np.allclose(result.slice_origins[~result.synthetic], volume.slice_origins, atol=1e-6):
+        raise ValueError("its acquired slices do not lie where those of the input do")
     return result
 
 
-def _expected_error(folder: Path, result: UpsampledVolume, about: dict) -> UpsampledVolume:
+def _expected_error(folder: Path, result: Volume, about: dict) -> Volume:
     """The error of each voxel of a doubled volume, checked: none in acquired slices."""
     hu = np.load(folder / Path(about["expected_error"]).name, allow_pickle=False)
-    error = replace(result, hu=hu)
-    if hu.dtype != np.float32 or hu.shape != result.hu.shape:
+    error = replace(result, slices=hu)
+    if hu.dtype != np.float32 or hu.shape != result.slices.shape:
         raise ValueError("the size or type of its expected error does not fit")
     if error.slices[~result.synthetic].any() or not (np.isfinite(hu) & (hu >= 0)).all():
         raise ValueError("its expected error has impossible values")
     return error
+
+
+def _by_slice(volume: Volume) -> dict[str, object]:
+    """What is known of each slice, as JSON takes it."""
+    return {
+        "slice_origins": volume.slice_origins.tolist(),
+        "thickness": [None if np.isnan(mm) else mm for mm in volume.thickness.tolist()],
+        "synthetic": volume.synthetic.tolist(),
+    }
+
+
+def _from_json(about: dict) -> dict[str, object]:
+    """As fields of a Volume."""
+    return {
+        "slice_origins": np.array(about["slice_origins"]),
+        "thickness": np.array(about["thickness"], dtype=float),
+        "synthetic": np.array(about["synthetic"], dtype=bool),
+    }
 
 
 def _read_json(path: Path) -> dict:

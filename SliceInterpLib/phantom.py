@@ -352,7 +352,7 @@ def head_phantom(
         image += noise_hu * np.clip((image - AIR) / -AIR, 0, 1) * noise
         hu[index, rows, columns] = np.rint(image)
     corner = float(in_plane[0])
-    volume = Volume(
+    volume = Volume.from_grid(
         hu=hu,
         origin=(corner, corner, float(levels[0])),
         spacing=(pixel_spacing, pixel_spacing, slice_spacing),

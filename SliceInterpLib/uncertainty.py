@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from SliceInterpLib.upsampling import Progress, UpsampledVolume, upsample
+from SliceInterpLib.upsampling import Progress, upsample
 from SliceInterpLib.volume import Volume
 
 if TYPE_CHECKING:
@@ -52,9 +52,10 @@ def upsample_with_uncertainty(
     learned: Learned,
     *,
     allow_thin: bool = False,
+    widest_gap_mm: float | None = None,
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
-) -> tuple[UpsampledVolume, Volume]:
+) -> tuple[Volume, Volume]:
     """What `upsample` gives, and a volume of the same geometry: expected absolute error in HU.
 
     The second is float32, 0 in acquired slices. The error is against what the scanner would have
@@ -64,9 +65,14 @@ def upsample_with_uncertainty(
     """
     watched = Watched(learned, learned.with_uncertainty)
     doubled = upsample(
-        volume, watched, allow_thin=allow_thin, progress=progress, cancelled=cancelled
+        volume,
+        watched,
+        allow_thin=allow_thin,
+        widest_gap_mm=widest_gap_mm,
+        progress=progress,
+        cancelled=cancelled,
     )
     error = np.zeros(doubled.slices.shape, np.float32)
     for index in np.flatnonzero(doubled.synthetic):
         error[index] = watched.besides.popleft()
-    return doubled, replace(doubled, hu=np.moveaxis(error, 0, doubled.slice_axis))
+    return doubled, replace(doubled, slices=error)

@@ -35,7 +35,7 @@ from SliceInterpLib.job_folder import (
     save_upsampled,
 )
 from SliceInterpLib.uncertainty import upsample_with_uncertainty
-from SliceInterpLib.upsampling import Progress, UpsampledVolume, upsample
+from SliceInterpLib.upsampling import Progress, upsample
 from SliceInterpLib.volume import Volume
 
 DONE, FAILED, CANCELLED = 0, 1, 3
@@ -79,7 +79,7 @@ def _upsample(
     settings: Settings,
     progress: Progress,
     cancelled: Callable[[], bool],
-) -> tuple[UpsampledVolume, Volume | None]:
+) -> tuple[Volume, Volume | None]:
     """The doubled volume and, if it was asked for and is known, its expected error."""
     more = {"allow_thin": settings.allow_thin, "progress": progress, "cancelled": cancelled}
     wanted = settings.expected_error and settings.factor == 2
@@ -97,10 +97,11 @@ def _check(
     progress: Progress,
     cancelled: Callable[[], bool],
 ) -> list[dict[str, float | None]]:
+    from SliceInterpLib.evaluation.holdout import hidden_count
     from SliceInterpLib.evaluation.scan_check import hidden_slices
 
     def count(done: int) -> None:
-        progress(done, volume.slice_count - 2)
+        progress(done, hidden_count(volume))
 
     return hidden_slices(volume, interpolator, progress=count, cancelled=cancelled)
 

@@ -93,7 +93,9 @@ def test_an_error_is_one_line_and_debug_shows_the_traceback(tmp_path):
 def test_a_picture_is_refused_before_any_output(tmp_path):
     picture = tmp_path / "picture.mha"
     grey = np.random.default_rng(0).integers(0, 256, (6, 32, 32)).astype(np.int16)
-    write_volume(Volume(hu=grey, origin=(0, 0, 0), spacing=(1, 1, 5), direction=np.eye(3)), picture)
+    write_volume(
+        Volume.from_grid(hu=grey, origin=(0, 0, 0), spacing=(1, 1, 5), direction=np.eye(3)), picture
+    )
     refused = sliceinterp("upsample", picture, "-o", tmp_path / "out.mha")
     assert refused.returncode == 1
     assert "8-bit picture" in refused.stderr

@@ -44,7 +44,7 @@ def head_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("in") / "head.mha"
     coarse = head_phantom(matrix=96, pixel_spacing=2.4, slices=24).volume
     fine = coarse.hu.repeat(4, axis=1).repeat(4, axis=2)
-    write_volume(dataclasses.replace(coarse, hu=fine, spacing=(0.6, 0.6, 5.0)), path)
+    write_volume(dataclasses.replace(coarse, slices=fine, pixel_spacing=(0.6, 0.6)), path)
     return path
 
 

@@ -23,7 +23,7 @@ def head(slices=5, *, skull=True, seed=0):
     hu[:, np.hypot(ROWS, COLUMNS + 30) < 12] = 5.0
     hu += np.random.default_rng(seed).normal(0, 3, hu.shape).astype(np.float32)
     spacing = (PIXEL_MM, PIXEL_MM, 5.0)
-    return Volume(hu=hu, origin=(0, 0, 0), spacing=spacing, direction=np.eye(3))
+    return Volume.from_grid(hu=hu, origin=(0, 0, 0), spacing=spacing, direction=np.eye(3))
 
 
 class Blurred:

@@ -11,9 +11,9 @@ import SimpleITK as sitk
 from dicom_files import write_enhanced, write_series, write_slice
 from scipy.spatial.transform import Rotation
 
+from SliceInterpLib.doublable import require_doublable
 from SliceInterpLib.errors import VolumeError
 from SliceInterpLib.files import list_series, read_dicom, read_volume
-from SliceInterpLib.volume import require_doublable
 
 
 def test_series_is_sorted_and_spaced_by_position(tmp_path: Path) -> None:
@@ -168,9 +168,12 @@ def test_duplicate_positions_are_refused(tmp_path: Path) -> None:
         read_volume(write_series(tmp_path, [0, 5, 5, 10]))
 
 
-def test_uneven_gaps_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(VolumeError, match=r"uneven: 5.00 mm \(3 times\), 10.00 mm \(1 times\)"):
-        read_volume(write_series(tmp_path, [0, 5, 10, 20, 25]))
+def test_uneven_gaps_are_kept_and_are_no_even_grid(tmp_path: Path) -> None:
+    volume = read_volume(write_series(tmp_path, [0, 5, 10, 20, 25]))
+    np.testing.assert_allclose(volume.slice_origins[:, 2], [0, 5, 10, 20, 25])
+    for ask in (volume.require_even, lambda: volume.spacing, lambda: volume.slice_spacing):
+        with pytest.raises(VolumeError, match=r"uneven: 5.00 mm \(3 times\), 10.00 mm \(1 times\)"):
+            ask()
 
 
 def test_rounded_positions_are_even(tmp_path: Path) -> None:
@@ -316,9 +319,9 @@ def test_real_tilted_series(data_dir: Path) -> None:
 
 def test_real_uneven_series(data_dir: Path) -> None:
     folder = data_dir / "dicom" / "ge-hispeed-human-tilt-variable-gap"
+    stack = read_volume(folder)
     with pytest.raises(VolumeError, match=r"uneven: 4.00 mm \(13 times\), 7.00 mm.*--gaps even"):
-        read_volume(folder)
-    stack = read_dicom(folder)
-    assert stack.stretches() == [range(14), range(13, 15), range(14, 28)]
+        stack.require_even()
+    assert stack.stretches == [range(14), range(13, 15), range(14, 28)]
     assert [round(float(gap), 2) for gap in stack.gaps[[0, 13, 14]]] == [4.0, 1.08, 7.0]
-    assert not stack.missing().any()
+    assert not stack.missing.any()

@@ -33,7 +33,9 @@ def brain(seed=0, size=192):
 
 def stack(values, spacing=2.0, size=8):
     hu = np.asarray(values, np.float32)[:, None, None] * np.ones((1, size, size), np.float32)
-    return Volume(hu=hu, origin=(0, 0, 0), spacing=(0.5, 0.5, spacing), direction=np.eye(3))
+    return Volume.from_grid(
+        hu=hu, origin=(0, 0, 0), spacing=(0.5, 0.5, spacing), direction=np.eye(3)
+    )
 
 
 def test_metrics_of_a_known_error():

@@ -52,7 +52,9 @@ def head(slices=5, noise=3.0, shared=0.0, seed=0, shift_mm=0.0):
     clean = np.stack([ring(i * shift_mm) for i in range(slices)])
     hu = clean + np.sqrt(1 - shared) * own + np.sqrt(shared) * common
     spacing = (PIXEL_MM, PIXEL_MM, 5.0)
-    return Volume(hu=hu.astype(np.float32), origin=(0, 0, 0), spacing=spacing, direction=np.eye(3))
+    return Volume.from_grid(
+        hu=hu.astype(np.float32), origin=(0, 0, 0), spacing=spacing, direction=np.eye(3)
+    )
 
 
 class Blurred:
@@ -120,7 +122,7 @@ def test_homogeneous_regions_leave_edges_and_rims_out():
 
 
 def test_a_scan_without_brain_is_refused():
-    air = Volume(
+    air = Volume.from_grid(
         hu=np.full((4, 64, 64), -1000.0, np.float32),
         origin=(0, 0, 0),
         spacing=(0.5, 0.5, 5.0),
@@ -229,7 +231,10 @@ def test_the_ceiling_is_what_the_truth_itself_scores():
 
 def test_benchmark_has_a_row_for_the_ceiling(tmp_path, capsys):
     write_volume(head(), tmp_path / "head.nrrd")
-    write_volume(replace(head(), hu=np.zeros((3, 40, 40), np.float32)), tmp_path / "none.nrrd")
+    write_volume(
+        replace(head().part(range(3)), slices=np.zeros((3, 40, 40), np.float32)),
+        tmp_path / "none.nrrd",
+    )
     command = ["benchmark", str(tmp_path), "--methods", "linear,cubic", "--no-speed", "--ceiling"]
     assert main([*command, "--json"]) == 0
     result = json.loads(capsys.readouterr().out)

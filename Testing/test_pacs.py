@@ -89,7 +89,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A series, and the one derived from it in the same study."""
     folder = tmp_path_factory.mktemp("series")
     files = write_head(folder / "acquired")
-    result = upsample(read_dicom(folder / "acquired").volume(), make_interpolator("linear"))
+    result = upsample(read_dicom(folder / "acquired"), make_interpolator("linear"))
     write_dicom(result, files, folder / "derived", keep_identity=True)
     return folder / "acquired", folder / "derived"
 

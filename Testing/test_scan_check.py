@@ -20,7 +20,7 @@ def stack(values, low=-1000.0):
     """Slices of one value each, in a frame of `low`."""
     hu = np.full((len(values), 24, 24), low, np.float32)
     hu[:, 4:20, 4:20] = np.asarray(values, np.float32)[:, None, None]
-    return Volume(hu=hu, origin=(0, 0, 0), spacing=(0.5, 0.5, 5.0), direction=np.eye(3))
+    return Volume.from_grid(hu=hu, origin=(0, 0, 0), spacing=(0.5, 0.5, 5.0), direction=np.eye(3))
 
 
 def test_every_inner_slice_is_hidden_and_the_worst_is_named():

@@ -12,8 +12,8 @@ pytest.importorskip("PySide6", reason="the headless host needs PySide6")
 
 import headless  # noqa: E402
 import vtk  # noqa: E402
+from as_slicer_loads import acquisition_transform  # noqa: E402
 from driving import CLOT, choose, events, open_scene, place_seed, save_scene  # noqa: E402
-from test_scene_nodes import acquisition_transform  # noqa: E402
 
 from SliceInterpLib.interpolators import make_interpolator  # noqa: E402
 from SliceInterpLib.scene import nodes, sample_data, segmentations, volumetry  # noqa: E402
@@ -197,15 +197,19 @@ def test_the_skull_of_a_saturated_scan_is_that_of_its_acquired_slices(source):
 
 def test_a_scan_under_its_acquisition_transform(scene, source):
     """As Slicer loads a tilted gantry: its slices are moved by a grid transform."""
+    grid = nodes.volume_from_node(source)
+    lean = np.zeros((grid.slice_count, 3))
+    lean[:, 1] = np.arange(grid.slice_count) * 1.2
+    acquisition_transform(source, lean)
     volume = nodes.volume_from_node(source)
-    lean = np.zeros((volume.slice_count, 3))
-    lean[:, 1] = np.arange(volume.slice_count) * 1.2
-    acquisition_transform(scene, source, lean)
     place_seed(source)
-    np.testing.assert_allclose(segmentations.seeds_of(source), [CLOT], atol=1e-2)
-    segmenter = Segmenter(volume)
-    found = segmenter.segment([CLOT])
-    node = segmentations.add_segmentation(source, found, [CLOT], Settings())
+    seeds = segmentations.seeds_of(source)
+    np.testing.assert_allclose(
+        volume.indices(np.array(seeds)), grid.indices(np.array([CLOT])), atol=1e-2
+    )
+    found = Segmenter(volume).segment(seeds)
+    np.testing.assert_array_equal(found.mask, Segmenter(grid).segment([CLOT]).mask)
+    node = segmentations.add_segmentation(source, found, seeds, Settings())
     np.testing.assert_array_equal(segmentations.mask_of(node, source), found.mask)
 
 

@@ -269,7 +269,7 @@ def test_two_processes_train_as_one_does(tmp_path, head):
 def ramp(slices, gap):
     """Slice k is k everywhere, with tissue for the crop to find."""
     hu = np.arange(slices, dtype=np.int16)[:, None, None] * np.ones((1, 64, 64), np.int16)
-    return Volume(hu=hu, origin=(0, 0, 0), spacing=(0.5, 0.5, gap), direction=np.eye(3))
+    return Volume.from_grid(hu=hu, origin=(0, 0, 0), spacing=(0.5, 0.5, gap), direction=np.eye(3))
 
 
 PLAIN = Augmentation(coarse=0.0, turned=0.0, lesions=0.0, contrast=0.0, offset_hu=0.0)

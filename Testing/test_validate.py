@@ -23,7 +23,7 @@ def hospital(tmp_path_factory):
     for seed, name in enumerate(("Doe^Jane.nrrd", "b/second.nii.gz")):
         head = head_phantom(matrix=160, pixel_spacing=1.4, slices=12, seed=seed, hematoma_ml=0)
         write_volume(head.volume, folder / name)
-    mask = replace(head.volume, hu=(head.volume.hu > 0).astype(np.int16))
+    mask = replace(head.volume, slices=(head.volume.slices > 0).astype(np.int16))
     write_volume(mask, folder / "b" / "mask.nrrd")
     short = head_phantom(matrix=64, pixel_spacing=3.5, slices=2).volume
     write_volume(short, folder / "short.nrrd")

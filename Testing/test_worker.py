@@ -26,7 +26,9 @@ from SliceInterpLib.volume import Volume
 
 def head(slices=5, size=24, spacing=(1.0, 1.0, 5.0)):
     hu = np.random.default_rng(0).integers(-1000, 100, (slices, size, size)).astype(np.int16)
-    return Volume(hu=hu, origin=(1, -2, 3), spacing=spacing, direction=np.diag([1, -1, -1]))
+    return Volume.from_grid(
+        hu=hu, origin=(1, -2, 3), spacing=spacing, direction=np.diag([1, -1, -1])
+    )
 
 
 @pytest.fixture
@@ -81,7 +83,7 @@ def test_the_learned_method_runs_in_the_child_only():
         "from SliceInterpLib.worker import Settings\n"
         "from SliceInterpLib.volume import Volume\n"
         "hu = np.full((3, 16, 16), -1000, np.int16)\n"
-        "volume = Volume(hu, (0, 0, 0), (1, 1, 5), np.eye(3))\n"
+        "volume = Volume.from_grid(hu, (0, 0, 0), (1, 1, 5), np.eye(3))\n"
         "doubled = Job(volume, Settings(('learned',), device='cpu')).wait().unwrap()\n"
         "result = doubled.volumes['learned']\n"
         "assert result.provenance['model_sha256'] and result.slice_count == 5\n"
@@ -256,9 +258,9 @@ def change_results(change):
         change_results(lambda about: about.pop("provenance")),
         change_results(lambda about: about["synthetic"].pop()),
         change_results(lambda about: about.update(synthetic=[False] * 9)),
-        change_results(lambda about: about.update(axis=7)),
+        change_results(lambda about: about["slice_origins"][2].pop()),
         change_results(lambda about: about.update(file="../../result-9.npy")),
-        change_results(lambda about: about.update(spacing=[1, 1])),
+        change_results(lambda about: about["slice_origins"][0].__setitem__(0, 7.0)),
     ],
 )
 def test_a_damaged_result_is_thrown_away(tmp_path, tamper):
@@ -285,7 +287,7 @@ def test_a_damaged_expected_error_is_thrown_away(tmp_path, spoil):
     error = np.zeros(linear.hu.shape, np.float32)
     error[linear.synthetic] = 5.0
     job_folder.write_job(tmp_path, volume, Settings(("linear",), expected_error=True))
-    about = job_folder.save_upsampled(tmp_path, 0, linear, replace(linear, hu=error))
+    about = job_folder.save_upsampled(tmp_path, 0, linear, replace(linear, slices=error))
     job_folder.save_results(tmp_path, {"linear": about})
     (found,) = job_folder.read_results(tmp_path).expected_errors.values()
     assert np.array_equal(found.hu, error)

@@ -14,13 +14,14 @@ import pydicom
 import SliceInterpLib
 from SliceInterpLib.archive.finding import Series
 from SliceInterpLib.archive.manifest import Result
+from SliceInterpLib.doublable import require_doublable
 from SliceInterpLib.errors import Cancelled, MethodError, SliceInterpError, VolumeError
 from SliceInterpLib.files import read_volume, write_volume
 from SliceInterpLib.files.dicom_frames import frames_of
 from SliceInterpLib.interpolators import Interpolator, make_interpolator
 from SliceInterpLib.networks.registry import find_model
-from SliceInterpLib.upsampling import UpsampledVolume, upsample
-from SliceInterpLib.volume import Volume, require_doublable
+from SliceInterpLib.upsampling import upsample
+from SliceInterpLib.volume import Volume
 
 FIELD_MM = (100.0, 330.0)
 """Side of the image of a head. Heads are scanned with 180 to 300 mm, bodies with 350 to 500."""
@@ -115,6 +116,7 @@ def _double(task: Task) -> dict[str, object]:
     if task.uid and _other_part_of_body(task.source, task.uid):
         return {"state": "skipped", "reason": "Its header names another part than the head."}
     volume = read_volume(task.source, series=task.uid)
+    volume.require_even()  # for the files that results are written to
     found = {"slices_before": volume.slice_count, "spacing_before_mm": volume.slice_spacing}
     obstacle = why_no_head_ct(volume)
     if obstacle:
@@ -128,7 +130,7 @@ def _double(task: Task) -> dict[str, object]:
     return found | _written(result, task)
 
 
-def _written(result: UpsampledVolume, task: Task) -> dict[str, object]:
+def _written(result: Volume, task: Task) -> dict[str, object]:
     if not task.ticket.is_dir():
         raise Cancelled("The batch has ended; nothing was kept.")
     task.target.parent.mkdir(parents=True, exist_ok=True)
@@ -157,7 +159,7 @@ def why_no_head_ct(volume: Volume) -> str:
         count * spacing
         for count, spacing in zip(volume.slices.shape[1:], volume.pixel_spacing, strict=True)
     )
-    length = (volume.slice_count - 1) * volume.slice_spacing
+    length = float(volume.positions[-1])
     sides_fit = all(FIELD_MM[0] <= side <= FIELD_MM[1] for side in (rows, columns))
     if sides_fit and LENGTH_MM[0] <= length <= LENGTH_MM[1]:
         return ""

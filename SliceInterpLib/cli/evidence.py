@@ -18,6 +18,7 @@ from SliceInterpLib.cli.common import (
 )
 from SliceInterpLib.files.reading import read_volume
 from SliceInterpLib.files.whole import check_place, whole
+from SliceInterpLib.grids import longest_stretch
 from SliceInterpLib.interpolators import METHODS, Interpolator, make_interpolator
 
 
@@ -97,16 +98,24 @@ def _check(options: argparse.Namespace) -> None:
     methods = _interpolators(options)
     with progress_bar("slices", quiet=options.json) as progress:
         result = check_scan(volume, methods, progress=progress)
+    left_out = (
+        f" {result['not_hidden']} more are not midway between their neighbours and were not hidden."
+        if result["not_hidden"]
+        else ""
+    )
     text = (
-        f"{volume.slice_count - 2} slices hidden in turn. The slices beside a hidden one lie "
-        f"{result['hidden_gap_mm']:.4g} mm apart, twice the {result['gap_mm']:.4g} mm of the scan, "
-        "so that these figures are conservative. Slices count from 0.\n\n"
+        f"{volume.slice_count - 2 - result['not_hidden']} slices hidden in turn.{left_out} The "
+        f"slices beside a hidden one lie {result['hidden_gap_mm']:.4g} mm apart, twice the "
+        f"{result['gap_mm']:.4g} mm of the scan, so that these figures are conservative. Slices "
+        "count from 0.\n\n"
         f"{check_table(result)}"
     )
     if options.slices:
         text += f"\n\nPSNR in dB\n\n{slice_table(result)}"
     if options.contrast:
-        result["contrast"] = contrast_kept({options.input.name: lambda: volume}, methods)
+        result["contrast"] = contrast_kept(
+            {options.input.name: lambda: volume.part(longest_stretch(volume))}, methods
+        )
         text += (
             f"\n\nContrast kept of discs of {result['contrast']['hu']:g} HU in both slices, by "
             f"radius\n\n{contrast_table(result['contrast'])}"

@@ -18,12 +18,11 @@ from SliceInterpLib.cli.common import (
     say,
 )
 from SliceInterpLib.errors import VolumeError
-from SliceInterpLib.files import read_dicom, read_volume
-from SliceInterpLib.files.reading import is_dicom
+from SliceInterpLib.files import read_volume
 from SliceInterpLib.files.scanner import scanner_facts
 from SliceInterpLib.files.whole import check_place, write_text
+from SliceInterpLib.grids import longest_stretch
 from SliceInterpLib.interpolators import METHODS, usable_interpolators
-from SliceInterpLib.uneven import longest_part
 from SliceInterpLib.upsampling import FACTORS
 from SliceInterpLib.volume import Volume
 
@@ -92,12 +91,9 @@ def _report(options: argparse.Namespace) -> None:
 
     check_place(options.output, overwrite=options.force)
     header = {"File": str(options.input)} if options.keep_identity else {}
-    if is_dicom(options.input):
-        stack = read_dicom(options.input, series=options.series)
-        volume = stack.volume()
-        header |= scanner_facts(stack.files[0], identity=options.keep_identity)
-    else:
-        volume = read_volume(options.input, series=options.series)
+    volume = read_volume(options.input, series=options.series)
+    if volume.files:
+        header |= scanner_facts(volume.files[0], identity=options.keep_identity)
     page = make_report(
         volume,
         method=options.method,
@@ -144,19 +140,17 @@ def _scans(place: Path) -> dict[str, Scan]:
 
 
 def _load(path: Path, series: str | None) -> tuple[Volume, dict[str, str]]:
-    """A scan, of an uneven one the longest even part, and what its header says of the scanner.
+    """A scan, of an uneven one the longest even stretch, and what its header says of the scanner.
 
     Raises VolumeError without the path, which may hold the patient's name.
     """
     try:
-        if not is_dicom(path):
-            return read_volume(path), {}
-        stack = read_dicom(path, series=series)
+        volume = read_volume(path, series=series)
     except VolumeError as problem:
         raise VolumeError(str(problem).removeprefix(f"{path}: ")) from problem
-    facts = scanner_facts(stack.files[0])
-    if stack.is_even:
-        return stack.volume(), facts
-    part = longest_part(stack)
-    facts["Longest evenly spaced part"] = f"{len(part)} of {len(stack.slices)} slices"
-    return stack.volume(part), facts
+    facts = scanner_facts(volume.files[0]) if volume.files else {}
+    if volume.is_even:
+        return volume, facts
+    part = longest_stretch(volume)
+    facts["Longest evenly spaced part"] = f"{len(part)} of {volume.slice_count} slices"
+    return volume.part(part), facts

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 from SliceInterpLib.cli.common import (
@@ -16,18 +15,17 @@ from SliceInterpLib.cli.common import (
     progress_bar,
     say,
 )
+from SliceInterpLib.doublable import require_doublable
 from SliceInterpLib.errors import MethodError, OutputError
-from SliceInterpLib.files import read_dicom, read_volume, write_volume
+from SliceInterpLib.files import read_volume, write_volume
 from SliceInterpLib.files.reading import is_dicom
 from SliceInterpLib.files.writing import check_writable
-from SliceInterpLib.interpolators import METHODS, Interpolator, make_interpolator
-from SliceInterpLib.stack import SliceStack
-from SliceInterpLib.straightening import straightened
+from SliceInterpLib.grids import evenly_spaced, longest_stretch, upright
+from SliceInterpLib.interpolators import METHODS, make_interpolator
 from SliceInterpLib.uncertainty import upsample_with_uncertainty
-from SliceInterpLib.uneven import UpsampledStack, longest_part, spaced_evenly, upsample_stack
 from SliceInterpLib.uniform import uniform
-from SliceInterpLib.upsampling import FACTORS, Progress, UpsampledVolume, upsample
-from SliceInterpLib.volume import Volume, require_doublable
+from SliceInterpLib.upsampling import FACTORS, upsample
+from SliceInterpLib.volume import Volume
 
 
 def add_commands(commands: Commands) -> None:
@@ -75,8 +73,9 @@ def add_commands(commands: Commands) -> None:
     uneven.add_argument(
         "--gaps",
         choices=("each", "even", "longest"),
-        help="fill each gap at its own middle (needs --dicom); do so and then space the slices "
-        "evenly; or take the longest evenly spaced part alone (default: refuse uneven gaps)",
+        help="fill each gap at its own middle (what --dicom does by default); do so and then "
+        "space the slices evenly; or take the longest evenly spaced stretch alone (default for "
+        "other files: refuse uneven gaps)",
     )
     uneven.add_argument(
         "--widest-gap",
@@ -96,28 +95,29 @@ def add_commands(commands: Commands) -> None:
 
 def _upsample(options: argparse.Namespace) -> None:
     _check(options)
-    scan, files = _scan(options)
-    if isinstance(scan, Volume):
-        require_doublable(scan, allow_thin=options.allow_thin)
+    scan = _scan(options)
+    require_doublable(scan, allow_thin=options.allow_thin, widest_gap_mm=options.widest_gap)
     interpolator = make_interpolator(options.method, model=options.model, device=options.device)
     error = None
     with progress_bar("slices", quiet=options.json) as progress:
+        more = {
+            "allow_thin": options.allow_thin,
+            "widest_gap_mm": options.widest_gap,
+            "progress": progress,
+        }
         if options.uncertainty:
-            result, error = upsample_with_uncertainty(
-                scan, interpolator, allow_thin=options.allow_thin, progress=progress
-            )
+            result, error = upsample_with_uncertainty(scan, interpolator, **more)
         else:
-            result = _upsampled(scan, interpolator, options, progress)
+            result = upsample(scan, interpolator, factor=options.factor, **more)
     if options.uniform:
         result = uniform(result, options.uniform)
-    if options.upright:
-        result = straightened(result)
+    result = _arranged(result, options)
     if options.dicom:
         from SliceInterpLib.files.dicom_writing import write_dicom
 
         write_dicom(
             result,
-            files,
+            scan.files,
             options.output,
             keep_identity=options.keep_identity,
             overwrite=options.force,
@@ -125,28 +125,24 @@ def _upsample(options: argparse.Namespace) -> None:
     else:
         write_volume(result, options.output, overwrite=options.force)
     if error:
-        error = straightened(error) if options.upright else error
-        write_volume(error, options.uncertainty, overwrite=options.force)
+        write_volume(_arranged(error, options), options.uncertainty, overwrite=options.force)
     _tell(scan, result, options)
 
 
 def _check(options: argparse.Namespace) -> None:
     """Refuse, before a long run, what could not be written after it."""
     if options.uncertainty:
-        if options.method != "learned" or options.factor != 2 or options.gaps in ("each", "even"):
+        if options.method != "learned" or options.factor != 2 or options.gaps == "even":
             raise MethodError(
-                "The expected error is known for the learned method, factor 2 and even gaps alone."
+                "The expected error is known for the learned method, factor 2 and slices that are "
+                "not spaced anew alone."
             )
         check_writable(options.uncertainty, overwrite=options.force)
-    if options.gaps == "each" and options.uniform:
-        raise MethodError("Uniform mode needs evenly spaced slices: leave out --gaps each.")
     if not options.dicom:
         if options.gaps == "each":
             raise OutputError("Only DICOM can hold unevenly spaced slices: give --dicom.")
         check_writable(options.output, overwrite=options.force)
         return
-    if options.gaps == "each" and options.upright:
-        raise OutputError("Unevenly spaced slices stay where they are: leave out --upright.")
     if not is_dicom(options.input):
         raise OutputError(
             f"{options.input}: A derived series needs the DICOM files that it is derived from. "
@@ -165,67 +161,42 @@ def _part(text: str) -> float:
     return part
 
 
-def _scan(options: argparse.Namespace) -> tuple[Volume | SliceStack, Sequence[Path]]:
-    """The input, a volume or a stack whose gaps are to be filled one by one; its DICOM files."""
-    if not is_dicom(options.input):
-        return read_volume(options.input, series=options.series), ()
-    stack = read_dicom(options.input, series=options.series)
-    if stack.is_even or not options.gaps:
-        return stack.volume(), stack.files
-    if options.gaps != "longest":
-        return stack, stack.files
-    part = longest_part(stack)
-    say(f"Slices {part[0] + 1} to {part[-1] + 1} of {len(stack.slices)} are evenly spaced.")
-    return stack.volume(part), stack.files[part.start : part.stop]
+def _scan(options: argparse.Namespace) -> Volume:
+    """The input, or its longest evenly spaced stretch; refused where no output could hold it."""
+    scan = read_volume(options.input, series=options.series)
+    if scan.is_even:
+        return scan
+    if options.gaps == "longest":
+        part = longest_stretch(scan)
+        say(f"Slices {part[0] + 1} to {part[-1] + 1} of {scan.slice_count} are evenly spaced.")
+        return scan.part(part)
+    if options.gaps != "even" and (options.uncertainty or not options.dicom):
+        scan.require_even()
+    return scan
 
 
-def _upsampled(
-    scan: Volume | SliceStack,
-    interpolator: Interpolator,
-    options: argparse.Namespace,
-    progress: Progress,
-) -> UpsampledVolume | UpsampledStack:
-    if isinstance(scan, SliceStack):
-        filled = upsample_stack(
-            scan,
-            interpolator,
-            factor=options.factor,
-            widest_mm=options.widest_gap,
-            progress=progress,
-        )
-        return filled if options.gaps == "each" else spaced_evenly(filled)
-    return upsample(
-        scan,
-        interpolator,
-        factor=options.factor,
-        allow_thin=options.allow_thin,
-        progress=progress,
-    )
+def _arranged(result: Volume, options: argparse.Namespace) -> Volume:
+    """The result on the grid that was asked for."""
+    if options.gaps == "even":
+        result = evenly_spaced(result)
+    return upright(result) if options.upright else result
 
 
-def _tell(
-    scan: Volume | SliceStack, result: UpsampledVolume | UpsampledStack, options: argparse.Namespace
-) -> None:
-    before, after = _spacing(scan), _spacing(result)
+def _tell(scan: Volume, result: Volume, options: argparse.Namespace) -> None:
     summary = {
         "output": str(options.output),
-        "slices": [len(scan.slices), len(result.slices)],
-        "slice_spacing_mm": [before, after],
+        "slices": [scan.slice_count, result.slice_count],
+        "slice_spacing_mm": [_spacing(scan), _spacing(result)],
         "provenance": result.provenance,
     }
-    words = [
-        f"{one:.4g} mm" if isinstance(one, float) else "unevenly spaced" for one in (before, after)
-    ]
-    print_result(
-        summary,
-        f"{len(scan.slices)} slices, {words[0]} → {len(result.slices)} slices, {words[1]}: "
-        f"{options.output}",
-        as_json=options.json,
+    before, after = (
+        f"{one.slice_count} slices, "
+        + (f"{one.slice_spacing:.4g} mm" if one.is_even else "unevenly spaced")
+        for one in (scan, result)
     )
+    print_result(summary, f"{before} → {after}: {options.output}", as_json=options.json)
 
 
-def _spacing(scan: Volume | SliceStack) -> float | list[float]:
-    """mm between the slices; of a stack all its gaps."""
-    if isinstance(scan, SliceStack):
-        return [round(gap, 4) for gap in scan.gaps.tolist()]
-    return scan.slice_spacing
+def _spacing(scan: Volume) -> float | list[float]:
+    """mm between the slices; of an uneven volume all its gaps."""
+    return scan.slice_spacing if scan.is_even else [round(gap, 4) for gap in scan.gaps.tolist()]

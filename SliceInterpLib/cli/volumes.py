@@ -14,10 +14,12 @@ from SliceInterpLib.cli.common import (
     print_result,
     say,
 )
+from SliceInterpLib.doublable import require_doublable
 from SliceInterpLib.errors import VolumeError
 from SliceInterpLib.files.reading import read_volume
 from SliceInterpLib.networks.registry import available_models
-from SliceInterpLib.volume import Volume, require_doublable
+from SliceInterpLib.upsampling import FACTORS
+from SliceInterpLib.volume import Volume, spacing_in_words
 
 
 def add_commands(commands: Commands) -> None:
@@ -46,29 +48,37 @@ def _info(options: argparse.Namespace) -> None:
     rows, columns = volume.slices.shape[1:]
     summary = {
         "slices": volume.slice_count,
-        "slice_spacing_mm": volume.slice_spacing,
+        "slice_spacing_mm": volume.slice_spacing if volume.is_even else volume.gaps.tolist(),
         "slice_axis": "zyx"[volume.slice_axis],
         "tilt_degrees": volume.tilt_degrees,
         "matrix": [columns, rows],
         "pixel_spacing_mm": list(volume.pixel_spacing),
         "origin_lps_mm": list(volume.origin),
-        "direction_lps": volume.direction.tolist(),
+        "direction_lps": volume.direction.tolist() if volume.is_even else None,
         "type": str(volume.hu.dtype),
         "hu_range": [low, high],
         "can_be_doubled": obstacle is None,
         "obstacle": obstacle,
     }
     lines = [
-        f"{volume.slice_count} slices of {columns}×{rows}, {volume.slice_spacing:.4g} mm apart "
+        f"{volume.slice_count} slices of {columns}×{rows}, {spacing_in_words(volume)} "
         f"along the file's {'zyx'[volume.slice_axis]} axis{_tilt(volume)}",
         "pixels of {:.4g} × {:.4g} mm".format(*volume.pixel_spacing),
         f"{volume.hu.dtype}, {low}…{high} HU",
-        f"Cannot be doubled: {obstacle}"
-        if obstacle
-        else f"×2: {2 * volume.slice_count - 1} slices, {volume.slice_spacing / 2:.4g} mm; "
-        f"×4: {4 * volume.slice_count - 3} slices, {volume.slice_spacing / 4:.4g} mm",
+        f"Cannot be doubled: {obstacle}" if obstacle else _outlook(volume),
     ]
     print_result(summary, "\n".join(lines), as_json=options.json)
+
+
+def _outlook(volume: Volume) -> str:
+    """What doubling would give."""
+    if not volume.is_even:
+        return "Every gap is filled at its own middle: --dicom, or --gaps even for other files."
+    return "; ".join(
+        f"×{factor}: {factor * (volume.slice_count - 1) + 1} slices, "
+        f"{volume.slice_spacing / factor:.4g} mm"
+        for factor in FACTORS
+    )
 
 
 def _tilt(volume: Volume) -> str:

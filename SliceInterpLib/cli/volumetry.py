@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -100,9 +100,7 @@ def _volume(options: argparse.Namespace) -> None:
         for warning in row.warnings:
             say(f"sliceinterp: warning: {row.grid}: {warning}")
     if options.output:
-        shown = Volume(
-            rows[0].mask.astype("uint8"), volume.origin, volume.spacing, volume.direction
-        )
+        shown = replace(volume, slices=rows[0].mask.astype("uint8"), provenance={})
         write_volume(shown, options.output, overwrite=options.force)
     text = f"{comparison_table(rows)}\n\n{_where(rows[0].measured)}"
     summary: dict[str, object] = {"rows": [_summary(row) for row in rows]}

@@ -21,11 +21,21 @@ def hold_one_out(
     """Hide inner slices 1, 1 + every, … in turn and predict each from those beside it.
 
     The pair lies twice the real gap apart, so this is harder than what the engine is used for.
-    Raises VolumeError for fewer than 3 slices.
+    In an uneven scan that is done in each evenly spaced stretch: a slice whose neighbours are not
+    equally far away is not midway between them, and is not hidden. Raises VolumeError where there
+    are not three slices in a row.
     """
-    if volume.slice_count < 3:
-        raise VolumeError("Holding a slice out needs at least 3 slices.")
-    yield from _hide_in_turn(volume.slices, interpolator, every)
+    if not hidden_count(volume):
+        raise VolumeError("Holding a slice out needs at least 3 slices, evenly spaced in a row.")
+    for part in volume.stretches:
+        slices = volume.slices[part.start : part.stop]
+        for index, middle, truth in _hide_in_turn(slices, interpolator, every):
+            yield part.start + index, middle, truth
+
+
+def hidden_count(volume: Volume, every: int = 1) -> int:
+    """How many slices `hold_one_out` hides."""
+    return sum(len(range(0, len(part) - 2, every)) for part in volume.stretches)
 
 
 def true_middles(
@@ -40,6 +50,7 @@ def true_middles(
         raise ValueError(f"thickness must be an even number of slices, not {thickness}")
     if volume.slice_count < 2 * thickness:
         raise VolumeError(f"Simulating two thick slices needs at least {2 * thickness} slices.")
+    volume.require_even()
     # Running means at half-thickness steps: 0, 2, 4, … are contiguous thick slices as 1, 3, 5, …
     # are, and each of one row lies half-way between two of the other.
     starts = np.arange(0, volume.slice_count - thickness + 1, thickness // 2)

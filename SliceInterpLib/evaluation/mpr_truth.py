@@ -8,6 +8,7 @@ along the skull.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import SimpleITK as sitk
@@ -160,7 +161,7 @@ def resampled(
     """
     image = sitk.Cast(_itk(volume), sitk.sitkFloat32)
     planes = _PLANES if thick else 1
-    across = grid.direction[:, 2 - grid.slice_axis] * grid.spacing[2 - grid.slice_axis]
+    across = grid.slice_origins[1] - grid.slice_origins[0]
     total = np.zeros(grid.hu.shape, np.float32)
     for part in (np.arange(planes) + 0.5) / planes - 0.5:
         plane = sitk.Resample(
@@ -174,7 +175,7 @@ def resampled(
             float("nan"),
         )
         total += sitk.GetArrayViewFromImage(plane)
-    return np.moveaxis(total / planes, grid.slice_axis, 0)
+    return grid.in_slices(total / planes)
 
 
 def _figures(
@@ -184,12 +185,7 @@ def _figures(
     grid: Volume,
     pose: sitk.Transform,
 ) -> dict[str, dict[str, float | None]]:
-    space = Volume(
-        hu=intracranial_mask(axial).astype(np.uint8),
-        origin=axial.origin,
-        spacing=axial.spacing,
-        direction=axial.direction,
-    )
+    space = replace(axial, slices=intracranial_mask(axial).astype(np.uint8))
     inside = resampled(space, grid, pose, thick=False) >= 0.5
     # Rounding lets the stacks end at places that differ by a pixel.
     covered = np.logical_and.reduce([np.isfinite(image) for image in images.values()])
@@ -257,8 +253,8 @@ def _contour(
     image: np.ndarray, inside: np.ndarray, grid: Volume, gap_mm: float
 ) -> dict[str, float | None]:
     """Edge width and roughness in mm of the vault's inner table, medians over large planes."""
-    rows, columns = (2 - axis for axis in range(3) if axis != grid.slice_axis)
-    angles = np.arctan2(grid.direction[2, rows], grid.direction[2, columns]) + _FAN
+    columns, rows = grid.in_plane_axes[2]  # how steeply they rise
+    angles = np.arctan2(rows, columns) + _FAN
     areas = inside.sum(axis=(1, 2))
     widths, rough = [], []
     for index in np.flatnonzero(areas >= _LARGE * areas.max()):

@@ -15,7 +15,7 @@ from scipy.stats import median_abs_deviation
 
 from SliceInterpLib.errors import Cancelled, VolumeError
 from SliceInterpLib.evaluation.edges import hematoma_width, inner_table_width
-from SliceInterpLib.evaluation.holdout import hold_one_out
+from SliceInterpLib.evaluation.holdout import hidden_count, hold_one_out
 from SliceInterpLib.evaluation.noise_spectrum import mean_frequency, radial_nps
 from SliceInterpLib.hounsfield import Window
 from SliceInterpLib.interpolators import Interpolator
@@ -74,7 +74,7 @@ def noise_signature(
     """
     if volume.slice_count < 3:
         raise VolumeError("Measuring the noise of synthetic slices needs at least 3 slices.")
-    inside = np.moveaxis(intracranial_mask(volume), volume.slice_axis, 0)
+    inside = intracranial_mask(volume)
     gaps = [gap for gap in _gaps(volume, inside) if gap.regions]
     if not gaps:
         raise VolumeError(
@@ -84,9 +84,7 @@ def noise_signature(
     widths = _widths(gaps, acquired, volume)
     rows = {"acquired": _row(gaps, acquired, volume.pixel_spacing)}
     rows["acquired"] |= {edge: _median(found) for edge, found in widths.items()}
-    firsts = np.array([gap.first for gap in gaps])
-    hidden = len(range(0, volume.slice_count - 2, _EVERY))
-    done, total = 0, len(methods) * (len(gaps) + hidden)
+    done, total = 0, len(methods) * (len(gaps) + hidden_count(volume, _EVERY))
 
     def count() -> None:
         nonlocal done
@@ -98,10 +96,9 @@ def noise_signature(
 
     for method in methods:
         predicted = []
-        for _, middles in predict_between(volume.slices, firsts, method):
-            for middle in middles:
-                predicted.append([middle])
-                count()
+        for middle in _predicted(volume, [gap.first for gap in gaps], method):
+            predicted.append([middle])
+            count()
         row = _row(gaps, predicted, volume.pixel_spacing)
         row["of_acquired"] = {key: _part(row[key], rows["acquired"][key]) for key in row}
         for edge, found in _widths(gaps, predicted, volume).items():
@@ -184,6 +181,14 @@ def _gaps(volume: Volume, inside: np.ndarray) -> Iterator[_Gap]:
         yield _Gap(first, acquired, depth, regions, squares_in(regions.get("tissue")))
 
 
+def _predicted(volume: Volume, firsts: Sequence[int], method: Interpolator) -> Iterator[np.ndarray]:
+    """The slice (h, w) in the gap behind each of some slices, in order."""
+    for part in volume.stretches:
+        own = np.array([first - part.start for first in firsts if first in part[:-1]], dtype=int)
+        for _, middles in predict_between(volume.slices[part.start : part.stop], own, method):
+            yield from middles
+
+
 def _row(
     gaps: Sequence[_Gap], slices: Sequence[list[np.ndarray]], spacing: tuple[float, float]
 ) -> dict[str, float | None]:
@@ -226,6 +231,8 @@ def _edge_correlation(
     volume: Volume, inside: np.ndarray, method: Interpolator, count: Callable[[], None]
 ) -> float | None:
     errors, edges = [], []
+    if not hidden_count(volume):
+        return None
     for index, predicted, acquired in hold_one_out(volume, method, every=_EVERY):
         where = inside[index]
         acquired = acquired.astype(np.float32)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from SliceInterpLib.errors import Cancelled
-from SliceInterpLib.evaluation.holdout import hold_one_out
+from SliceInterpLib.evaluation.holdout import hidden_count, hold_one_out
 from SliceInterpLib.evaluation.metrics import METRICS, has_full_range, slice_metrics
 from SliceInterpLib.hounsfield import BRAIN
 from SliceInterpLib.interpolators import Interpolator
@@ -35,16 +35,18 @@ def check_scan(
 ) -> dict[str, object]:
     """Hide each inner slice of `volume` in turn and compare it with each method's prediction.
 
-    Returns {"gap_mm": real gap, "hidden_gap_mm": twice that, "methods": {name: {"slices": [a Row a
-    slice], "mean": {metric: …}, "worst": the Row with the lowest PSNR}}}. Metrics are those of
-    `slice_metrics` and mae_window_hu, its mae in HU; mae_hu is None where the scan lacks the full
-    range. The slices beside a hidden one lie twice the real gap apart, so that the figures are
-    conservative.
+    Returns {"gap_mm": real gap, in an uneven scan the mean beside hidden slices, "hidden_gap_mm":
+    twice that, "not_hidden": number of inner slices that are not midway between their neighbours,
+    "methods": {name: {"slices": [a Row a slice], "mean": {metric: …}, "worst": the Row with the
+    lowest PSNR}}}. Metrics are those of `slice_metrics` and mae_window_hu, its mae in HU; mae_hu is
+    None where the scan lacks the full range. The slices beside a hidden one lie twice the real gap
+    apart, so that the figures are conservative.
 
-    Raises VolumeError for fewer than 3 slices, Cancelled as soon as `cancelled()` is true.
+    Raises VolumeError without three evenly spaced slices in a row, Cancelled as soon as
+    `cancelled()` is true.
     """
     rows = {}
-    hidden = max(volume.slice_count - 2, 0)
+    hidden = hidden_count(volume)
     for number, method in enumerate(methods):
 
         def count(done: int, before: int = number * hidden) -> None:
@@ -52,9 +54,12 @@ def check_scan(
                 progress(before + done, hidden * len(methods))
 
         rows[method.name] = hidden_slices(volume, method, progress=count, cancelled=cancelled)
+    found = next(iter(rows.values()))
+    gap = float(np.mean([volume.gaps[int(row["slice"])] for row in found]))
     return {
-        "gap_mm": volume.slice_spacing,
-        "hidden_gap_mm": 2.0 * volume.slice_spacing,
+        "gap_mm": gap,
+        "hidden_gap_mm": 2.0 * gap,
+        "not_hidden": volume.slice_count - 2 - hidden,
         "methods": {
             name: {
                 "slices": found,
@@ -74,7 +79,7 @@ def hidden_slices(
     cancelled: Callable[[], bool] | None = None,
 ) -> list[Row]:
     """The metrics of each inner slice, hidden in turn and predicted by one method."""
-    full_range = has_full_range(volume.hu)
+    full_range = has_full_range(volume.slices)
     rows: list[Row] = []
     for index, predicted, truth in hold_one_out(volume, method):
         if cancelled and cancelled():

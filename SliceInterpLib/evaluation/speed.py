@@ -58,7 +58,7 @@ def _in_a_process(arguments: list[str]) -> dict[str, float]:
 
 
 def _measure(head: Path, method: str, model: str | None, device: str) -> dict[str, float]:
-    volume = Volume(
+    volume = Volume.from_grid(
         hu=np.load(head), origin=(0, 0, 0), spacing=(0.47, 0.47, 5.0), direction=np.eye(3)
     )
     before = _peak_mib()

@@ -8,7 +8,7 @@ from scipy.stats import median_abs_deviation
 
 from SliceInterpLib.errors import VolumeError
 from SliceInterpLib.evaluation.noise import FEWEST_PIXELS, homogeneous
-from SliceInterpLib.upsampling import UpsampledVolume
+from SliceInterpLib.volume import Volume
 
 VIEWS = {"coronal": 1, "sagittal": 0}
 """The axis of a slice (0 rows, 1 columns) that runs along the lines of each view."""
@@ -16,7 +16,7 @@ VIEWS = {"coronal": 1, "sagittal": 0}
 _HIGH_PASS_PIXELS = 2.0
 
 
-def stripe_index(volume: UpsampledVolume) -> dict[str, float]:
+def stripe_index(volume: Volume) -> dict[str, float]:
     """The contrast of noise between acquired slices and their neighbours, by view.
 
     Every slice is a line in a coronal or sagittal view; its noise is the scaled median absolute

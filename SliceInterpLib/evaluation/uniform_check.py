@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from scipy import ndimage
@@ -57,17 +58,13 @@ def _kept(
     """The contrast left of a disc of each radius on the slice `place.index` alone."""
     start = max(0, place.index - _REACH)
     own = place.index - start
-    slices = volume.slices[start : place.index + _REACH + 1].astype(np.float32)
+    scan = volume.part(range(start, min(place.index + _REACH + 1, volume.slice_count)))
+    slices = scan.slices.astype(np.float32)
 
     def denoised(added: np.ndarray | float) -> np.ndarray:
         shown = slices.copy()
         shown[own] += added
-        part = Volume(
-            hu=np.moveaxis(shown, 0, volume.slice_axis),
-            origin=volume.origin,
-            spacing=volume.spacing,
-            direction=volume.direction,
-        )
+        part = replace(scan, slices=shown)
         return uniform(upsample(part, method)).slices[2 * own]
 
     rows, columns = np.ogrid[: slices.shape[1], : slices.shape[2]]

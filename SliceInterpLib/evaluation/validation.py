@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import TypeAlias
 
+from SliceInterpLib.doublable import require_doublable
 from SliceInterpLib.errors import VolumeError
 from SliceInterpLib.evaluation.benchmark import benchmark, quality_table
 from SliceInterpLib.evaluation.contrast import RADII_MM, contrast_kept
@@ -15,7 +16,7 @@ from SliceInterpLib.evaluation.noise import noise_signature
 from SliceInterpLib.evaluation.noise_tables import over_patients
 from SliceInterpLib.interpolators import Interpolator
 from SliceInterpLib.patient_statistics import with_interval
-from SliceInterpLib.volume import Volume, require_doublable
+from SliceInterpLib.volume import Volume
 
 _PARTS = {"tissue_hu": "noise", "inner_table_mm": "inner table"}
 """Titles of figures that are given as parts of the acquired slices'."""
@@ -127,6 +128,6 @@ def _geometry(volume: Volume) -> dict[str, str]:
         "slice distance": f"{volume.slice_spacing:.4g} mm",
         "pixels": "{:.4g} × {:.4g} mm".format(*volume.pixel_spacing),
         "matrix": f"{columns} × {rows}",
-        "HU": "full range" if has_full_range(volume.hu) else "brain window only",
+        "HU": "full range" if has_full_range(volume.slices) else "brain window only",
         **({"gantry tilt": f"{tilt:.1f}°"} if tilt else {}),
     }

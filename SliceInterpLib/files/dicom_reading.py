@@ -6,7 +6,6 @@ import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,21 +14,16 @@ from SliceInterpLib.errors import VolumeError
 from SliceInterpLib.files.checks import check_is_file, check_size
 from SliceInterpLib.files.dicom_frames import Frame, frames_of
 from SliceInterpLib.files.dicom_pixels import read_planes
-from SliceInterpLib.stack import GAP_TOLERANCE, SliceStack
+from SliceInterpLib.gaps import GAP_TOLERANCE
+from SliceInterpLib.volume import Volume
 
 
-@dataclass(frozen=True, eq=False)
-class DicomStack(SliceStack):
-    """A stack that knows its files: `files[i]` holds slice i, or all of them if multi-frame."""
-
-    files: tuple[Path, ...]
-
-
-def read_dicom(path: str | Path, *, series: str | None = None) -> DicomStack:
+def read_dicom(path: str | Path, *, series: str | None = None) -> Volume:
     """The one CT stack in a folder (not its sub-folders), or that of `series`; or a file's stack.
 
     series: a series instance UID, or one with "/n" behind it for acquisition n of a series that
-    holds several at the same places. HU are int16 where that holds them, else float32.
+    holds several at the same places. HU are int16 where that holds them, else float32; `files`
+    names the file of each slice (of all of them, if multi-frame).
 
     Warns of what else is in the folder and of files that are there twice. Raises VolumeError, with
     cause and way out, for anything that is not one stack of CT slices that can be read.
@@ -54,7 +48,7 @@ def naming(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _read(path: Path, series: str | None) -> DicomStack:
+def _read(path: Path, series: str | None) -> Volume:
     if path.is_dir():
         return _stack(_chosen(_stacks(_ct_slices(path)), series))
     if not path.exists():
@@ -157,7 +151,7 @@ def _chosen(stacks: dict[str, list[Frame]], series: str | None) -> list[Frame]:
     return stacks[names[0]]
 
 
-def _stack(slices: list[Frame]) -> DicomStack:
+def _stack(slices: list[Frame]) -> Volume:
     """The stack that the slices make, in order along their normal."""
     first = slices[0]
     strangers = [image.path.name for image in slices if not _alike(image, first)]
@@ -168,8 +162,10 @@ def _stack(slices: list[Frame]) -> DicomStack:
             f"pixel spacing or orientation: {', '.join(strangers[:6])}{beyond}. "
             "Leave one stack in the folder."
         )
+    if len(slices) < 2:
+        raise VolumeError("The series has one slice only. Give a whole series.")
     slices = sorted(slices, key=lambda image: float(image.origin @ first.normal))
-    return DicomStack(
+    volume = Volume(
         slices=_pixels(slices),
         slice_origins=np.array([image.origin for image in slices]),
         pixel_spacing=first.pixel_spacing,
@@ -177,6 +173,8 @@ def _stack(slices: list[Frame]) -> DicomStack:
         thickness=np.array([image.thickness for image in slices]),
         files=tuple(image.path for image in slices),
     )
+    volume.require_line()
+    return volume
 
 
 def _alike(one: Frame, other: Frame) -> bool:

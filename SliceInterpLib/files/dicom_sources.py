@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 
 from SliceInterpLib.errors import OutputError
 from SliceInterpLib.files.dicom_frames import Frame, frames_of
-from SliceInterpLib.stack import GAP_TOLERANCE
+from SliceInterpLib.gaps import GAP_TOLERANCE
 
 IDENTITY = (
     *("PatientName", "PatientID", "IssuerOfPatientID", "IssuerOfPatientIDQualifiersSequence"),

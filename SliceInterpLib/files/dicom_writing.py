@@ -12,16 +12,17 @@ import numpy as np
 from pydicom.config import disable_value_validation
 
 from SliceInterpLib.errors import OutputError
-from SliceInterpLib.files.dicom_images import Result, derived_images, processing
+from SliceInterpLib.files.dicom_images import derived_images, processing
 from SliceInterpLib.files.dicom_pixels import read_planes
 from SliceInterpLib.files.dicom_sources import Source, Sources, stranger
 from SliceInterpLib.files.whole import TEMPORARY
+from SliceInterpLib.volume import Volume
 
 _OURS = re.compile(r"slice-\d{4,}\.dcm")
 
 
 def write_dicom(
-    result: Result,
+    result: Volume,
     sources: Iterable[str | Path],
     folder: str | Path,
     *,
@@ -119,7 +120,7 @@ def _put_in_place(series: Path, folder: Path, former: Path) -> None:
         raise
 
 
-def _unchanged(result: Result, parents: Sequence[Sequence[Source]]) -> np.ndarray:
+def _unchanged(result: Volume, parents: Sequence[Sequence[Source]]) -> np.ndarray:
     """(n,) bool: which slices are bit for bit what is in their source's file.
 
     Raises OutputError if an acquired slice is not, and nothing in the provenance explains it.

@@ -15,7 +15,7 @@ import numpy as np
 
 from SliceInterpLib.errors import VolumeError
 from SliceInterpLib.files.checks import check_size, damaged
-from SliceInterpLib.volume import ORTHONORMAL, check_finite
+from SliceInterpLib.volume_checks import ORTHONORMAL, check_finite
 
 _FIELDS = (
     *("dim", "datatype", "bitpix", "pixdim", "vox_offset", "scl_slope", "scl_inter"),
@@ -204,5 +204,5 @@ def sheared_nifti() -> VolumeError:
     return VolumeError(
         "Gantry tilt: the axes in the NIfTI header are not at right angles, which programs read "
         "in different ways. Give the DICOM series or an NRRD file, which hold a tilt, or a series "
-        "that was straightened (dcm2niix names the file '_Tilt')."
+        "that was made upright (dcm2niix names the file '_Tilt')."
     )

@@ -16,6 +16,7 @@ from SliceInterpLib.files.nifti_header import check_nifti
 from SliceInterpLib.files.quiet import quiet_itk
 from SliceInterpLib.files.reading import NIFTI, matching_suffix
 from SliceInterpLib.files.whole import TEMPORARY, check_place
+from SliceInterpLib.gaps import gaps_in_words
 from SliceInterpLib.volume import Volume
 
 WRITABLE = (".nii", ".nii.gz", ".nrrd", ".mha")
@@ -33,17 +34,24 @@ def write_volume(volume: Volume, path: str | Path, *, overwrite: bool = False) -
     NAME.json beside it. Files appear under their names only when they are complete.
 
     Raises OutputError, and leaves nothing behind, for another suffix, a missing folder, a file that
-    exists (unless `overwrite`), a tilted volume as NIfTI and everything that fails on the way.
+    exists (unless `overwrite`), unevenly spaced slices, which only DICOM can hold, a tilted volume
+    as NIfTI and everything that fails on the way.
     """
     path = Path(path)
     marks = _marks(volume)
     check_writable(path, overwrite=overwrite, marked=bool(marks))
     suffix = matching_suffix(path, WRITABLE)
+    if not volume.is_even:
+        raise OutputError(
+            f"{path}: The slices are unevenly spaced ({gaps_in_words(volume.gaps)}), which such a "
+            "file cannot hold. Write DICOM (--dicom), or space the slices evenly first (--gaps "
+            "even)."
+        )
     if volume.tilt_degrees and suffix in NIFTI:
         raise OutputError(
             f"{path}: The slices are sheared by a gantry tilt of {volume.tilt_degrees:.1f}°, which "
-            "programs read from NIfTI in different ways. Write .nrrd or .mha, or straighten the "
-            "result (--upright)."
+            "programs read from NIfTI in different ways. Write .nrrd or .mha, or make the result "
+            "upright (--upright)."
         )
     beside = sidecar(path) if marks else None
     image = _image(volume, marks, suffix)
@@ -89,10 +97,10 @@ def sidecar(path: Path) -> Path | None:
 
 def _marks(volume: Volume) -> dict[str, object]:
     """What tells an upsampled volume from an acquired one; empty for an acquired one."""
-    if not (hasattr(volume, "provenance") and hasattr(volume, "synthetic")):
+    if not volume.is_derived:
         return {}
     return {
-        "SliceInterp_provenance": volume.provenance,
+        "SliceInterp_provenance": dict(volume.provenance),
         "SliceInterp_synthetic_slices": np.flatnonzero(volume.synthetic).tolist(),
     }
 

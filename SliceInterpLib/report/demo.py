@@ -12,7 +12,7 @@ from SliceInterpLib.evaluation.metrics import has_full_range
 from SliceInterpLib.files.writing import write_volume
 from SliceInterpLib.interpolators import make_interpolator, usable_interpolators
 from SliceInterpLib.report.montage import save_montage
-from SliceInterpLib.upsampling import UpsampledVolume, upsample
+from SliceInterpLib.upsampling import upsample
 from SliceInterpLib.volume import Volume
 
 COMPARED = ("linear", "cubic", "optical-flow", "learned")
@@ -63,14 +63,12 @@ def make_demo(
     return files
 
 
-def _point_of_interest(doubled: UpsampledVolume) -> tuple[float, float, float]:
+def _point_of_interest(doubled: Volume) -> tuple[float, float, float]:
     """LPS mm of a point in a synthetic slice, 25 mm to the left of the middle, beside the falx."""
     slices = doubled.slices
     tissue = -300 if has_full_range(slices) else 0
     k = int(np.flatnonzero(doubled.synthetic)[doubled.synthetic.sum() // 2])
     rows, columns = np.nonzero(slices[k] > tissue)
-    index = [np.median(rows), np.median(columns)] if rows.size else [0, 0]
-    index.insert(doubled.slice_axis, k)
-    offset = doubled.direction @ (np.array(index[::-1]) * np.array(doubled.spacing))
-    x, y, z = np.array(doubled.origin) + offset + np.array([25.0, 0.0, 0.0])
+    middle = [np.median(rows), np.median(columns)] if rows.size else [0, 0]
+    x, y, z = doubled.places(np.array([k, *middle]))[0] + [25.0, 0.0, 0.0]
     return float(x), float(y), float(z)

@@ -14,7 +14,7 @@ from SliceInterpLib.evaluation.scan_check import check_scan
 from SliceInterpLib.evaluation.stripes import stripe_index
 from SliceInterpLib.interpolators import Interpolator
 from SliceInterpLib.uncertainty import upsample_with_uncertainty
-from SliceInterpLib.upsampling import UpsampledVolume, upsample
+from SliceInterpLib.upsampling import upsample
 from SliceInterpLib.volume import Volume
 from SliceInterpLib.volumetry.carrying import carried_space
 from SliceInterpLib.volumetry.intracranial import intracranial_mask
@@ -37,9 +37,9 @@ class Findings:
     volume: Volume
     method: Interpolator
     classical: Interpolator
-    doubled: UpsampledVolume
+    doubled: Volume
     """By the method."""
-    plain: UpsampledVolume
+    plain: Volume
     """By the classical method."""
     check: Mapping | None
     """As of `check_scan`."""
@@ -124,15 +124,17 @@ def examine(
     )
 
 
-def _in_brain(volume: Volume, doubled: UpsampledVolume, errors: Volume) -> list[float | None]:
+def _in_brain(volume: Volume, doubled: Volume, errors: Volume) -> list[float | None]:
     """Mean error in each gap over brain: where both acquired slices are inside the skull."""
-    inside = np.moveaxis(intracranial_mask(volume), volume.slice_axis, 0)
-    made = doubled.synthetic
+    inside = intracranial_mask(volume)
+    made = np.flatnonzero(doubled.synthetic)
+    gaps = np.cumsum(~doubled.synthetic)[made] - 1
     least = _LEAST_BRAIN_MM2 / float(np.prod(volume.pixel_spacing))
-    means: list[float | None] = []
-    for gap, (hu, error) in enumerate(zip(doubled.slices[made], errors.slices[made], strict=True)):
-        brain = inside[gap] & inside[gap + 1] & (hu < BRAIN_BELOW_HU)
-        means.append(float(error[brain].mean()) if brain.sum() >= least else None)
+    means: list[float | None] = [None] * (volume.slice_count - 1)
+    for gap, index in zip(gaps, made, strict=True):
+        brain = inside[gap] & inside[gap + 1] & (doubled.slices[index] < BRAIN_BELOW_HU)
+        if brain.sum() >= least:
+            means[gap] = float(errors.slices[index][brain].mean())
     if not any(means):
         raise VolumeError("There is no brain between two slices of this scan.")
     return means
@@ -140,7 +142,7 @@ def _in_brain(volume: Volume, doubled: UpsampledVolume, errors: Volume) -> list[
 
 def _measured(
     volume: Volume,
-    upsampled: Mapping[str, UpsampledVolume],
+    upsampled: Mapping[str, Volume],
     seeds: Sequence[Sequence[float]],
     reasons: dict[str, str],
 ) -> dict[str, Measurement] | None:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from SliceInterpLib.report.findings import Findings
+from SliceInterpLib.volume import Volume
 
 _WORST = 3
 """So many places are named."""
@@ -49,11 +50,16 @@ def least_certain(findings: Findings) -> list[tuple[str, float]]:
 def _resolution(findings: Findings) -> Headline:
     before, after = findings.volume, findings.doubled
     return Headline(
-        f"{before.slice_spacing:.3g} mm → {after.slice_spacing:.3g} mm",
+        f"{_gap(before)} → {_gap(after)}",
         f"{after.slice_count} slices from {before.slice_count}",
         f"{np.count_nonzero(after.synthetic)} synthetic, each marked; "
         "acquired slices unchanged, bit for bit",
     )
+
+
+def _gap(volume: Volume) -> str:
+    low, high = float(volume.gaps.min()), float(volume.gaps.max())
+    return f"{low:.3g} mm" if volume.is_even else f"{low:.3g}–{high:.3g} mm"
 
 
 def _error(findings: Findings) -> Headline | None:
@@ -68,9 +74,13 @@ def _error(findings: Findings) -> Headline | None:
     return Headline(
         f"Error {errors[name]:.1f} HU, {plain} {errors[plain]:.1f}",
         f"mean, on hidden slices, in the brain window{gained}",
-        f"each of {findings.volume.slice_count - 2} inner slices predicted from neighbours "
+        f"each of {_hidden(findings)} inner slices predicted from neighbours "
         f"{findings.check['hidden_gap_mm']:.3g} mm apart, twice the real gap: conservative",
     )
+
+
+def _hidden(findings: Findings) -> int:
+    return findings.volume.slice_count - 2 - findings.check["not_hidden"]
 
 
 def _noise(findings: Findings) -> Headline | None:

@@ -12,14 +12,13 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from SliceInterpLib.errors import MethodError
+from SliceInterpLib.grids import upright
 from SliceInterpLib.interpolators import make_interpolator
 from SliceInterpLib.report import curves, tables
 from SliceInterpLib.report.findings import Findings, examine
 from SliceInterpLib.report.headlines import headlines
 from SliceInterpLib.report.orientation import PatientOrder
 from SliceInterpLib.report.pictures import DIFFERENCE, ERROR, Layer, make_montage
-from SliceInterpLib.straightening import straightened
-from SliceInterpLib.upsampling import UpsampledVolume
 from SliceInterpLib.volume import Volume
 
 _FOLDER = Path(__file__).parent
@@ -68,7 +67,7 @@ def make_report(
 
 
 def _page(findings: Findings, header: Mapping[str, str]) -> str:
-    doubled, plain = straightened(findings.doubled), straightened(findings.plain)
+    doubled, plain = upright(findings.doubled), upright(findings.plain)
     layers = _layers(findings, doubled, plain)
     montage = make_montage(layers, doubled)
     script = (_FOLDER / "report.js").read_text(encoding="utf-8")
@@ -95,17 +94,17 @@ def _page(findings: Findings, header: Mapping[str, str]) -> str:
     )
 
 
-def _layers(findings: Findings, doubled: UpsampledVolume, plain: UpsampledVolume) -> list[Layer]:
-    """The columns of the montage, from left to right, of volumes that are straightened."""
+def _layers(findings: Findings, doubled: Volume, plain: Volume) -> list[Layer]:
+    """The columns of the montage, from left to right, of volumes as they are drawn."""
     name, other = findings.method.name, findings.classical.name
     times = f"×{doubled.provenance['factor']}"
-    difference = np.subtract(doubled.hu, plain.hu, dtype=np.float32)
+    difference = np.subtract(doubled.slices, plain.slices, dtype=np.float32)
     layers = [
-        Layer("original", straightened(findings.volume)),
+        Layer("original", upright(findings.volume)),
         Layer(f"{other} {times}", plain),
         Layer(f"{name} {times}", doubled),
-        Layer(f"{name} − {other}", replace(doubled, hu=difference), DIFFERENCE),
+        Layer(f"{name} − {other}", replace(doubled, slices=difference), DIFFERENCE),
     ]
     if findings.expected_error is not None:
-        layers.append(Layer("expected error", straightened(findings.expected_error), ERROR))
+        layers.append(Layer("expected error", upright(findings.expected_error), ERROR))
     return layers

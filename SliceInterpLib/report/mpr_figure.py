@@ -73,20 +73,12 @@ def save_mpr_figure(
 def _upright(planes: np.ndarray, grid: Volume) -> np.ndarray:
     """The middle plane with superior up."""
     image = planes[len(planes) // 2]
-    rows, columns = _in_plane(grid)
-    if abs(grid.direction[2, columns]) > abs(grid.direction[2, rows]):
+    columns, rows = grid.in_plane_axes[2]  # how steeply they rise
+    if abs(columns) > abs(rows):
         image, rows = image.T, columns
-    return image[::-1] if grid.direction[2, rows] > 0 else image
+    return image[::-1] if rows > 0 else image
 
 
 def _upright_spacing(grid: Volume) -> tuple[float, float]:
-    rows, columns = _in_plane(grid)
-    spacing = grid.pixel_spacing
-    upright = abs(grid.direction[2, rows]) >= abs(grid.direction[2, columns])
-    return spacing if upright else spacing[::-1]
-
-
-def _in_plane(grid: Volume) -> tuple[int, int]:
-    """Columns of the direction for the rows and the columns of a plane's image."""
-    rows, columns = (2 - axis for axis in range(3) if axis != grid.slice_axis)
-    return rows, columns
+    columns, rows = np.abs(grid.in_plane_axes[2])
+    return grid.pixel_spacing if rows >= columns else grid.pixel_spacing[::-1]

@@ -11,6 +11,7 @@ from SliceInterpLib.networks.expected_error import card_path
 from SliceInterpLib.networks.registry import read_card
 from SliceInterpLib.report.findings import Findings
 from SliceInterpLib.report.orientation import PatientOrder
+from SliceInterpLib.volume import spacing_in_words
 
 Table: TypeAlias = list[list[str]]
 
@@ -33,12 +34,12 @@ def scan(findings: Findings) -> Table:
     rows, columns = volume.slices.shape[1:]
     tilt = volume.tilt_degrees
     return [
-        ["Slices", f"{volume.slice_count}, {volume.slice_spacing:.4g} mm apart"],
+        ["Slices", f"{volume.slice_count}, {spacing_in_words(volume)}"],
         ["Numbered", f"from 1, {first_end(findings)}"],
         ["Matrix", f"{columns} × {rows}"],
         ["Pixels", "{:.4g} × {:.4g} mm".format(*volume.pixel_spacing)],
-        ["Values", f"{volume.hu.min():.0f}…{volume.hu.max():.0f} HU"],
-        *([["Gantry tilt", f"{tilt:.1f}°, straightened in the pictures alone"]] if tilt else []),
+        ["Values", f"{volume.slices.min():.0f}…{volume.slices.max():.0f} HU"],
+        *([["Gantry tilt", f"{tilt:.1f}°, upright in the pictures alone"]] if tilt else []),
     ]
 
 
@@ -53,7 +54,7 @@ def done(findings: Findings) -> Table:
         if value is not None
     ]
     return [
-        ["Result", f"{doubled.slice_count} slices, {doubled.slice_spacing:.4g} mm apart"],
+        ["Result", f"{doubled.slice_count} slices, {spacing_in_words(doubled)}"],
         ["Compared with", findings.classical.name],
         *provenance,
         *licence,
@@ -134,7 +135,7 @@ def limits(findings: Findings) -> list[str]:
 def first_end(findings: Findings) -> str:
     """Which end of the patient the first slice of the file is."""
     order = PatientOrder.of(findings.volume)
-    axis = order.axes.index(findings.volume.slice_axis)
+    axis = order.axes.index(0)
     return f"{_ENDS[axis][order.flipped[axis]]} first"
 
 

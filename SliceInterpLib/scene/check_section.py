@@ -10,12 +10,13 @@ from tempfile import TemporaryDirectory
 
 import slicer
 
+from SliceInterpLib.doublable import require_doublable
 from SliceInterpLib.errors import MethodError, OutputError
 from SliceInterpLib.job_folder import Settings
 from SliceInterpLib.report.orientation import PatientOrder
 from SliceInterpLib.scene import nodes, segmentations
 from SliceInterpLib.scene.check import Rows, add_check_nodes, check_table
-from SliceInterpLib.volume import Volume, require_doublable
+from SliceInterpLib.volume import Volume
 
 Keep = Callable[[object, slicer.vtkMRMLScalarVolumeNode], None]
 """Takes what a run gave, and the node that it ran on."""

@@ -61,5 +61,5 @@ def _times(method: str, settings: Settings) -> float:
 
 def _megapixels(volume: Volume, factor: int) -> float:
     """Of the slices to be predicted."""
-    pixels = volume.hu.size / volume.slice_count
+    pixels = volume.slices[0].size
     return (volume.slice_count - 1) * (factor - 1) * pixels / 1e6

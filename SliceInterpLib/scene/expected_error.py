@@ -9,7 +9,7 @@ import slicer
 
 from SliceInterpLib.report.colours import ERROR_HU, error_colours
 from SliceInterpLib.scene import nodes
-from SliceInterpLib.upsampling import UpsampledVolume
+from SliceInterpLib.volume import Volume
 
 RESULT = "SliceInterp.expectedErrorOf"
 """Node reference from the map to the result whose error it tells; saved with the scene."""
@@ -24,7 +24,7 @@ _COLOURS = "SliceInterpExpectedError"
 
 
 def add_expected_error(
-    error: UpsampledVolume, source: slicer.vtkMRMLScalarVolumeNode
+    error: Volume, source: slicer.vtkMRMLScalarVolumeNode
 ) -> slicer.vtkMRMLScalarVolumeNode:
     """Put a map into the scene; `give_to` says later which result's it is.
 

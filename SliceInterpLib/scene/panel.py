@@ -22,7 +22,7 @@ from SliceInterpLib.scene.export_section import ExportSection
 from SliceInterpLib.scene.jobs import Job, JobError, Outcome
 from SliceInterpLib.scene.results import add_results
 from SliceInterpLib.scene.volumetry_section import VolumetrySection
-from SliceInterpLib.volume import Volume, require_doublable
+from SliceInterpLib.volume import Volume
 
 METHODS = {
     "Learned": "learned",
@@ -69,6 +69,12 @@ def show_in_views(node: slicer.vtkMRMLScalarVolumeNode) -> None:
     logic = slicer.app.applicationLogic()
     logic.GetSelectionNode().SetActiveVolumeID(node.GetID())
     logic.PropagateVolumeSelection()
+
+
+def _gaps(volume: Volume, factor: int, style: str) -> str:
+    """The gaps between slices after `factor` times as many; of an uneven scan from…to."""
+    low, high = (format(gap / factor, style) for gap in (volume.gaps.min(), volume.gaps.max()))
+    return f"{low} mm" if volume.is_even else f"{low}–{high} mm"
 
 
 class Panel:
@@ -163,8 +169,8 @@ class Panel:
         seconds = self._estimate.seconds(volume, self._settings())
         where = self._estimate.device(chosen.device)
         plan = (
-            f"{volume.slice_count} slices, {volume.slice_spacing:.1f} mm → {count} slices, "
-            f"{volume.slice_spacing / chosen.factor:.2g} mm, about {in_words(seconds)} on {where}"
+            f"{volume.slice_count} slices, {_gaps(volume, 1, '.1f')} → {count} slices, "
+            f"{_gaps(volume, chosen.factor, '.2g')}, about {in_words(seconds)} on {where}"
         )
         missing = self.dependencies.missing(self._settings().methods)
         return f"{plan}, after installing {', '.join(missing)}" if missing else plan, ""
@@ -183,7 +189,7 @@ class Panel:
                 volume = nodes.volume_from_node(node)
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
-                    require_doublable(volume, allow_thin=self._parameters.allowThin)
+                    nodes.require_doublable_node(volume, allow_thin=self._parameters.allowThin)
             except SliceInterpError as problem:
                 obstacle = str(problem)
             self._looked_at = (state, volume, obstacle)

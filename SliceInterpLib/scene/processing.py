@@ -40,6 +40,7 @@ def process(
     a user, and leaves the scene as it was.
     """
     volume = nodes.volume_from_node(inputNode)
+    nodes.require_doublable_node(volume, allow_thin=allowThin)
     settings = Settings(
         methods=(method,),
         factor=factor,

@@ -18,7 +18,7 @@ SEEDS = "SliceInterp.seeds"
 """Node reference from a volume to the points in its hematoma; saved with the scene."""
 
 RULE = "SliceInterp.segmentation"
-"""Attribute of a segmentation node, JSON: seeds (mm, LPS, below the transforms) and settings."""
+"""Attribute of a segmentation node, JSON: seeds (mm, LPS) and settings."""
 
 _SEGMENT = "hematoma"
 _COLOUR, _PREVIEW_COLOUR = (0.84, 0.15, 0.16), (1.0, 0.85, 0.2)
@@ -51,17 +51,15 @@ def start_placing_seed(source: slicer.vtkMRMLVolumeNode) -> None:
 
 
 def seeds_of(source: slicer.vtkMRMLVolumeNode) -> Seeds:
-    """The volume's seeds in mm, LPS, in its own coordinates, below its transforms."""
+    """The volume's seeds in mm, LPS, in the coordinates of `nodes.volume_from_node`."""
     node = seeds_node_of(source)
     places: Seeds = []
     for index in range(node.GetNumberOfControlPoints() if node else 0):
         # One that is just being placed follows the mouse.
         if node.GetNthControlPointPositionStatus(index) == node.PositionDefined:
-            world, local = np.zeros(3), np.zeros(3)
+            world = np.zeros(3)
             node.GetNthControlPointPositionWorld(index, world)
-            source.TransformPointFromWorld(world, local)
-            right, front, up = local.tolist()
-            places.append((-right, -front, up))
+            places.append(nodes.to_volume(source, world))
     return places
 
 
@@ -94,7 +92,7 @@ def add_preview(source: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkMRMLSegment
 def add_mask(
     source: slicer.vtkMRMLVolumeNode, mask: np.ndarray, name: str, colour: Colour = _COLOUR
 ) -> slicer.vtkMRMLSegmentationNode:
-    """A mask, bool and shaped as the volume's array, as a segmentation with one segment."""
+    """A mask, bool (slice, row, column), as a segmentation with one segment."""
     node = _add_node(source, slicer.mrmlScene.GenerateUniqueName(name), colour)
     set_mask(node, source, mask)
     return node
@@ -121,9 +119,10 @@ def set_mask(
 
     slicer.util does the same through a volume node, which leaves its display node in the scene.
     """
+    stored = np.moveaxis(mask, 0, nodes.slice_axis_of(source)).astype(np.uint8)
     image, matrix = slicer.vtkOrientedImageData(), vtk.vtkMatrix4x4()
-    image.SetDimensions(mask.shape[::-1])
-    image.GetPointData().SetScalars(numpy_to_vtk(mask.astype(np.uint8).ravel(), deep=True))
+    image.SetDimensions(stored.shape[::-1])
+    image.GetPointData().SetScalars(numpy_to_vtk(stored.ravel(), deep=True))
     source.GetIJKToRASMatrix(matrix)
     image.SetImageToWorldMatrix(matrix)
     logic = slicer.vtkSlicerSegmentationsModuleLogic
@@ -133,7 +132,7 @@ def set_mask(
 def mask_of(
     segmentation: slicer.vtkMRMLSegmentationNode, source: slicer.vtkMRMLVolumeNode
 ) -> np.ndarray:
-    """The segmentation as it is now, on the volume's grid; bool, shaped as the volume's array.
+    """The segmentation as it is now, on the volume's grid; bool (slice, row, column).
 
     It may be anybody's and lie under another transform. Raises SegmentationError unless exactly
     one of its segments is visible.
@@ -148,7 +147,8 @@ def mask_of(
                 f"{segmentation.GetName()} could not be brought onto the grid of "
                 f"{source.GetName()}. Choose that volume as the source in the Segment Editor."
             )
-        return slicer.util.arrayFromVolume(labels) > 0
+        mask = slicer.util.arrayFromVolume(labels) > 0
+        return np.moveaxis(mask, nodes.slice_axis_of(source), 0)
     finally:
         display = labels.GetDisplayNode()
         colours = display and display.GetColorNode()

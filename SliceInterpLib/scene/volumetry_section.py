@@ -165,7 +165,8 @@ class VolumetrySection:
     def _segmenter_of_source(self) -> Segmenter:
         """Kept until the volume changes: it holds what makes the preview quick."""
         volume, image = nodes.volume_from_node(self._source), self._source.GetImageData()
-        geometry = (volume.origin, volume.spacing, volume.direction.tolist())
+        axes = volume.in_plane_axes.tolist()
+        geometry = (volume.slice_origins.tolist(), volume.pixel_spacing, axes)
         state = (image, image.GetMTime(), geometry)
         if self._segmenter[0] != state:
             self._segmenter = (state, Segmenter(volume))

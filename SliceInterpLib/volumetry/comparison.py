@@ -31,7 +31,7 @@ class Compared:
     mask_is: str
     """SEGMENTED, GIVEN or CARRIED."""
     mask: np.ndarray
-    """bool, shaped as the grid's `hu`."""
+    """bool, shaped as the grid's `slices`."""
     measured: Measurement
     limits_hu: tuple[float, float] | None
     """The threshold range, where it was segmented."""
@@ -48,7 +48,7 @@ def compare(
 ) -> list[Compared]:
     """Measure a hematoma on the acquired slices and on those of each method, ×2.
 
-    With a `mask` (bool, shaped as `volume.hu`), that is carried over by its shape: the volumes
+    With a `mask` (bool, shaped as `volume.slices`), that is carried over by its shape: the volumes
     then differ by how its ends are rounded and by nothing that the new slices show. Without one,
     each grid is segmented anew by the same rule, from `seeds` (mm, LPS) or in the whole
     intracranial space, and has a second row with the acquired grid's mask carried over. Raises

@@ -8,7 +8,7 @@ from scipy import ndimage
 from SliceInterpLib.errors import VolumeError
 from SliceInterpLib.volume import Volume
 from SliceInterpLib.volumetry import morphology
-from SliceInterpLib.volumetry.mask import from_slices, largest_piece
+from SliceInterpLib.volumetry.mask import largest_piece
 
 BONE_HU = 150.0
 """What is denser is bone. No clot and little of the brain, calcified or not, is."""
@@ -37,13 +37,13 @@ AIR_HU = -15.0
 
 def bone_hu(volume: Volume) -> float:
     """HU from which on a voxel is bone: BONE_HU, or the top of a scan saturated below it."""
-    top = float(volume.hu.max())
-    saturated = np.count_nonzero(volume.hu == top) > _SATURATED_SHARE * volume.hu.size
+    top = float(volume.slices.max())
+    saturated = np.count_nonzero(volume.slices == top) > _SATURATED_SHARE * volume.slices.size
     return top if saturated and _LOWEST_TOP_HU <= top < BONE_HU else BONE_HU
 
 
 def intracranial_mask(volume: Volume) -> np.ndarray:
-    """The space inside the skull: brain, liquor and blood; bool, shaped as `volume.hu`.
+    """The space inside the skull: brain, liquor and blood; bool, shaped as `volume.slices`.
 
     Slice by slice, bone is closed over gaps and filled; what it surrounds, without bone, air and
     fat, and without what is joined to it by narrow necks, is taken, and of that the largest piece
@@ -77,4 +77,4 @@ def intracranial_mask(volume: Volume) -> np.ndarray:
     edge = INNER_TABLE_HU if bone_hu(volume) == BONE_HU else bone_hu(volume)
     fine = fine[:, : slices.shape[1], : slices.shape[2]] & (slices < edge)
     # Calcifications, and clots in a saturated scan, are holes.
-    return from_slices(volume, morphology.filled(fine))
+    return morphology.filled(fine)

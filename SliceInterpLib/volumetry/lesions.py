@@ -135,7 +135,7 @@ def scan(lesion: Lesion, spacing_mm: float, rng: np.random.Generator) -> tuple[V
     sigma = NOISE_HU * np.sqrt(5.0 / spacing_mm)
     slices += sigma * np.clip((slices + 1000.0) / 1000.0, 0.0, 1.0) * _ct_noise(slices.shape, rng)
     first = (start + (planes - 1) / 2) * LATTICE_MM
-    volume = Volume(
+    volume = Volume.from_grid(
         hu=np.rint(slices).astype(np.int16),
         origin=(0.0, 0.0, first),
         spacing=(LATTICE_MM, LATTICE_MM, spacing_mm),

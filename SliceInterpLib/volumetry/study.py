@@ -113,7 +113,7 @@ def _measured(
     grids = [(ACQUIRED, volume, mask), (CARRIED, doubled[0], carried)]
     for method, finer in zip(methods, doubled, strict=True):
         grids.append(
-            (method.name, finer, _segmented(finer, either & (finer.hu < INNER_TABLE_HU), seed))
+            (method.name, finer, _segmented(finer, either & (finer.slices < INNER_TABLE_HU), seed))
         )
     for name, grid, found in grids:
         partial_ml = partial_volume_ml(grid, found) if found.any() else 0.0
@@ -122,10 +122,10 @@ def _measured(
 
 
 def _part(volume: _AnyVolume, window: tuple[slice, ...]) -> _AnyVolume:
-    """A part of a volume whose axes are those of its coordinates, (z, y, x)."""
-    starts = [part.start or 0 for part in window][::-1]
-    origin = np.add(volume.origin, np.multiply(starts, volume.spacing))
-    return replace(volume, hu=volume.hu[window], origin=tuple(origin.tolist()))
+    """Some rows and columns of all slices of a volume."""
+    starts = [[0.0, *(part.start or 0 for part in window[1:])]]
+    shift = volume.places(np.array(starts)) - volume.slice_origins[0]
+    return replace(volume, slices=volume.slices[window], slice_origins=volume.slice_origins + shift)
 
 
 def _segmented(volume: Volume, space: np.ndarray, seed: np.ndarray) -> np.ndarray:
@@ -133,7 +133,7 @@ def _segmented(volume: Volume, space: np.ndarray, seed: np.ndarray) -> np.ndarra
     try:
         return Segmenter(volume, space=space).segment([seed]).mask
     except SegmentationError:
-        return np.zeros(volume.hu.shape, bool)
+        return np.zeros(volume.slices.shape, bool)
 
 
 def _deepest(lesion: Lesion) -> np.ndarray:
@@ -156,7 +156,7 @@ def _window(lesion: Lesion) -> tuple[slice, ...]:
 def _truth(lesion: Lesion, volume: Volume, start: int, window: tuple[slice, ...]) -> np.ndarray:
     """The lesion on the lattice's planes that make the slices of a window."""
     planes = round(volume.slice_spacing / LATTICE_MM) * volume.slice_count
-    truth = np.zeros((planes, *volume.hu.shape[1:]), bool)
+    truth = np.zeros((planes, *volume.slices.shape[1:]), bool)
     low = np.subtract(lesion.corner, (start, window[1].start, window[2].start))
     box = tuple(slice(a, a + size) for a, size in zip(low, lesion.truth.shape, strict=True))
     truth[box] = lesion.truth
@@ -166,5 +166,5 @@ def _truth(lesion: Lesion, volume: Volume, start: int, window: tuple[slice, ...]
 def _slice_of_plane(volume: Volume, start: int, planes: int) -> np.ndarray:
     """For each plane of the lattice, the slice that is nearest to it."""
     height = (start + np.arange(planes)) * LATTICE_MM
-    nearest = np.rint((height - volume.origin[2]) / volume.slice_spacing)
+    nearest = np.rint((height - volume.slice_origins[0, 2]) / volume.slice_spacing)
     return np.clip(nearest, 0, volume.slice_count - 1).astype(int)
