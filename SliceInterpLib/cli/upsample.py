@@ -17,13 +17,13 @@ from SliceInterpLib.cli.common import (
     say,
 )
 from SliceInterpLib.errors import MethodError, OutputError
+from SliceInterpLib.evidence.expected_error import upsample_with_expected_error
 from SliceInterpLib.files import read_dicom, read_volume, write_volume
 from SliceInterpLib.files.reading import is_dicom
 from SliceInterpLib.files.writing import check_writable
 from SliceInterpLib.interpolators import METHODS, Interpolator, make_interpolator
 from SliceInterpLib.stack import SliceStack
 from SliceInterpLib.straightening import straightened
-from SliceInterpLib.uncertainty import upsample_with_uncertainty
 from SliceInterpLib.uneven import UpsampledStack, longest_part, spaced_evenly, upsample_stack
 from SliceInterpLib.uniform import uniform
 from SliceInterpLib.upsampling import FACTORS, Progress, UpsampledVolume, upsample
@@ -56,7 +56,7 @@ def add_commands(commands: Commands) -> None:
         "alternate (default: 0, they stay bit for bit)",
     )
     sub.add_argument(
-        "--uncertainty",
+        "--expected-error",
         type=Path,
         metavar="FILE",
         help="write the expected error of every synthetic voxel, in HU, to a second volume",
@@ -102,8 +102,8 @@ def _upsample(options: argparse.Namespace) -> None:
     interpolator = make_interpolator(options.method, model=options.model, device=options.device)
     error = None
     with progress_bar("slices", quiet=options.json) as progress:
-        if options.uncertainty:
-            result, error = upsample_with_uncertainty(
+        if options.expected_error:
+            result, error = upsample_with_expected_error(
                 scan, interpolator, allow_thin=options.allow_thin, progress=progress
             )
         else:
@@ -126,18 +126,18 @@ def _upsample(options: argparse.Namespace) -> None:
         write_volume(result, options.output, overwrite=options.force)
     if error:
         error = straightened(error) if options.upright else error
-        write_volume(error, options.uncertainty, overwrite=options.force)
+        write_volume(error, options.expected_error, overwrite=options.force)
     _tell(scan, result, options)
 
 
 def _check(options: argparse.Namespace) -> None:
     """Refuse, before a long run, what could not be written after it."""
-    if options.uncertainty:
+    if options.expected_error:
         if options.method != "learned" or options.factor != 2 or options.gaps in ("each", "even"):
             raise MethodError(
                 "The expected error is known for the learned method, factor 2 and even gaps alone."
             )
-        check_writable(options.uncertainty, overwrite=options.force)
+        check_writable(options.expected_error, overwrite=options.force)
     if options.gaps == "each" and options.uniform:
         raise MethodError("Uniform mode needs evenly spaced slices: leave out --gaps each.")
     if not options.dicom:
