@@ -10,7 +10,7 @@ from types import ModuleType
 import numpy as np
 
 from SliceInterpLib.errors import MethodError
-from SliceInterpLib.hounsfield import BRAIN, Window
+from SliceInterpLib.hounsfield import Window
 
 
 def opencv(method: str = "optical-flow") -> ModuleType:
@@ -35,16 +35,6 @@ def both_flows(first: np.ndarray, second: np.ndarray, window: Window) -> np.ndar
     grey = [window.to_8bit(hu) for hu in (first, second)]
     dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     return np.stack([dis.calc(*grey, None), dis.calc(*grey[::-1], None)])
-
-
-def half_flows(pairs: np.ndarray) -> np.ndarray:
-    """Half of the mean of both flows in the brain window, for (n, 2, h, w) HU.
-
-    Returns (n, 2, h, w) float32, pixels (x, y): the middle slice at x looks like the first at
-    x + flow and like the second at x − flow.
-    """
-    flows = np.stack([both_flows(first, second, BRAIN) for first, second in pairs])
-    return (0.25 * (flows[:, 1] - flows[:, 0])).transpose(0, 3, 1, 2)
 
 
 def halfway(first: np.ndarray, second: np.ndarray, flows: np.ndarray) -> np.ndarray:

@@ -25,6 +25,7 @@ if __name__ == "__main__" and not __package__:
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from SliceInterpLib.errors import Cancelled, MethodError, SliceInterpError
+from SliceInterpLib.evidence.expected_error import upsample_with_expected_error
 from SliceInterpLib.interpolators import Interpolator, make_interpolator
 from SliceInterpLib.job_folder import (
     Settings,
@@ -34,7 +35,6 @@ from SliceInterpLib.job_folder import (
     save_results,
     save_upsampled,
 )
-from SliceInterpLib.uncertainty import upsample_with_uncertainty
 from SliceInterpLib.upsampling import Progress, upsample
 from SliceInterpLib.volume import Volume
 
@@ -83,9 +83,9 @@ def _upsample(
     """The doubled volume and, if it was asked for and is known, its expected error."""
     more = {"allow_thin": settings.allow_thin, "progress": progress, "cancelled": cancelled}
     wanted = settings.expected_error and settings.factor == 2
-    if wanted and hasattr(interpolator, "with_uncertainty"):
+    if wanted and hasattr(interpolator, "with_expected_error"):
         try:
-            return upsample_with_uncertainty(volume, interpolator, **more)
+            return upsample_with_expected_error(volume, interpolator, **more)
         except MethodError as problem:  # of most models it was never measured
             warnings.warn(str(problem), stacklevel=2)
     return upsample(volume, interpolator, factor=settings.factor, **more), None
@@ -97,8 +97,8 @@ def _check(
     progress: Progress,
     cancelled: Callable[[], bool],
 ) -> list[dict[str, float | None]]:
-    from SliceInterpLib.evaluation.holdout import hidden_count
-    from SliceInterpLib.evaluation.scan_check import hidden_slices
+    from SliceInterpLib.evidence.holdout import hidden_count
+    from SliceInterpLib.evidence.scan_check import hidden_slices
 
     def count(done: int) -> None:
         progress(done, hidden_count(volume))

@@ -5,8 +5,8 @@ import pytest
 from scipy import ndimage
 
 from SliceInterpLib.errors import VolumeError
-from SliceInterpLib.evaluation.contrast import contrast_kept, contrast_table, find_places
 from SliceInterpLib.interpolators import make_interpolator
+from SliceInterpLib.lab.contrast import contrast_kept, contrast_table, find_places
 from SliceInterpLib.volume import Volume
 
 SIZE = 160

@@ -7,17 +7,18 @@ import pytest
 from scipy import ndimage, stats
 
 from SliceInterpLib.errors import MethodError, VolumeError
-from SliceInterpLib.evaluation.benchmark import (
+from SliceInterpLib.evidence.holdout import hold_one_out
+from SliceInterpLib.evidence.metrics import head_mask, slice_metrics
+from SliceInterpLib.files import read_volume
+from SliceInterpLib.interpolators import make_interpolator
+from SliceInterpLib.lab.benchmark import (
     benchmark,
     comparison_table,
     patient_csv,
     quality_table,
 )
-from SliceInterpLib.evaluation.holdout import hold_one_out, true_middles
-from SliceInterpLib.evaluation.metrics import head_mask, slice_metrics
-from SliceInterpLib.files import read_volume
-from SliceInterpLib.interpolators import make_interpolator
-from SliceInterpLib.patient_statistics import adjusted, mean_with_interval, paired_p
+from SliceInterpLib.lab.patient_statistics import adjusted, mean_with_interval, paired_p
+from SliceInterpLib.lab.true_middles import true_middles
 from SliceInterpLib.volume import Volume
 
 LINEAR = make_interpolator("linear")

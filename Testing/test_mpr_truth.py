@@ -8,9 +8,9 @@ import SimpleITK as sitk
 
 from SliceInterpLib.cli import main
 from SliceInterpLib.errors import VolumeError
-from SliceInterpLib.evaluation import mpr_truth
 from SliceInterpLib.files import read_volume, write_volume
 from SliceInterpLib.interpolators import make_interpolator
+from SliceInterpLib.lab import mpr_truth
 from SliceInterpLib.phantom import head_phantom
 from SliceInterpLib.upsampling import upsample
 from SliceInterpLib.volume import Volume
@@ -136,7 +136,7 @@ def test_the_command_prints_a_table_and_draws_a_picture(pair, tmp_path, monkeypa
     thick, reformat = pair
     write_volume(thick, tmp_path / "axial.nrrd")
     write_volume(reformat, tmp_path / "sagittal.nrrd")
-    arguments = ["mpr-check", *(str(tmp_path / f"{n}.nrrd") for n in ("axial", "sagittal"))]
+    arguments = ["lab", "mpr-check", *(str(tmp_path / f"{n}.nrrd") for n in ("axial", "sagittal"))]
     picture = tmp_path / "mpr.png"
     assert main([*arguments, "-o", str(picture), "--json", "--device", "cpu"]) == 0
     rows = json.loads(capsys.readouterr().out)["rows"]

@@ -9,20 +9,21 @@ from scipy import ndimage
 
 from SliceInterpLib.cli import main
 from SliceInterpLib.errors import VolumeError
-from SliceInterpLib.evaluation.ceiling import with_new_noise
-from SliceInterpLib.evaluation.edges import (
+from SliceInterpLib.evidence.edges import (
     AROUND,
     border_radii,
     edge_width,
     hematoma_width,
     roughness,
 )
-from SliceInterpLib.evaluation.metrics import slice_metrics
-from SliceInterpLib.evaluation.noise import homogeneous, noise_signature
-from SliceInterpLib.evaluation.noise_spectrum import mean_frequency, radial_nps
-from SliceInterpLib.evaluation.noise_tables import noise_table, over_patients, over_patients_table
+from SliceInterpLib.evidence.metrics import slice_metrics
+from SliceInterpLib.evidence.noise import homogeneous, noise_signature
+from SliceInterpLib.evidence.noise_spectrum import mean_frequency, radial_nps
+from SliceInterpLib.evidence.noise_tables import noise_table
 from SliceInterpLib.files import write_volume
 from SliceInterpLib.interpolators import make_interpolator
+from SliceInterpLib.lab.ceiling import with_new_noise
+from SliceInterpLib.lab.noise_over_patients import over_patients, over_patients_table
 from SliceInterpLib.volume import Volume
 
 SIZE, PIXEL_MM = 256, 0.6
@@ -201,7 +202,7 @@ def test_the_tables_show_parts_of_what_was_acquired(signature):
 def test_the_command_measures_a_folder(tmp_path, capsys):
     for seed in (0, 1):
         write_volume(head(slices=3, seed=seed), tmp_path / f"{seed}.nrrd")
-    assert main(["noise", str(tmp_path), "--methods", "linear", "--json"]) == 0
+    assert main(["lab", "noise", str(tmp_path), "--methods", "linear", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert set(found["patients"]) == {"0.nrrd", "1.nrrd"}
     assert found["of_acquired"]["linear"]["tissue_hu"]["mean"] == pytest.approx(0.71, abs=0.03)

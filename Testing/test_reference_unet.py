@@ -5,16 +5,19 @@ import hashlib
 import json
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 from torch.utils.flop_counter import FlopCounterMode
 
 from SliceInterpLib.errors import MethodError
-from SliceInterpLib.evaluation import network_speed as speed
+from SliceInterpLib.interpolators import make_interpolator
+from SliceInterpLib.lab import network_speed as speed
+from SliceInterpLib.lab.contenders import make_contender
+from SliceInterpLib.lab.peers.reference_unet import SMALL, ReferenceUNet, tiled
 from SliceInterpLib.networks.flow_inside import FlowInside
 from SliceInterpLib.networks.prediction import Prediction, brain_view
-from SliceInterpLib.networks.reference_unet import SMALL, ReferenceUNet, tiled
 
 
 @pytest.fixture(scope="module")
@@ -157,21 +160,36 @@ def test_the_small_variant_learns_and_then_predicts():
         assert network.eval()(pairs).hu.isfinite().all()
 
 
+def model_in(folder, architecture, network, configuration):
+    """The path of a card of that network."""
+    save_file(network.state_dict(), folder / "tiny.safetensors")
+    card = {
+        "name": "tiny",
+        "architecture": architecture,
+        "configuration": configuration,
+        "weights": "tiny.safetensors",
+        "sha256": hashlib.sha256((folder / "tiny.safetensors").read_bytes()).hexdigest(),
+    }
+    path = folder / "tiny.json"
+    path.write_text(json.dumps(card))
+    return str(path)
+
+
+def test_a_model_of_it_is_for_the_laboratory_alone(tmp_path):
+    card = model_in(tmp_path, "reference-unet", ReferenceUNet(**SMALL), SMALL)
+    pair = np.full((1, 2, 50, 40), 35.0, np.float32)
+    found = make_contender("learned", model=card, device="cpu")(pair)
+    assert found.shape == (1, 50, 40) and np.isfinite(found).all()
+    with pytest.raises(MethodError, match="'reference-unet' .* only sliceinterp lab knows"):
+        make_interpolator("learned", model=card, device="cpu")
+
+
 @pytest.fixture
 def tiny_model(tmp_path):
     configuration = {"flow_widths": [8, 8], "residual_widths": [8, 8], "residual_blocks": 1}
     network = FlowInside(**configuration)
-    save_file(network.state_dict(), tmp_path / "tiny.safetensors")
-    card = {
-        "name": "tiny",
-        "architecture": "flow-inside-2",
-        "configuration": configuration,
-        "weights": "tiny.safetensors",
-        "sha256": hashlib.sha256((tmp_path / "tiny.safetensors").read_bytes()).hexdigest(),
-    }
-    path = tmp_path / "tiny.json"
-    path.write_text(json.dumps(card))
-    return str(path), sum(p.numel() for p in network.parameters())
+    card = model_in(tmp_path, "flow-inside-2", network, configuration)
+    return card, sum(p.numel() for p in network.parameters())
 
 
 @pytest.fixture

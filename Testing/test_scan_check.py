@@ -8,7 +8,7 @@ import pytest
 
 from SliceInterpLib.cli import main
 from SliceInterpLib.errors import Cancelled, VolumeError
-from SliceInterpLib.evaluation.scan_check import check_scan, check_table, slice_table
+from SliceInterpLib.evidence.scan_check import check_scan, check_table, slice_table
 from SliceInterpLib.files import write_volume
 from SliceInterpLib.interpolators import make_interpolator
 from SliceInterpLib.volume import Volume

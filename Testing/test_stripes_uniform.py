@@ -7,8 +7,8 @@ import pytest
 from scipy import ndimage
 
 from SliceInterpLib.errors import VolumeError
-from SliceInterpLib.evaluation.stripes import stripe_index
-from SliceInterpLib.evaluation.uniform_check import uniform_check, uniform_table
+from SliceInterpLib.evidence.stripes import stripe_index
+from SliceInterpLib.lab.uniform_check import uniform_check, uniform_table
 from SliceInterpLib.uniform import uniform
 from SliceInterpLib.upsampling import upsample
 from SliceInterpLib.volume import Volume

@@ -6,12 +6,12 @@ from scipy import ndimage
 
 from SliceInterpLib.files import read_volume
 from SliceInterpLib.interpolators import make_interpolator
-from SliceInterpLib.report.volumetry_figure import save_volumetry_figure
+from SliceInterpLib.lab.volumetry_study.figure import save_volumetry_figure
+from SliceInterpLib.lab.volumetry_study.study import ACQUIRED, CARRIED, SPACINGS_MM, run_study
+from SliceInterpLib.lab.volumetry_study.tables import markdown
 from SliceInterpLib.upsampling import upsample
 from SliceInterpLib.volumetry.mask import voxel_ml
 from SliceInterpLib.volumetry.segmentation import Segmenter
-from SliceInterpLib.volumetry.study import ACQUIRED, CARRIED, SPACINGS_MM, run_study
-from SliceInterpLib.volumetry.study_tables import markdown
 
 PATIENTS = {
     "0009": ((15, 279, 302), 2.8),

@@ -1,4 +1,4 @@
-"""What the commands share: options, the scans of a folder, progress, output."""
+"""What the commands share: options, progress, output."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeAlias
 
@@ -51,22 +51,6 @@ def point(text: str) -> tuple[float, float, float]:
     return -right, -front, up
 
 
-def scans(places: Sequence[Path]) -> list[Path]:
-    """Files as they are; of folders, every volume file below them, or the folder itself (DICOM)."""
-    found: list[Path] = []
-    for place in places:
-        if place.is_dir():
-            files = sorted(
-                path
-                for path in place.rglob("*")
-                if path.name.endswith((".nii", ".nii.gz", ".nrrd", ".mha"))
-            )
-            found += files or [place]
-        else:
-            found.append(place)
-    return found
-
-
 @contextlib.contextmanager
 def progress_bar(unit: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
     """A bar with the time left on a terminal, a line every tenth otherwise, nothing if quiet."""
@@ -97,11 +81,6 @@ def progress_bar(unit: str, *, quiet: bool) -> Iterator[Callable[[int, int], Non
 def print_result(summary: dict, text: str, *, as_json: bool) -> None:
     """The result on standard output: an object for scripts or text for people."""
     print(json.dumps(summary) if as_json else printable(text))
-
-
-def command_line() -> str:
-    """The command as it was given, for records of how something was made."""
-    return "sliceinterp " + " ".join(sys.argv[1:])
 
 
 def say(line: str) -> None:

@@ -17,12 +17,12 @@ from SliceInterpLib.cli.common import (
 )
 from SliceInterpLib.doublable import require_doublable
 from SliceInterpLib.errors import MethodError, OutputError
+from SliceInterpLib.evidence.expected_error import upsample_with_expected_error
 from SliceInterpLib.files import read_volume, write_volume
 from SliceInterpLib.files.reading import is_dicom
 from SliceInterpLib.files.writing import check_writable
 from SliceInterpLib.grids import evenly_spaced, longest_stretch, upright
 from SliceInterpLib.interpolators import METHODS, make_interpolator
-from SliceInterpLib.uncertainty import upsample_with_uncertainty
 from SliceInterpLib.uniform import uniform
 from SliceInterpLib.upsampling import FACTORS, upsample
 from SliceInterpLib.volume import Volume
@@ -54,7 +54,7 @@ def add_commands(commands: Commands) -> None:
         "alternate (default: 0, they stay bit for bit)",
     )
     sub.add_argument(
-        "--uncertainty",
+        "--expected-error",
         type=Path,
         metavar="FILE",
         help="write the expected error of every synthetic voxel, in HU, to a second volume",
@@ -105,8 +105,8 @@ def _upsample(options: argparse.Namespace) -> None:
             "widest_gap_mm": options.widest_gap,
             "progress": progress,
         }
-        if options.uncertainty:
-            result, error = upsample_with_uncertainty(scan, interpolator, **more)
+        if options.expected_error:
+            result, error = upsample_with_expected_error(scan, interpolator, **more)
         else:
             result = upsample(scan, interpolator, factor=options.factor, **more)
     if options.uniform:
@@ -125,19 +125,19 @@ def _upsample(options: argparse.Namespace) -> None:
     else:
         write_volume(result, options.output, overwrite=options.force)
     if error:
-        write_volume(_arranged(error, options), options.uncertainty, overwrite=options.force)
+        write_volume(_arranged(error, options), options.expected_error, overwrite=options.force)
     _tell(scan, result, options)
 
 
 def _check(options: argparse.Namespace) -> None:
     """Refuse, before a long run, what could not be written after it."""
-    if options.uncertainty:
+    if options.expected_error:
         if options.method != "learned" or options.factor != 2 or options.gaps == "even":
             raise MethodError(
                 "The expected error is known for the learned method, factor 2 and slices that are "
                 "not spaced anew alone."
             )
-        check_writable(options.uncertainty, overwrite=options.force)
+        check_writable(options.expected_error, overwrite=options.force)
     if not options.dicom:
         if options.gaps == "each":
             raise OutputError("Only DICOM can hold unevenly spaced slices: give --dicom.")

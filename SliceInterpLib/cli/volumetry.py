@@ -1,4 +1,4 @@
-"""The commands that measure hematomas."""
+"""The command that measures hematomas."""
 
 from __future__ import annotations
 
@@ -13,15 +13,11 @@ from SliceInterpLib.cli.common import (
     add_device,
     add_input,
     add_json,
-    command_line,
     point,
     print_result,
-    progress_bar,
     say,
 )
-from SliceInterpLib.errors import OutputError
 from SliceInterpLib.files.reading import read_volume
-from SliceInterpLib.files.whole import write_text
 from SliceInterpLib.interpolators import METHODS, make_interpolator
 from SliceInterpLib.volume import Volume
 
@@ -33,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def add_commands(commands: Commands) -> None:
-    """Add volume and volumetry-study."""
+    """Add volume."""
     sub = add_command(commands, "volume", _volume, "Measure a hematoma, before and after doubling.")
     add_input(sub)
     where = sub.add_mutually_exclusive_group()
@@ -67,18 +63,6 @@ def add_commands(commands: Commands) -> None:
     add_device(sub)
     add_json(sub)
 
-    sub = add_command(
-        commands,
-        "volumetry-study",
-        _study,
-        "Measure hematomas of known volume in the built-in head on thick and on doubled slices.",
-    )
-    sub.add_argument("-o", "--output", type=Path, required=True, help="folder for table and figure")
-    sub.add_argument("--lesions", type=int, default=80, help="each is scanned at three spacings")
-    sub.add_argument("--model", help="name of a shipped model, or path of a model's card")
-    sub.add_argument("--seed", type=int, default=0)
-    add_device(sub)
-
 
 def _volume(options: argparse.Namespace) -> None:
     from SliceInterpLib.files.writing import check_writable, write_volume
@@ -109,26 +93,6 @@ def _volume(options: argparse.Namespace) -> None:
         summary["growth"] = asdict(grown)
         text += f"\n{grown}"
     print_result(summary, text, as_json=options.json)
-
-
-def _study(options: argparse.Namespace) -> None:
-    from SliceInterpLib.report.volumetry_figure import save_volumetry_figure
-    from SliceInterpLib.volumetry.study import run_study
-    from SliceInterpLib.volumetry.study_tables import markdown
-
-    if not options.output.is_dir():
-        raise OutputError(f"{options.output}: There is no such folder. Make it first.")
-    methods = [
-        make_interpolator(method, model=options.model, device=options.device)
-        for method in ("linear", "cubic", "learned")
-    ]
-    with progress_bar("cases", quiet=False) as progress:
-        rows = run_study(methods, lesions=options.lesions, seed=options.seed, progress=progress)
-    title = "# Hematomas of known volume"
-    text = f"{title}\n\n```\n{command_line()}\n```\n\n{markdown(rows)}"
-    write_text(options.output / "volumetry-study.md", text)
-    save_volumetry_figure(options.output / "volumetry-study.png", rows)
-    print(text)
 
 
 def _mask(volume: Volume, path: Path, label: int) -> np.ndarray:

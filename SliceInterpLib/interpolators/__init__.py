@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -18,15 +17,12 @@ from SliceInterpLib.interpolators import classical
 METHODS = ("nearest", "linear", "cubic", "sinc", "optical-flow", "learned")
 """Every method by its name, the simplest first."""
 
-PEERS = ("registration", "denoised-linear", "torchscript")
-"""Methods of others to measure against, for benchmarks only."""
-
 
 class Interpolator(Protocol):
-    """What the engine, the checks and the benchmarks ask of a method."""
+    """What the engine, the checks and the laboratory ask of a method."""
 
     name: str
-    """One of METHODS or PEERS; "learned:MODEL" where a benchmark tells models apart."""
+    """One of METHODS, or a name of one's own."""
     context: int
     """How many slices beyond the pair the method wants to see on each side."""
     batch: int
@@ -48,9 +44,8 @@ def make_interpolator(
 ) -> Interpolator:
     """The interpolator called `method`.
 
-    model: for 'learned', name of a trained model or path of its card (JSON), None takes the
-    default; for 'torchscript', path of the TorchScript file. device: 'auto' (CUDA if there is
-    one, else CPU), 'cuda' or 'cpu', for the two.
+    model: for 'learned', name of a trained model or path of its card (JSON); None takes the
+    default. device: for 'learned', 'auto' (CUDA if there is one, else CPU), 'cuda' or 'cpu'.
     Raises MethodError for an unknown method, a missing library, model or device.
     """
     if method in classical.METHODS:
@@ -64,27 +59,7 @@ def make_interpolator(
         from SliceInterpLib.networks.registry import find_model
 
         return Learned(find_model(model), device=device)
-    if method in PEERS:
-        return _make_peer(method, model, device)
     raise MethodError(f"There is no method '{method}'. Choose one of: {', '.join(METHODS)}.")
-
-
-def _make_peer(method: str, model: str | None, device: str) -> Interpolator:
-    if method == "registration":
-        from SliceInterpLib.interpolators.registration import Registration
-
-        return Registration()
-    if method == "denoised-linear":
-        from SliceInterpLib.interpolators.denoised import DenoisedLinear
-
-        return DenoisedLinear()
-    if model is None:
-        raise MethodError(
-            "The method 'torchscript' needs the path of a TorchScript file (--torchscript)."
-        )
-    from SliceInterpLib.interpolators.torchscript import TorchScript
-
-    return TorchScript(Path(model), device=device)
 
 
 def usable_interpolators(

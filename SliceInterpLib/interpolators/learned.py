@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from SliceInterpLib.errors import MethodError
+from SliceInterpLib.networks.architectures import Architectures
 from SliceInterpLib.networks.devices import choose_device, has_bf16
 from SliceInterpLib.networks.expected_error import ExpectedError, clues, load_expected_error
 from SliceInterpLib.networks.prediction import Prediction, padded
@@ -28,6 +29,7 @@ _SOFT_TISSUE_HU = (0.0, 100.0)
 class Learned:
     """Predicts middle slices with a trained network.
 
+    known: as `load_network` takes it.
     device: 'auto', 'cuda' or 'cpu'. Half precision (bf16) is used where the hardware has it,
     after the first pair of slices with soft tissue was predicted both ways and compared. When
     the GPU runs out of memory, the batch is halved, and at a single pair the CPU takes over.
@@ -36,10 +38,12 @@ class Learned:
 
     name = "learned"
 
-    def __init__(self, model: TrainedModel, device: str = "auto") -> None:
+    def __init__(
+        self, model: TrainedModel, device: str = "auto", *, known: Architectures | None = None
+    ) -> None:
         self.model = model
         self.device = choose_device(device)
-        self.network = load_network(model).to(self.device, memory_format=torch.channels_last)
+        self.network = load_network(model, known).to(self.device, memory_format=torch.channels_last)
         self.context: int = self.network.context
         # One pair at a time is quickest on a CPU, where a second only crowds the caches.
         self.batch = 8 if self.device.type == "cuda" else 1
@@ -60,7 +64,7 @@ class Learned:
         """(n, 2 + 2·context, h, w) float32 HU, any h and w, to (n, h, w) float32 HU."""
         return self._within_memory(self._predict, slices)
 
-    def with_uncertainty(self, slices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def with_expected_error(self, slices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The same slices, and their expected absolute error in HU; both (n, h, w) float32.
 
         The error is against what the scanner would have shown there, noise included. Raises

@@ -137,7 +137,7 @@ class ExpectedError(nn.Module):
 
 def card_path(model: TrainedModel) -> Path:
     """Where the card of the model's expected error is, if there is one."""
-    return model.weights.parent / "uncertainty" / f"{model.name}.json"
+    return model.weights.parent / "expected-error" / f"{model.name}.json"
 
 
 def load_expected_error(model: TrainedModel) -> ExpectedError:
@@ -147,13 +147,13 @@ def load_expected_error(model: TrainedModel) -> ExpectedError:
     or if its file is not the one that its card describes.
     """
     path = card_path(model)
-    remedy = "Fit it with: sliceinterp train-uncertainty"
+    remedy = "Fit it with: sliceinterp lab train-expected-error"
     if not path.exists():
-        raise MethodError(f"The uncertainty of '{model.name}' was never measured. {remedy}")
+        raise MethodError(f"The expected error of '{model.name}' was never measured. {remedy}")
     head = read_card(path)
     if head.card["architecture"] != ARCHITECTURE or head.card.get("model_sha256") != model.sha256:
         raise MethodError(
-            f"The uncertainty in {path} is that of another version of '{model.name}'. {remedy}"
+            f"The expected error in {path} is that of another version of '{model.name}'. {remedy}"
         )
     from safetensors.torch import load
 

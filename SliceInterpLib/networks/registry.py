@@ -19,7 +19,7 @@ from SliceInterpLib.errors import MethodError
 if TYPE_CHECKING:
     from torch import nn
 
-    from SliceInterpLib.networks.architectures import Design
+    from SliceInterpLib.networks.architectures import Architectures, Design
 
 DEFAULT_MODEL = "small"
 
@@ -101,8 +101,10 @@ def read_card(path: Path) -> TrainedModel:
     return TrainedModel(card=card, weights=path.parent / card["weights"])
 
 
-def load_network(model: TrainedModel) -> nn.Module:
+def load_network(model: TrainedModel, known: Architectures | None = None) -> nn.Module:
     """The network with its weights, in evaluation mode, on the CPU.
+
+    known: the architectures that the card may name; by default those that are shipped.
 
     Raises MethodError if torch is missing, or the weights are missing, are not those that the
     card describes (sha256) or do not fit the architecture.
@@ -114,12 +116,12 @@ def load_network(model: TrainedModel) -> nn.Module:
             f"The learned method needs {missing.name}, which is not installed. "
             "Install it with: pip install torch safetensors"
         ) from missing
-    from SliceInterpLib.networks.architectures import Design
+    from SliceInterpLib.networks.architectures import ARCHITECTURES, Design
 
     design = Design(model.card["architecture"], model.card["configuration"])
     data = read_weights(model)
     try:
-        network = _without_weights(design)
+        network = _without_weights(design, known or ARCHITECTURES)
         network.load_state_dict(load(data), assign=True)
     except MethodError:
         raise
@@ -144,7 +146,7 @@ def read_weights(model: TrainedModel) -> bytes:
     return data
 
 
-def _without_weights(design: Design) -> nn.Module:
+def _without_weights(design: Design, known: Architectures) -> nn.Module:
     """The network, taking no memory for weights that its file may not have."""
     import torch
     from torch.overrides import TorchFunctionMode
@@ -162,7 +164,7 @@ def _without_weights(design: Design) -> nn.Module:
             return args[0] if func is torch.Tensor.normal_ else func(*args, **(kwargs or {}))
 
     with torch.device("meta"), LeavingNormal():
-        return design.build()
+        return design.build(known)
 
 
 def _content(path: Path) -> bytes:

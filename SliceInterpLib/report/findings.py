@@ -9,11 +9,11 @@ from typing import TypeVar
 import numpy as np
 
 from SliceInterpLib.errors import MethodError, SliceInterpError, VolumeError
-from SliceInterpLib.evaluation.noise import noise_signature
-from SliceInterpLib.evaluation.scan_check import check_scan
-from SliceInterpLib.evaluation.stripes import stripe_index
+from SliceInterpLib.evidence.expected_error import upsample_with_expected_error
+from SliceInterpLib.evidence.noise import noise_signature
+from SliceInterpLib.evidence.scan_check import check_scan
+from SliceInterpLib.evidence.stripes import stripe_index
 from SliceInterpLib.interpolators import Interpolator
-from SliceInterpLib.uncertainty import upsample_with_uncertainty
 from SliceInterpLib.upsampling import upsample
 from SliceInterpLib.volume import Volume
 from SliceInterpLib.volumetry.carrying import carried_space
@@ -85,9 +85,11 @@ def examine(
 
     say("Putting slices between…")
     expected_error = None
-    if factor == 2 and hasattr(method, "with_uncertainty"):
+    if factor == 2 and hasattr(method, "with_expected_error"):
         try:
-            doubled, expected_error = upsample_with_uncertainty(volume, method, cancelled=cancelled)
+            doubled, expected_error = upsample_with_expected_error(
+                volume, method, cancelled=cancelled
+            )
         except MethodError as problem:
             reasons["expected_error"] = str(problem)
     else:

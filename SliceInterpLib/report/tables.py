@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from SliceInterpLib.evaluation import noise_tables
-from SliceInterpLib.evaluation.scan_check import SHOWN
-from SliceInterpLib.evaluation.stripes import VIEWS
+from SliceInterpLib.evidence import noise_tables
+from SliceInterpLib.evidence.scan_check import SHOWN
+from SliceInterpLib.evidence.stripes import VIEWS
 from SliceInterpLib.networks.expected_error import card_path
 from SliceInterpLib.networks.registry import read_card
 from SliceInterpLib.report.findings import Findings

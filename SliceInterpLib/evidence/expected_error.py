@@ -1,0 +1,78 @@
+"""A doubled volume together with how far each of its synthetic voxels may be off."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from SliceInterpLib.upsampling import Progress, upsample
+from SliceInterpLib.volume import Volume
+
+if TYPE_CHECKING:
+    from SliceInterpLib.interpolators.learned import Learned
+
+
+class Watched:
+    """A learned method as an interpolator that keeps what else is said of each slice.
+
+    predict: one of the method's `with_…`. `besides` has an entry a slice, in the order in which
+    slices were predicted; whoever watches takes them out.
+    """
+
+    def __init__(
+        self, learned: Learned, predict: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+    ) -> None:
+        self.name, self.context = learned.name, learned.context
+        self._learned, self._predict = learned, predict
+        self.besides: deque[np.ndarray] = deque()
+
+    @property
+    def batch(self) -> int:
+        """As the method's own, which shrinks where memory is short."""
+        return self._learned.batch
+
+    @property
+    def provenance(self) -> dict[str, object]:
+        """The method's own."""
+        return self._learned.provenance
+
+    def __call__(self, slices: np.ndarray) -> np.ndarray:
+        """As the method itself."""
+        middles, besides = self._predict(slices)
+        self.besides.extend(besides)
+        return middles
+
+
+def upsample_with_expected_error(
+    volume: Volume,
+    learned: Learned,
+    *,
+    allow_thin: bool = False,
+    widest_gap_mm: float | None = None,
+    progress: Progress | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> tuple[Volume, Volume]:
+    """What `upsample` gives, and a volume of the same geometry: expected absolute error in HU.
+
+    The second is float32, 0 in acquired slices. The error is against what the scanner would have
+    shown there, noise included. For doubling alone, not for factor 4, whose further slices are
+    made of synthetic ones. Raises what `upsample` does, and MethodError if the error of the
+    method's model was never measured.
+    """
+    watched = Watched(learned, learned.with_expected_error)
+    doubled = upsample(
+        volume,
+        watched,
+        allow_thin=allow_thin,
+        widest_gap_mm=widest_gap_mm,
+        progress=progress,
+        cancelled=cancelled,
+    )
+    error = np.zeros(doubled.slices.shape, np.float32)
+    for index in np.flatnonzero(doubled.synthetic):
+        error[index] = watched.besides.popleft()
+    return doubled, replace(doubled, slices=error)

@@ -1,0 +1,123 @@
+"""Check on this scan: every inner acquired slice is hidden and predicted by each method."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from SliceInterpLib.errors import Cancelled
+from SliceInterpLib.evidence.holdout import hidden_count, hold_one_out
+from SliceInterpLib.evidence.metrics import METRICS, has_full_range, slice_metrics
+from SliceInterpLib.hounsfield import BRAIN
+from SliceInterpLib.interpolators import Interpolator
+from SliceInterpLib.volume import Volume
+
+SHOWN = {
+    "psnr": ("PSNR dB", ".2f"),
+    "ssim": ("SSIM", ".3f"),
+    "ms_ssim": ("MS-SSIM", ".3f"),
+    "mae_window_hu": ("MAE HU, brain window", ".2f"),
+    "mae_hu": ("MAE HU, inside the head", ".1f"),
+}
+"""Titles and formats of what the tables show."""
+
+Row = dict[str, float | None]
+"""The metrics of one hidden slice; "slice" is its index."""
+
+
+def check_scan(
+    volume: Volume,
+    methods: Sequence[Interpolator],
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> dict[str, object]:
+    """Hide each inner slice of `volume` in turn and compare it with each method's prediction.
+
+    Returns {"gap_mm": real gap, in an uneven scan the mean beside hidden slices, "hidden_gap_mm":
+    twice that, "not_hidden": number of inner slices that are not midway between their neighbours,
+    "methods": {name: {"slices": [a Row a slice], "mean": {metric: …}, "worst": the Row with the
+    lowest PSNR}}}. Metrics are those of `slice_metrics` and mae_window_hu, its mae in HU; mae_hu is
+    None where the scan lacks the full range. The slices beside a hidden one lie twice the real gap
+    apart, so that the figures are conservative.
+
+    Raises VolumeError without three evenly spaced slices in a row, Cancelled as soon as
+    `cancelled()` is true.
+    """
+    rows = {}
+    hidden = hidden_count(volume)
+    for number, method in enumerate(methods):
+
+        def count(done: int, before: int = number * hidden) -> None:
+            if progress:
+                progress(before + done, hidden * len(methods))
+
+        rows[method.name] = hidden_slices(volume, method, progress=count, cancelled=cancelled)
+    found = next(iter(rows.values()))
+    gap = float(np.mean([volume.gaps[int(row["slice"])] for row in found]))
+    return {
+        "gap_mm": gap,
+        "hidden_gap_mm": 2.0 * gap,
+        "not_hidden": volume.slice_count - 2 - hidden,
+        "methods": {
+            name: {
+                "slices": found,
+                "mean": {key: _mean(found, key) for key in (*METRICS, "mae_window_hu")},
+                "worst": min(found, key=lambda row: row["psnr"]),
+            }
+            for name, found in rows.items()
+        },
+    }
+
+
+def hidden_slices(
+    volume: Volume,
+    method: Interpolator,
+    *,
+    progress: Callable[[int], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> list[Row]:
+    """The metrics of each inner slice, hidden in turn and predicted by one method."""
+    full_range = has_full_range(volume.slices)
+    rows: list[Row] = []
+    for index, predicted, truth in hold_one_out(volume, method):
+        if cancelled and cancelled():
+            raise Cancelled("The check was cancelled; nothing was kept.")
+        metrics = slice_metrics(predicted, truth)
+        metrics["mae_window_hu"] = metrics["mae"] * BRAIN.width
+        rows.append({"slice": index, **metrics} | ({} if full_range else {"mae_hu": None}))
+        if progress:
+            progress(len(rows))
+    return rows
+
+
+def check_table(result: dict) -> str:
+    """A check's means as a Markdown table, with the worst slice of each method."""
+    titles = ["method", *(title for title, _ in SHOWN.values()), "worst slice"]
+    lines = ["| " + " | ".join(titles) + " |", "|---" * len(titles) + "|"]
+    for name, found in result["methods"].items():
+        worst = found["worst"]
+        cells = [_text(found["mean"][key], style) for key, (_, style) in SHOWN.items()]
+        cells.append(f"{worst['slice']} ({worst['psnr']:.2f} dB)")
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def slice_table(result: dict) -> str:
+    """PSNR in dB of every hidden slice by method as a Markdown table."""
+    methods = result["methods"]
+    lines = ["| slice | " + " | ".join(methods) + " |", "|---" * (1 + len(methods)) + "|"]
+    for rows in zip(*(found["slices"] for found in methods.values()), strict=True):
+        cells = [_text(row["psnr"], ".2f") for row in rows]
+        lines.append(f"| {rows[0]['slice']} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _mean(rows: Sequence[Row], key: str) -> float | None:
+    known = [row[key] for row in rows if row[key] is not None]
+    return float(np.mean(known)) if known else None
+
+
+def _text(value: float | None, style: str) -> str:
+    return "–" if value is None else format(value, style)

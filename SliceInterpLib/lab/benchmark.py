@@ -1,0 +1,243 @@
+"""The table of methods against acquired slices, over patients."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from SliceInterpLib.errors import MethodError, VolumeError
+from SliceInterpLib.evidence.holdout import Comparison, hold_one_out
+from SliceInterpLib.evidence.metrics import METRICS, has_full_range, slice_metrics
+from SliceInterpLib.interpolators import Interpolator
+from SliceInterpLib.lab.ceiling import PERFECT, with_new_noise
+from SliceInterpLib.lab.patient_statistics import (
+    adjusted,
+    mean_with_interval,
+    paired_p,
+    with_interval,
+)
+from SliceInterpLib.lab.true_middles import true_middles
+from SliceInterpLib.volume import Volume
+
+PatientTable = Mapping[str, Mapping[str, Mapping[str, float | None]]]
+"""{patient: {method: {metric: mean over the patient's slices}}}."""
+
+
+def benchmark(
+    patients: Mapping[str, Callable[[], Volume]],
+    methods: Sequence[Interpolator],
+    *,
+    every: int = 1,
+    thickness: int | None = None,
+    against: Sequence[str] | None = None,
+    ceiling: Interpolator | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, object]:
+    """Compare methods on volumes, one a patient, each loaded when its turn comes.
+
+    every: hold out slices 1, 1 + every, …. thickness: average that many thin slices into thick
+    ones and compare with the true middle slice at the real gap, instead of holding slices out.
+    against: names of the methods that every learned one is compared with, patient by patient;
+    by default linear, optical-flow and the models of architecture "reference-unet", as far as
+    they are among `methods`. ceiling: a quiet method, on whose predictions is measured what one
+    without any error would score against slices with noise; it has the row "perfect".
+
+    Returns {"patients": n, "protocol": …, "methods": {method: {metric: {"mean", "ci95"}}},
+    "comparisons": {method: {against: {metric: {"difference": mean of method − against, "ci95",
+    "p", "q"}}}}, "per_patient": {patient: {method: {metric: mean over slices}}}}; a metric that
+    a volume does not allow (mae_hu without the full range, the ceiling without brain) is None. p
+    is that of `patient_statistics.paired_p`, q the same adjusted over all comparisons and metrics.
+    Raises MethodError if `against` names a method that is not among `methods`.
+    """
+    references = _references(methods, against)
+    per_patient: dict[str, dict[str, dict[str, float | None]]] = {}
+    done = 0
+    for patient, load in patients.items():
+        volume = load()
+        per_patient[patient] = {}
+        for method in methods:
+            pairs = _pairs(volume, method, thickness, every)
+            per_patient[patient][method.name] = _mean_metrics(pairs, volume)
+            done += 1
+            if progress:
+                progress(done, len(patients) * len(methods))
+        if ceiling:
+            per_patient[patient][PERFECT] = _perfect(
+                _pairs(volume, ceiling, thickness, every), volume
+            )
+    names = [method.name for method in methods]
+    shown = [*names, PERFECT] if ceiling else names
+    return {
+        "patients": len(per_patient),
+        "protocol": f"true middle of {thickness} averaged slices, every {every}"
+        if thickness
+        else f"one slice held out, every {every}",
+        "methods": {
+            name: {metric: _over_patients(per_patient, name, metric) for metric in METRICS}
+            for name in shown
+        },
+        "comparisons": _comparisons(per_patient, filter(_is_learned, names), references),
+        "per_patient": per_patient,
+    }
+
+
+def _pairs(
+    volume: Volume, method: Interpolator, thickness: int | None, every: int
+) -> Iterator[Comparison]:
+    if thickness:
+        return true_middles(volume, method, thickness=thickness, every=every)
+    return hold_one_out(volume, method, every=every)
+
+
+def _mean_metrics(pairs: Iterable[Comparison], volume: Volume) -> dict[str, float | None]:
+    """Means over the slices of a volume that are compared."""
+    rows = [slice_metrics(found, truth) for _, found, truth in pairs]
+    means: dict[str, float | None] = {}
+    for metric in METRICS:
+        values = [row[metric] for row in rows if row[metric] is not None]
+        means[metric] = float(np.mean(values)) if values else None
+    if not has_full_range(volume.hu):
+        means["mae_hu"] = None
+    return means
+
+
+def _perfect(pairs: Iterator[Comparison], volume: Volume) -> dict[str, float | None]:
+    try:
+        return _mean_metrics(with_new_noise(pairs), volume)
+    except VolumeError:  # no place to measure noise in
+        return dict.fromkeys(METRICS)
+
+
+def _over_patients(per_patient: PatientTable, method: str, metric: str) -> dict[str, object] | None:
+    values = [rows[method][metric] for rows in per_patient.values()]
+    known = [value for value in values if value is not None]
+    return mean_with_interval(known) if known else None
+
+
+def _is_learned(name: str) -> bool:
+    return name.split(":")[0] == "learned"
+
+
+def _references(methods: Sequence[Interpolator], wanted: Sequence[str] | None) -> list[str]:
+    """The names of the methods to compare with, checked before anything is computed."""
+    names = [method.name for method in methods]
+    if wanted is None:
+        return [method.name for method in methods if _is_reference(method)]
+    missing = [name for name in wanted if name not in names]
+    if missing:
+        raise MethodError(
+            f"Cannot compare against {', '.join(missing)}: not among the methods of this run, "
+            f"which are {', '.join(names)}."
+        )
+    return list(dict.fromkeys(wanted))
+
+
+def _is_reference(method: Interpolator) -> bool:
+    model = getattr(method, "model", None)
+    return method.name in ("linear", "optical-flow") or (
+        model is not None and model.card["architecture"] == "reference-unet"
+    )
+
+
+def _comparisons(
+    per_patient: PatientTable, methods: Iterable[str], references: Sequence[str]
+) -> dict[str, dict[str, dict[str, dict[str, object] | None]]]:
+    """Paired differences over patients; None for a metric that no patient has for both."""
+    table = {
+        method: {
+            other: {metric: _difference(per_patient, method, other, metric) for metric in METRICS}
+            for other in references
+            if other != method
+        }
+        for method in methods
+    }
+    cells = [c for rows in table.values() for row in rows.values() for c in row.values() if c]
+    for cell, q in zip(cells, adjusted([cell["p"] for cell in cells]), strict=True):
+        cell["q"] = q
+    return {method: rows for method, rows in table.items() if rows}
+
+
+def _difference(
+    per_patient: PatientTable, method: str, other: str, metric: str
+) -> dict[str, object] | None:
+    pairs = [(rows[method][metric], rows[other][metric]) for rows in per_patient.values()]
+    differences = [one - two for one, two in pairs if one is not None and two is not None]
+    if not differences:
+        return None
+    mean = mean_with_interval(differences)
+    return {
+        "difference": mean["mean"],
+        "ci95": mean["ci95"],
+        "p": paired_p(differences),
+    }
+
+
+_FORMATS = {
+    "psnr": ("PSNR dB", ".2f"),
+    "ssim": ("SSIM", ".3f"),
+    "ms_ssim": ("MS-SSIM", ".3f"),
+    "mae": ("MAE", ".4f"),
+    "mae_hu": ("MAE HU", ".1f"),
+    "gradient_mae": ("gradient MAE", ".4f"),
+    "ncc": ("NCC", ".3f"),
+}
+
+
+def quality_table(result: Mapping) -> str:
+    """A benchmark's result as a Markdown table: means, with 95 % intervals where there are any."""
+    lines = _header("method")
+    for method, row in result["methods"].items():
+        cells = []
+        for metric, (_, style) in _FORMATS.items():
+            value = row[metric]
+            cells.append(
+                "–" if value is None else with_interval(value["mean"], value["ci95"], style)
+            )
+        lines.append(f"| {method} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def comparison_table(result: Mapping) -> str:
+    """A benchmark's comparisons as a Markdown table: differences, their 95 % intervals and q."""
+    lines = _header("method − against")
+    for method, rows in result["comparisons"].items():
+        for other, row in rows.items():
+            cells = []
+            for metric, (_, style) in _FORMATS.items():
+                value = row[metric]
+                if value is None:
+                    cells.append("–")
+                    continue
+                q = "" if value["q"] is None else f", q {value['q']:.2g}"
+                cells.append(with_interval(value["difference"], value["ci95"], "+" + style) + q)
+            lines.append(f"| {method} − {other} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _header(first: str) -> list[str]:
+    titles = [first, *(title for title, _ in _FORMATS.values())]
+    return ["| " + " | ".join(titles) + " |", "|---" * len(titles) + "|"]
+
+
+def speed_lines(speed: Mapping[str, Mapping[str, float]]) -> str:
+    """The speed table as Markdown."""
+    lines = ["| method | seconds | of linear | working memory MiB |", "|---|---|---|---|"]
+    lines += [
+        f"| {method} | {row['seconds']:.2f} | {row['to_linear']:.1f} | {row['working_mib']:.0f} |"
+        for method, row in speed.items()
+    ]
+    return "\n".join(lines)
+
+
+def patient_csv(result: Mapping) -> str:
+    """A benchmark's result as CSV: patient, method, a column a metric, empty for None."""
+    text = io.StringIO()
+    table = csv.DictWriter(text, ("patient", "method", *METRICS), lineterminator="\n")
+    table.writeheader()
+    for patient, rows in result["per_patient"].items():
+        for method, metrics in rows.items():
+            table.writerow({"patient": patient, "method": method, **metrics})
+    return text.getvalue()
