@@ -1,7 +1,8 @@
 # make demo [INPUT=path]   the main job: on the built-in head phantom, or on a file or DICOM folder
-#                          of your own; the result is in demo/. Installs what it needs in .venv
-# make test                Debian packages and the whole environment, then the whole suite
-# make check               the suite without the Debian packages
+#                          of your own; the result is in demo/. Installs what it needs in .venv:
+#                          downloads PyTorch (CPU build, 192 MB) and 205 MB besides
+# make test                Debian packages and the whole environment (320 MB more), then the suite
+# make check               the same without the Debian packages
 # make fuzz                feed the readers of files with damaged ones for FUZZ_SECONDS=60
 # make environment         only the whole environment, in .venv
 # make clean               remove what these made, except .venv and training runs
