@@ -46,9 +46,10 @@ def commands_of(page):
     pieces = COMMAND.findall(text_of(page).replace("\\\n", " "))
     for piece in pieces:
         words = shlex.split(piece.replace("'", ""), posix=False)[1:]
-        yield words[: 2 if words[0] == "lab" else 1], {
-            word.split("=")[0] for word in words if re.match("--[a-z]", word)
-        }
+        yield (
+            words[: 2 if words[0] == "lab" else 1],
+            {word.split("=")[0] for word in words if re.match("--[a-z]", word)},
+        )
 
 
 def ids(page):
