@@ -43,13 +43,11 @@ def anchors_of(page):
 
 def commands_of(page):
     """The commands named on a page, as (words, options)."""
-    pieces = COMMAND.findall(text_of(page).replace("\\\n", " "))
-    for piece in pieces:
+    for piece in COMMAND.findall(text_of(page).replace("\\\n", " ")):
         words = shlex.split(piece.replace("'", ""), posix=False)[1:]
-        yield (
-            words[: 2 if words[0] == "lab" else 1],
-            {word.split("=")[0] for word in words if re.match("--[a-z]", word)},
-        )
+        named = words[: 2 if words[0] == "lab" else 1]
+        options = {word.split("=")[0] for word in words if re.match("--[a-z]", word)}
+        yield [word for word in named if re.fullmatch("[a-z-]+", word)], options
 
 
 def ids(page):

@@ -113,7 +113,7 @@ def test_the_steps_of_the_tutorial(widget, views, folder):
     """The sections of the panel as each step of README's tutorial leaves them."""
     widget.parent.show()
     source = phantom()
-    choose(widget, source, method="Learned")
+    choose(widget, source, method="Learned", compare="Linear")
     grab(widget, "inputs", folder / "step-2-plan.png")
     grid = compare(widget, views, source)
     cut(views, grid)
