@@ -1,9 +1,10 @@
-# make demo [INPUT=path]   the environment, then the main job: on the built-in head phantom, or on
-#                          a file or DICOM folder of your own; the result is in demo/
-# make test                Debian packages and environment, then the whole suite
-# make check               the suite without the Debian packages
+# make demo [INPUT=path]   the main job: on the built-in head phantom, or on a file or DICOM folder
+#                          of your own; the result is in demo/. Installs what it needs in .venv:
+#                          downloads PyTorch (CPU build, 192 MB) and 205 MB besides
+# make test                Debian packages and the whole environment (320 MB more), then the suite
+# make check               the same without the Debian packages
 # make fuzz                feed the readers of files with damaged ones for FUZZ_SECONDS=60
-# make environment         only the environment, in .venv
+# make environment         only the whole environment, in .venv
 # make clean               remove what these made, except .venv and training runs
 #
 # PYTHON=python3.12        makes .venv with another Python (3.10 or later)
@@ -19,8 +20,10 @@ INPUT ?=
 FUZZ_SECONDS ?= 60
 
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Not compiled ahead: Python compiles what is imported, a small part, when it is first imported.
+INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --no-compile
 READY := .venv/.ready
+DEMO_READY := .venv/.demo-ready
 TORCH_READY := .venv/.torch-ready
 # "torch==N", as pyproject.toml pins it.
 TORCH := $(shell sed -n 's/^ *"\(torch==[0-9.]*\)".*/\1/p' pyproject.toml)
@@ -32,7 +35,7 @@ TORCH := $(shell sed -n 's/^ *"\(torch==[0-9.]*\)".*/\1/p' pyproject.toml)
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
 
-demo: environment
+demo: $(DEMO_READY)
 	$(BIN)/sliceinterp demo $(if $(INPUT),"$(INPUT)") -o demo/
 
 test: packages check
@@ -43,7 +46,7 @@ check: environment
 	$(BIN)/python -m pytest $(PYTEST_FLAGS)
 
 fuzz: environment
-	$(PIP) install --editable '.[fuzz]'
+	$(INSTALL) --editable '.[fuzz]'
 	cd Testing && ../$(BIN)/python fuzz_files.py -max_total_time=$(FUZZ_SECONDS)
 
 packages:
@@ -51,9 +54,13 @@ packages:
 
 environment: $(READY)
 
-$(READY): pyproject.toml $(TORCH_READY)
-	$(PIP) install --editable '.[dev]'
+$(DEMO_READY): pyproject.toml $(TORCH_READY)
+	$(INSTALL) --editable '.[demo]'
 	@touch $@
+
+$(READY): pyproject.toml $(TORCH_READY)
+	$(INSTALL) --editable '.[dev]'
+	@touch $(DEMO_READY) $@
 
 # Plain "torch" from Python's package index brings gigabytes of CUDA on Linux, so the CPU build
 # comes first and from where it is to be had: what is there already, TORCH_INDEX, what pip is
@@ -64,23 +71,24 @@ $(TORCH_READY): pyproject.toml | $(BIN)/python
 	        exit("torch==" + v("torch").split("+")[0] != "$(TORCH)")' 2>/dev/null; then \
 	  echo "$(TORCH) is there"; \
 	elif [ -n "$(TORCH_INDEX)" ]; then \
-	  $(PIP) install --extra-index-url "$(TORCH_INDEX)" "$(TORCH)"; \
+	  $(INSTALL) --extra-index-url "$(TORCH_INDEX)" "$(TORCH)"; \
 	elif [ "$$(uname -s)" != Linux ]; then \
-	  $(PIP) install "$(TORCH)"; \
-	elif echo "Looking for a CPU build of $(TORCH)" && $(PIP) install "$(TORCH)+cpu"; then :; \
-	elif $(PIP) install 'uv>=0.7.14' && \
+	  $(INSTALL) "$(TORCH)"; \
+	elif echo "Looking for a CPU build of $(TORCH)" && $(INSTALL) "$(TORCH)+cpu"; then :; \
+	elif $(INSTALL) 'uv>=0.7.14' && \
 	     $(BIN)/uv pip install --python $(BIN)/python --torch-backend cpu "$(TORCH)"; then :; \
 	else \
 	  echo "No CPU build of $(TORCH) found: taking the one with CUDA, several gigabytes." >&2; \
 	  echo "To avoid that: make environment TORCH_INDEX=address (see the head of Makefile)." >&2; \
-	  $(PIP) install "$(TORCH)"; \
+	  $(INSTALL) "$(TORCH)"; \
 	fi
 	@touch $@
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 	  { echo "SliceInterp needs Python 3.10 or later: make PYTHON=python3.12 ..." >&2; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || Testing/install-debian-packages.sh
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  Testing/install-debian-packages.sh python3-venv
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 	  { echo "$(PYTHON) cannot make virtual environments: on Debian, install python3-venv." >&2; \
 	    exit 1; }

@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
-# Install the packages of debian-packages.txt that are missing. Asks nothing: where it may not
-# install, it says which are missing and what to run, and exits 1.
+# Install the packages of debian-packages.txt that are missing, or of those named as arguments. Asks
+# nothing: where it may not install, it says which are missing and what to run, and exits 1.
 set -euo pipefail
 
 list="$(dirname "${BASH_SOURCE[0]}")/debian-packages.txt"
-mapfile -t wanted < <(sed -e 's/#.*//' -e 's/[[:space:]]//g' -e '/^$/d' "$list")
+wanted=("$@")
+if ((${#wanted[@]} == 0)); then
+  mapfile -t wanted < <(sed -e 's/#.*//' -e 's/[[:space:]]//g' -e '/^$/d' "$list")
+fi
 
 missing_packages() {
   local package

@@ -115,7 +115,8 @@ def test_every_resource_is_shipped(notes):
     assert set(given(notes, "RESOURCES", "SliceInterp")) == files("SliceInterp/Resources", "*")
     models = files("Resources/Models", "*")
     page = files("SliceInterpLib/report", "report.*")
-    assert set(given(notes, "RESOURCES", "SliceInterpLib")) == models | page
+    typed = files("SliceInterpLib", "py.typed")
+    assert set(given(notes, "RESOURCES", "SliceInterpLib")) == models | page | typed
     assert any(path.suffix == ".safetensors" for path in models)
 
 

@@ -19,7 +19,14 @@ import headless  # noqa: E402
 headless.start()
 
 import host_views  # noqa: E402
-from driving import choose, events, finish, load_volume, opened_module  # noqa: E402
+from driving import (  # noqa: E402
+    choose,
+    events,
+    finish,
+    load_volume,
+    opened_module,
+    place_seed,
+)
 
 from SliceInterpLib.scene import sample_data, skulls  # noqa: E402
 from SliceInterpLib.scene.comparison import Comparison  # noqa: E402
@@ -100,6 +107,42 @@ def test_the_panel(widget, views, folder):
     assert picture.save(str(folder / "panel.png"))
     assert picture.toImage().width() == 460
     assert "slices" in widget.ui.planLabel.text
+
+
+def test_the_steps_of_the_tutorial(widget, views, folder):
+    """The sections of the panel as each step of README's tutorial leaves them."""
+    widget.parent.show()
+    source = phantom()
+    choose(widget, source, method="Learned", compare="Linear")
+    grab(widget, "inputs", folder / "step-2-plan.png")
+    grid = compare(widget, views, source)
+    cut(views, grid)
+    if FULL:
+        widget.ui.expectedErrorCheckBox.click()
+        picture = views.grab([[row[0], row[2]] for row in grid[:2]])
+        host_views.write_png(picture, folder / "step-4-expected-error.png")
+        widget.ui.expectedErrorCheckBox.click()
+    widget.ui.checkButton.click()
+    finish(widget, limit=900)
+    grab(widget, "check", folder / "step-5-check.png")
+    place_seed(source)
+    widget.ui.segmentButton.click()
+    widget.ui.measureButton.click()
+    assert "ml" in widget.ui.volumetryLabel.text
+    grab(widget, "volumetry", folder / "step-6-volumetry.png")
+    grab(widget, "export", folder / "step-6-export.png")
+
+
+def grab(widget, section, path):
+    """The picture of one section of the panel, opened."""
+    button = getattr(widget.ui, f"{section}CollapsibleButton")
+    button.collapsed = False
+    widget.parent.resize(460, 1200)
+    events(0.1)
+    picture = button.grab()
+    button.collapsed = section != "inputs"
+    assert picture.save(str(path))
+    assert picture.toImage().width() > 300
 
 
 def test_the_comparison(widget, views, folder):

@@ -100,6 +100,7 @@ def _demo(options: argparse.Namespace) -> None:
         name = options.input.name.split(".")[0]
     else:
         say("Drawing the head phantom…")
-        volume, name = head_phantom().volume, "phantom"
+        # Pixels a little coarser than a scanner's, on the head alone: half the computing.
+        volume, name = head_phantom(matrix=384, pixel_spacing=0.58).volume, "phantom"
     files = make_demo(volume, name, options.output, device=options.device, say=say)
     print("\n".join(str(path) for path in files))

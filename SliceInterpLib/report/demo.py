@@ -51,6 +51,7 @@ def make_demo(
         _point_of_interest(doubled),
         note=f"{name}. Synthetic slices by SliceInterp; for research use only.",
     )
+    say(f"The picture is there: {files[1]}")
     say("Hiding each acquired slice in turn and predicting it…")
     result = check_scan(volume, usable_interpolators(COMPARED, device=device))
     files[2].write_text(
