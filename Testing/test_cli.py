@@ -346,6 +346,24 @@ def test_tilted_series_keeps_its_tilt_or_is_straightened(tmp_path):
         assert volume.slice_spacing == pytest.approx(4.916 / 2, abs=1e-3)
 
 
+def test_an_upright_result_has_an_upright_error_map(tmp_path):
+    """Voxel by voxel they belong together."""
+    axes = [1, 0, 0, 0, 0.98325, -0.18224]
+    folder = write_series(
+        tmp_path / "scan", [0, 5, 10], pixels=_slice_of_a_head(), ImageOrientationPatient=axes
+    )
+    for name, flags in (("tilted", ()), ("upright", ("--upright",))):
+        result, error = (tmp_path / f"{name}{more}.nrrd" for more in ("", " error"))
+        done = sliceinterp("upsample", folder, "-o", result, "--uncertainty", error, *flags)
+        assert done.returncode == 0, done.stderr
+        result, error = read_volume(result), read_volume(error)
+        assert bool(result.tilt_degrees) == (name == "tilted")
+        assert error.hu.shape == result.hu.shape
+        np.testing.assert_allclose(error.spacing, result.spacing)
+        np.testing.assert_allclose(error.slice_origins, result.slice_origins, atol=1e-6)
+        np.testing.assert_allclose(error.direction, result.direction, atol=1e-9)
+
+
 def test_derived_series_keeps_uneven_slices_where_they_are(tmp_path):
     folder = write_series(tmp_path / "scan", [0, 4, 8, 12, 13, 20, 27], pixels=_slice_of_a_head())
     derived = tmp_path / "derived"

@@ -52,6 +52,20 @@ def test_geometry_and_hu(head: Head, tmp_path: Path) -> None:
     assert np.diff([float(image.SliceLocation) for image in images]) == pytest.approx(2.5)
 
 
+def test_between_slices_of_two_thicknesses_a_slice_stands_for_the_thicker(tmp_path: Path) -> None:
+    """What is made of a thin and a thick slice shows no more detail than the thick one."""
+    folder = tmp_path / "acquired"
+    files = write_head(folder)
+    for path, thickness in zip(files, [5, 3, 4, 4, 3, 5, 5, 5, 5], strict=True):
+        image = pydicom.dcmread(path)
+        image.SliceThickness = thickness
+        image.save_as(path)
+    head = Head(files, upsample(read_dicom(folder).volume(), LINEAR))
+    images = written(head, tmp_path / "out")
+    between = [5, 4, 4, 4, 5, 5, 5, 5]
+    assert [image.SliceThickness for image in images[1::2]] == between
+
+
 @pytest.mark.parametrize("factor", [2, 4])
 def test_every_slice_names_its_sources(factor: int, tmp_path: Path) -> None:
     head = make_head(tmp_path / "acquired", factor=factor)

@@ -177,6 +177,26 @@ def test_nothing_is_overwritten_unasked(taken: str, tmp_path: Path) -> None:
     assert_same(read_volume(tmp_path / "scan.nii.gz"), upsampled())
 
 
+@pytest.mark.parametrize("taken", ["scan.nii.gz", "scan.json"])
+def test_what_appears_during_the_writing_is_not_overwritten(
+    taken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a second run with the same output is done first."""
+    honest = sitk.WriteImage
+
+    def meanwhile(*image: object, **options: object) -> None:
+        honest(*image, **options)
+        (tmp_path / taken).write_text("precious")
+
+    monkeypatch.setattr(sitk, "WriteImage", meanwhile)
+    with pytest.raises(OutputError, match=f"{taken}: This exists already"):
+        write_volume(upsampled(), tmp_path / "scan.nii.gz")
+    assert (tmp_path / taken).read_text() == "precious"
+    assert [path.name for path in tmp_path.iterdir()] == [taken]
+    write_volume(upsampled(), tmp_path / "scan.nii.gz", overwrite=True)
+    assert_same(read_volume(tmp_path / "scan.nii.gz"), upsampled())
+
+
 def test_folder_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "scan.nii").mkdir()
     with pytest.raises(OutputError, match="exists"):

@@ -35,6 +35,21 @@ def test_every_inner_slice_is_hidden_and_the_worst_is_named():
     assert result["methods"]["nearest"]["mean"]["mae_hu"] == pytest.approx((10 + 10 + 20) / 4)
 
 
+def test_context_beyond_an_end_is_the_last_slice_at_whole_steps():
+    """Around a hidden slice those two gaps apart count, also where the scan's last is nearer."""
+    seen = []
+
+    class Recorder:
+        name, context, batch, provenance = "recorder", 1, 2, {}
+
+        def __call__(self, slices):
+            seen.extend(slices[:, :, 12, 12].tolist())
+            return slices[:, 1:3].mean(1)
+
+    check_scan(stack(range(7)), [Recorder()])
+    assert seen == [[0, 0, 2, 4], [1, 1, 3, 5], [0, 2, 4, 6], [1, 3, 5, 5], [2, 4, 6, 6]]
+
+
 def test_it_says_that_the_gap_is_twice_the_real_one():
     result = check_scan(stack([20, 30, 40]), [LINEAR])
     assert (result["gap_mm"], result["hidden_gap_mm"]) == (5.0, 10.0)

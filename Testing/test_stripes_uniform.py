@@ -77,6 +77,20 @@ def test_bone_and_its_border_stay():
     np.testing.assert_allclose(found.hu[6], result.hu[6], atol=1)
 
 
+def test_no_acquired_slice_leaves_its_own_range():
+    """Neighbours may show what lies far above and below all that was acquired on the slice."""
+
+    class Wild(Quiet):
+        def __call__(self, slices):
+            return super().__call__(slices) + np.where(ROWS % 2, 3000.0, -3000.0)
+
+    result = upsample(head(), Wild())
+    for strength in (0.5, 1.0):
+        found = uniform(result, strength)
+        for before, after in zip(result.hu[::2], found.hu[::2], strict=True):
+            assert before.min() <= after.min() and after.max() <= before.max()
+
+
 def test_what_shows_on_one_slice_alone_is_kept():
     """The network's stand-in shows half of the disc on either side."""
     with_disc, without = (uniform(doubled(lesion=hu)).hu.astype(float)[6] for hu in (6.0, 0.0))

@@ -196,6 +196,24 @@ def test_the_child_leaves_nothing_behind_when_its_owner_dies(tmp_path):
     assert [path.name for path in folder.iterdir()] == ["a-file-of-someone-else"]
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_child_that_hangs_leaves_nothing_behind_either(tmp_path):
+    """Where it cannot heed a cancel, as in a read from a disk that does not answer."""
+    folder = tmp_path / "job"
+    folder.mkdir()
+    job_folder.write_job(folder, head(), Settings(("linear",)))
+    (folder / "results.json").write_text("of an earlier method")
+    (folder / "input.npy").unlink()
+    os.mkfifo(folder / "input.npy")  # nobody writes into it, so that reading never ends
+    process = jobs.start_worker(folder)
+    assert json.loads(process.stdout.readline())["event"] == "start"
+    process.stdin.close()
+    assert process.wait() == worker.CANCELLED
+    assert process.stdout.read() == ""  # it did not take leave
+    process.stdout.close()
+    assert not folder.exists()
+
+
 def test_the_folder_is_private(private_tmp, monkeypatch):
     modes = []
     real = job_folder.write_job
