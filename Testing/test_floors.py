@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LIBRARY = ROOT / "SliceInterpLib"
 
 FLOORS = (
-    ("errors",),
+    ("errors", "table"),
     ("volume", "stack", "straightening", "phantom", "phantom_anatomy", "hounsfield", "dense_flow"),
     ("files",),
     ("networks",),

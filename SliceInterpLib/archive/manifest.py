@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 import shutil
@@ -15,6 +13,7 @@ from typing import Literal
 
 from SliceInterpLib.errors import OutputError
 from SliceInterpLib.files.whole import TEMPORARY
+from SliceInterpLib.table import Column, Table
 
 State = Literal["pending", "done", "skipped", "failed"]
 
@@ -109,14 +108,10 @@ def open_manifest(out: Path) -> Iterator[Manifest]:
         lock.release()
 
 
-def results_csv(results: Iterable[Result]) -> str:
-    """The results as a table of comma-separated values, sorted by input and output."""
-    names = [field.name for field in fields(Result) if field.name != "fingerprint"]
-    text = io.StringIO()
-    table = csv.DictWriter(text, names, extrasaction="ignore", lineterminator="\n")
-    table.writeheader()
-    table.writerows(map(asdict, sorted(results, key=lambda r: (r.input, r.output))))
-    return text.getvalue()
+def results_table(results: Iterable[Result]) -> Table:
+    """The results for people and spreadsheets, sorted by input and output."""
+    columns = [Column(field.name) for field in fields(Result) if field.name != "fingerprint"]
+    return Table(columns, [asdict(r) for r in sorted(results, key=lambda r: (r.input, r.output))])
 
 
 def _remove_leftovers(out: Path) -> None:

@@ -15,7 +15,8 @@ from scipy import ndimage
 from SliceInterpLib.errors import VolumeError
 from SliceInterpLib.hounsfield import Window
 from SliceInterpLib.interpolators import Interpolator
-from SliceInterpLib.lab.patient_statistics import mean_with_interval, with_interval
+from SliceInterpLib.lab.patient_statistics import mean_with_interval
+from SliceInterpLib.table import Column, Estimate, Table
 from SliceInterpLib.upsampling import predict_between
 from SliceInterpLib.volume import Volume
 
@@ -187,13 +188,15 @@ def _predict(slices: np.ndarray, before: int, method: Interpolator) -> np.ndarra
     return middles[0]
 
 
-def contrast_table(result: Mapping) -> str:
-    """The contrast kept as a Markdown table: means with 95 % intervals, a column a radius."""
-    rows = result["methods"]
-    first = next(iter(rows.values()))
-    titles = ["method", *(f"{cell['radius_mm']:g} mm" for cell in first), "places"]
-    lines = ["| " + " | ".join(titles) + " |", "|---" * len(titles) + "|"]
-    for method, cells in rows.items():
-        texts = [with_interval(c["mean"], c["ci95"], ".2f") for c in cells]
-        lines.append(f"| {method} | {' | '.join(texts)} | {cells[0]['places']} |")
-    return "\n".join(lines)
+def contrast_table(result: Mapping) -> Table:
+    """The contrast kept: means with 95 % intervals, a column for each radius."""
+    rows = [
+        {"method": method, "places": cells[0]["places"]}
+        | {f"{cell['radius_mm']:g}": Estimate.of(cell) for cell in cells}
+        for method, cells in result["methods"].items()
+    ]
+    radii = [
+        Column(f"{cell['radius_mm']:g}", unit="mm", style=".2f")
+        for cell in next(iter(result["methods"].values()))
+    ]
+    return Table([Column("method"), *radii, Column("places")], rows)

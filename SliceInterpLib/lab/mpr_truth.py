@@ -18,6 +18,7 @@ from SliceInterpLib.errors import Cancelled, VolumeError
 from SliceInterpLib.evidence.edges import border_radii, edge_width, roughness
 from SliceInterpLib.hounsfield import BRAIN
 from SliceInterpLib.interpolators import Interpolator
+from SliceInterpLib.table import Column, Table
 from SliceInterpLib.upsampling import upsample
 from SliceInterpLib.volume import Volume
 from SliceInterpLib.volumetry.intracranial import intracranial_mask
@@ -287,26 +288,18 @@ def _itk(volume: Volume) -> sitk.Image:
     return image
 
 
-def mpr_table(result: Mapping) -> str:
-    """The figures as a Markdown table."""
-    titles = {
-        "brain_psnr": ("brain PSNR dB", ".2f"),
-        "brain_ssim": ("SSIM", ".3f"),
-        "deep_psnr": ("deep brain PSNR dB", ".2f"),
-        "deep_ssim": ("SSIM", ".3f"),
-        "rim_psnr": ("rim PSNR dB", ".2f"),
-        "rim_ssim": ("SSIM", ".3f"),
-        "edge_mm": ("edge mm", ".2f"),
-        "roughness_mm": ("roughness mm", ".3f"),
-    }
-    lines = [
-        "| shown | " + " | ".join(title for title, _ in titles.values()) + " |",
-        "|---" * (1 + len(titles)) + "|",
-    ]
-    for name, row in result["rows"].items():
-        cells = [
-            "–" if row.get(key) is None else format(row[key], style)
-            for key, (_, style) in titles.items()
-        ]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+def mpr_table(result: Mapping) -> Table:
+    """The figures by what is shown."""
+    columns = (
+        Column("brain_psnr", "brain PSNR", "dB", ".2f"),
+        Column("brain_ssim", "SSIM", style=".3f"),
+        Column("deep_psnr", "deep brain PSNR", "dB", ".2f"),
+        Column("deep_ssim", "SSIM", style=".3f"),
+        Column("rim_psnr", "rim PSNR", "dB", ".2f"),
+        Column("rim_ssim", "SSIM", style=".3f"),
+        Column("edge_mm", "edge", "mm", ".2f"),
+        Column("roughness_mm", "roughness", "mm", ".3f"),
+    )
+    nothing = dict.fromkeys(column.key for column in columns)  # the truth is not compared
+    rows = [{"shown": name} | nothing | row for name, row in result["rows"].items()]
+    return Table([Column("shown"), *columns], rows)

@@ -23,6 +23,7 @@ from SliceInterpLib.networks.devices import choose_device, has_bf16
 from SliceInterpLib.networks.prediction import Prediction
 from SliceInterpLib.networks.registry import find_model, load_network
 from SliceInterpLib.phantom import head_phantom
+from SliceInterpLib.table import Column, Table
 
 MATRIX = 512
 """Rows and columns of the slices."""
@@ -73,25 +74,24 @@ def network_speed(
     }
 
 
-def network_speed_lines(result: Mapping) -> str:
-    """What `network_speed` found as a Markdown table under a line that says where."""
+def network_speed_table(result: Mapping) -> Table:
+    """What `network_speed` found, below a line that says where."""
     place = result["device"]
     if place == "cpu":
         threads = result["threads"]
         place = f"CPU with {threads} thread{'s' if threads > 1 else ''}"
-    lines = [
-        f"One {MATRIX}×{MATRIX} pair, {place}, {result['precision']}, "
+    return Table(
+        (
+            Column("network"),
+            Column("parameters", style=","),
+            Column("gflop", "GFLOP", style=".1f"),
+            Column("seconds", style=".4f"),
+            Column("to_reference", "of the reference", style=".2f"),
+        ),
+        [{"network": name, **row} for name, row in result["networks"].items()],
+        caption=f"One {MATRIX}×{MATRIX} pair, {place}, {result['precision']}, "
         f"median of {result['runs']} alternated runs:",
-        "",
-        "| network | parameters | GFLOP | seconds | of the reference |",
-        "|---|---|---|---|---|",
-    ]
-    lines += [
-        f"| {name} | {row['parameters']:,} | {row['gflop']:.1f} | {row['seconds']:.4f} "
-        f"| {row['to_reference']:.2f} |"
-        for name, row in result["networks"].items()
-    ]
-    return "\n".join(lines)
+    )
 
 
 def _contenders(models: Sequence[str]) -> dict[str, tuple[nn.Module, _How]]:

@@ -29,14 +29,6 @@ def mean_with_interval(values: Sequence[float], *, seed: int = 0) -> dict[str, o
     return {"mean": mean, "ci95": [float(interval.low), float(interval.high)]}
 
 
-def with_interval(mean: float, bounds: Sequence[float] | None, style: str) -> str:
-    """Text, mean (low…high), each in the format `style`; the mean alone without bounds."""
-    text = format(mean, style)
-    if bounds is None:
-        return text
-    return f"{text} ({'…'.join(format(bound, style) for bound in bounds)})"
-
-
 def paired_p(differences: Sequence[float]) -> float | None:
     """Two-sided p of the Wilcoxon signed-rank test (Wilcoxon 1945) on one difference a patient.
 

@@ -16,6 +16,7 @@ from SliceInterpLib.job_folder import Settings
 from SliceInterpLib.report.orientation import PatientOrder
 from SliceInterpLib.scene import nodes, segmentations
 from SliceInterpLib.scene.check import Rows, add_check_nodes, check_table
+from SliceInterpLib.scene.tables import rich_text
 from SliceInterpLib.volume import Volume
 
 Keep = Callable[[object, slicer.vtkMRMLScalarVolumeNode], None]
@@ -81,7 +82,7 @@ class CheckSection:
         return replace(settings, methods=methods, seeds=segmentations.seeds_of(self._source))
 
     def _show_check(self, results: Rows, source: slicer.vtkMRMLScalarVolumeNode) -> None:
-        self.ui.checkLabel.text = check_table(results)
+        self.ui.checkLabel.text = rich_text(check_table(results))
         count = len(next(iter(results.values())))
         self.ui.statusLabel.text = f"Checked on {count} slices of this scan."
         add_check_nodes(results, source)

@@ -9,7 +9,7 @@ from html import escape
 import slicer
 
 from SliceInterpLib.errors import SliceInterpError, VolumeError
-from SliceInterpLib.scene import lesion_surfaces, nodes, segmentations, volumetry
+from SliceInterpLib.scene import lesion_surfaces, nodes, segmentations, tables, volumetry
 from SliceInterpLib.volumetry.mask import SegmentationError, voxel_ml
 from SliceInterpLib.volumetry.segmentation import Segmentation, Segmenter, Settings
 
@@ -189,9 +189,10 @@ class VolumetrySection:
         """Measure the segmentation, and the same lesion on what was made of the input."""
         with self._telling():
             rows = volumetry.measured_rows(self._chosen(), self._source, self._segmenter_if_any())
-            table = volumetry.add_table(rows, self._chosen())
+            node = volumetry.add_table(rows, self._chosen())
             warnings = [f"{row.grid}: {warning}" for row in rows for warning in row.warnings]
-            self._say(f"All measures: {table.GetName()}.", warnings, volumetry.rich_table(rows))
+            shown = tables.rich_text(volumetry.panel_table(rows))
+            self._say(f"All measures: {node.GetName()}.", warnings, shown)
 
     def on_surfaces(self) -> None:
         """Show the segmentation in 3D beside that of the result that was made last."""

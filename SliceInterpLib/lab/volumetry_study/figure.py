@@ -83,9 +83,10 @@ def _bars(
     width = 0.8 / len(methods)
     for place, (method, colour) in enumerate(zip(methods, _COLOURS, strict=False)):
         shift = (place - (len(methods) - 1) / 2) * width
+        means = [mean_of([r for r in g if r.method == method], value) for g in groups.values()]
         axis.bar(
             [x + shift for x in range(len(groups))],
-            [mean_of([r for r in g if r.method == method], value) for g in groups.values()],
+            [float("nan") if mean is None else mean for mean in means],
             width,
             color=colour,
             label=method,
