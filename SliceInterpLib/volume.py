@@ -259,7 +259,8 @@ class Volume:
                 f"The gaps between the slices are uneven: {gaps_in_words(self.gaps)}, and an "
                 "evenly spaced volume is needed here. `sliceinterp upsample --gaps even` fills "
                 "each gap by itself and then spaces the slices evenly, `--gaps longest` takes the "
-                "longest even stretch (in Python grids.evenly_spaced, and volume.part)."
+                "longest even stretch, `--dicom` writes them where they are (in Python "
+                "grids.evenly_spaced, and volume.part)."
             )
 
     @property
