@@ -70,15 +70,16 @@ def evenly_spaced(volume: Volume, spacing: float | None = None) -> Volume:
     )
 
 
-def upright(volume: Volume) -> Volume:
+def upright(volume: Volume, *, fill: float | None = None) -> Volume:
     """The volume with its slices shifted within their planes until they lie over each other.
 
     Every slice stays in its plane and keeps its place in the patient; the frame of pixels around
-    it moves and grows so that nothing is cut off, filled with the volume's lowest value. HU between
-    pixels come from cubic splines, kept within the range of the slice. So no slice is bit for bit
-    as it was acquired.
+    it moves and grows so that nothing is cut off. HU between pixels come from cubic splines, kept
+    within the range of the slice. So no slice is bit for bit as it was acquired.
 
-    A volume without a tilt is returned as it is.
+    Args:
+        volume: one without a tilt is returned as it is.
+        fill: what the frame is filled with; by default the volume's lowest value.
     """
     if not volume.tilt_degrees:
         return volume
@@ -88,7 +89,7 @@ def upright(volume: Volume) -> Volume:
     places = ((origins - origins[0]) @ axes)[:, ::-1] / np.array(volume.pixel_spacing)
     lowest = np.floor(places.min(0))
     shape = tuple(np.array(slices.shape[1:]) + (np.ceil(places.max(0)) - lowest).astype(int))
-    fill = float(slices.min())
+    fill = float(slices.min()) if fill is None else fill
     shifted = np.stack(
         [
             _shifted(hu, place - lowest, shape, fill=fill)

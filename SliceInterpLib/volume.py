@@ -100,8 +100,9 @@ class Volume:
         if self.slice_count < 2:
             return
         gaps = self.gaps
-        again = np.count_nonzero(gaps < min(GAP_TOLERANCE, 0.5 * gaps.max()))
-        if again or gaps.max() <= 0:
+        # Of microscopic slices, whose gaps are all small, a half.
+        again = np.count_nonzero(gaps < min(GAP_TOLERANCE, max(0.5 * gaps.max(), 1e-6)))
+        if again:
             raise VolumeError(
                 f"{again} of the series' {self.slice_count} slices lie where another one lies "
                 "already: duplicates, or several phases in one series. Leave one slice for each "
@@ -259,7 +260,8 @@ class Volume:
                 f"The gaps between the slices are uneven: {gaps_in_words(self.gaps)}, and an "
                 "evenly spaced volume is needed here. `sliceinterp upsample --gaps even` fills "
                 "each gap by itself and then spaces the slices evenly, `--gaps longest` takes the "
-                "longest even stretch (in Python grids.evenly_spaced, and volume.part)."
+                "longest even stretch, `--dicom` writes them where they are (in Python "
+                "grids.evenly_spaced, and volume.part)."
             )
 
     @property

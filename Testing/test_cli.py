@@ -354,7 +354,7 @@ def test_an_upright_result_has_an_upright_error_map(tmp_path):
     )
     for name, flags in (("tilted", ()), ("upright", ("--upright",))):
         result, error = (tmp_path / f"{name}{more}.nrrd" for more in ("", " error"))
-        done = sliceinterp("upsample", folder, "-o", result, "--uncertainty", error, *flags)
+        done = sliceinterp("upsample", folder, "-o", result, "--expected-error", error, *flags)
         assert done.returncode == 0, done.stderr
         result, error = read_volume(result), read_volume(error)
         assert bool(result.tilt_degrees) == (name == "tilted")

@@ -235,7 +235,15 @@ def test_benchmark_has_a_row_for_the_ceiling(tmp_path, capsys):
         replace(head().part(range(3)), slices=np.zeros((3, 40, 40), np.float32)),
         tmp_path / "none.nrrd",
     )
-    command = ["benchmark", str(tmp_path), "--methods", "linear,cubic", "--no-speed", "--ceiling"]
+    command = [
+        "lab",
+        "benchmark",
+        str(tmp_path),
+        "--methods",
+        "linear,cubic",
+        "--no-speed",
+        "--ceiling",
+    ]
     assert main([*command, "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert list(result["methods"]) == ["linear", "cubic", "perfect"]

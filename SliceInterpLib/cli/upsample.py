@@ -170,7 +170,7 @@ def _scan(options: argparse.Namespace) -> Volume:
         part = longest_stretch(scan)
         say(f"Slices {part[0] + 1} to {part[-1] + 1} of {scan.slice_count} are evenly spaced.")
         return scan.part(part)
-    if options.gaps != "even" and (options.uncertainty or not options.dicom):
+    if options.gaps != "even" and (options.expected_error or not options.dicom):
         scan.require_even()
     return scan
 

@@ -69,9 +69,8 @@ def make_report(
 
 
 def _page(findings: Findings, header: Mapping[str, str]) -> str:
-    doubled, plain = upright(findings.doubled), upright(findings.plain)
-    layers = _layers(findings, doubled, plain)
-    montage = make_montage(layers, doubled)
+    layers = _layers(findings)
+    montage = make_montage(layers, upright(findings.doubled))
     script = (_FOLDER / "report.js").read_text(encoding="utf-8")
     page = Environment(
         loader=FileSystemLoader(_FOLDER),
@@ -98,16 +97,19 @@ def _page(findings: Findings, header: Mapping[str, str]) -> str:
     )
 
 
-def _layers(findings: Findings, doubled: Volume, plain: Volume) -> list[Layer]:
-    """The columns of the montage, from left to right, of volumes as they are drawn."""
+def _layers(findings: Findings) -> list[Layer]:
+    """The columns of the montage, from left to right, made upright as they are drawn."""
     name, other = findings.method.name, findings.classical.name
+    doubled, plain = findings.doubled, findings.plain
     times = f"×{doubled.provenance['factor']}"
     difference = np.subtract(doubled.slices, plain.slices, dtype=np.float32)
     layers = [
         Layer("original", upright(findings.volume)),
-        Layer(f"{other} {times}", plain),
-        Layer(f"{name} {times}", doubled),
-        Layer(f"{name} − {other}", replace(doubled, slices=difference), DIFFERENCE),
+        Layer(f"{other} {times}", upright(plain)),
+        Layer(f"{name} {times}", upright(doubled)),
+        Layer(
+            f"{name} − {other}", upright(replace(doubled, slices=difference), fill=0.0), DIFFERENCE
+        ),
     ]
     if findings.expected_error is not None:
         layers.append(Layer("expected error", upright(findings.expected_error), ERROR))
