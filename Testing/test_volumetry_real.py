@@ -105,7 +105,7 @@ def test_the_study_measures_known_lesions(rows):
 
 def test_the_study_is_a_table_and_a_picture(rows, tmp_path):
     text = markdown(rows)
-    assert "1 lesions, each scanned at 2.5, 4, 5 mm: 3 cases." in text
+    assert "1 lesion, each scanned at 2.5, 4, 5 mm: 3 cases." in text
     assert "| all | linear | 3 of 3 |" in text
     save_volumetry_figure(tmp_path / "study.png", rows)
     assert (tmp_path / "study.png").stat().st_size > 10_000

@@ -15,6 +15,10 @@ from SliceInterpLib.volume import Volume
 if TYPE_CHECKING:
     from SliceInterpLib.interpolators.learned import Learned
 
+BRAIN_BELOW_HU = 95.0
+"""Errors in brain are those of voxels below this: at its border lies bone, whose errors are far
+larger, and scans may be saturated at 100 HU."""
+
 
 class Watched:
     """A learned method as an interpolator that keeps what else is said of each slice.

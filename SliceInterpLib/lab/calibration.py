@@ -8,16 +8,13 @@ import numpy as np
 from scipy import stats
 
 from SliceInterpLib.errors import VolumeError
-from SliceInterpLib.evidence.expected_error import Watched
+from SliceInterpLib.evidence.expected_error import BRAIN_BELOW_HU, Watched
 from SliceInterpLib.evidence.holdout import hold_one_out
 from SliceInterpLib.evidence.metrics import has_full_range, head_mask
 from SliceInterpLib.interpolators.learned import Learned
 from SliceInterpLib.lab.true_middles import true_middles
 from SliceInterpLib.table import Column, Table
 from SliceInterpLib.volume import Volume
-
-BONE_HU = 95.0
-"""What is below this is brain for the figures; scans may be saturated at 100 HU."""
 
 _PART = 1 / 16
 """Voxels judged: a random part, since neighbours share their noise and memory is finite."""
@@ -43,11 +40,11 @@ def judge_expected_error(
 
     every, thickness: as `hold_one_out` and, where a thickness is given, `true_middles` take them.
 
-    Returns {"patients": n, "voxels": n, "head" and "brain" (below BONE_HU in truth): {"spearman"
-    over all voxels, "spearman_if_normal": what it would be if each error were drawn from a normal
-    distribution with just the expected absolute error, "expected" and "real": mean HU}, "deciles"
-    of the expected error in the head: [{"expected", "real"}, …], "per_patient": {patient: {"head",
-    "brain": Spearman}}}. Raises VolumeError where no slice shows a head.
+    Returns {"patients": n, "voxels": n, "head" and "brain" (below BRAIN_BELOW_HU in truth):
+    {"spearman" over all voxels, "spearman_if_normal": what it would be if each error were drawn
+    from a normal distribution with just the expected absolute error, "expected" and "real": mean
+    HU}, "deciles" of the expected error in the head: [{"expected", "real"}, …], "per_patient":
+    {patient: {"head", "brain": Spearman}}}. Raises VolumeError where no slice shows a head.
     """
     rng = np.random.default_rng(seed)
     voxels = []
@@ -61,7 +58,7 @@ def judge_expected_error(
         raise VolumeError("There is no head in these scans, so no error can be judged.")
     expected, real, truth = (np.concatenate([row[k] for row in voxels]) for k in (1, 2, 3))
     order = np.array_split(np.argsort(expected), 10)
-    brain = truth < BONE_HU
+    brain = truth < BRAIN_BELOW_HU
     return {
         "patients": len(voxels),
         "voxels": len(truth),
@@ -69,7 +66,10 @@ def judge_expected_error(
         "brain": _agreement(expected[brain], real[brain], rng),
         "deciles": [_means(expected[part], real[part]) for part in order],
         "per_patient": {
-            patient: {"head": _spearman(e, r), "brain": _spearman(e[t < BONE_HU], r[t < BONE_HU])}
+            patient: {
+                "head": _spearman(e, r),
+                "brain": _spearman(e[t < BRAIN_BELOW_HU], r[t < BRAIN_BELOW_HU]),
+            }
             for patient, e, r, t in voxels
         },
     }

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import slicer
 
-from SliceInterpLib.job_folder import Settings
+from SliceInterpLib.job_folder import JobSettings
 from SliceInterpLib.scene import comparison_layout, nodes, sample_data
 from SliceInterpLib.scene.jobs import Job
 from SliceInterpLib.scene.results import add_results
@@ -41,7 +41,7 @@ def process(
     """
     volume = nodes.volume_from_node(inputNode)
     nodes.require_doublable_node(volume, allow_thin=allowThin)
-    settings = Settings(
+    settings = JobSettings(
         methods=(method,),
         factor=factor,
         model=model,

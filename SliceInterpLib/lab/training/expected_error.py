@@ -57,8 +57,8 @@ def fit_expected_error(
     """The expected error of what `learned` predicts, on the CPU.
 
     volumes: learned from, at twice the real gap and, where slices are thin, also at the gap of
-    thick slices made of them. calibration: other patients, for the curve. every: hide every how
-    manieth slice. progress: called with volumes done and their number. Raises TrainingError if
+    thick slices made of them. calibration: other patients, for the curve. every: hide every
+    N-th slice. progress: called with volumes done and their number. Raises TrainingError if
     either shows no head.
     """
     rng = np.random.default_rng(seed)
