@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 import numpy as np
 
@@ -21,12 +21,17 @@ METHODS = ("nearest", "linear", "cubic", "sinc", "optical-flow", "learned")
 class Interpolator(Protocol):
     """What the engine, the checks and the laboratory ask of a method."""
 
-    name: str
-    """One of METHODS, or a name of one's own."""
-    context: int
-    """How many slices beyond the pair the method wants to see on each side."""
-    batch: int
-    """How many pairs to give at a time: as few as are quick, since memory grows with it."""
+    @property
+    def name(self) -> str:
+        """One of METHODS, or a name of one's own."""
+
+    @property
+    def context(self) -> int:
+        """How many slices beyond the pair the method wants to see on each side."""
+
+    @property
+    def batch(self) -> int:
+        """How many pairs to give at a time: as few as are quick, since memory grows with it."""
 
     @property
     def provenance(self) -> Mapping[str, object]:
@@ -37,6 +42,21 @@ class Interpolator(Protocol):
 
         The slice predicted lies midway between the two central ones.
         """
+
+
+class TellsError(Interpolator, Protocol):
+    """A method that can also tell how far its slices may be off."""
+
+    def with_expected_error(self, slices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The slices as when called, and their expected absolute error in HU; (n, h, w) both.
+
+        Raises MethodError if it was not measured for the model in use.
+        """
+
+
+def tells_error(method: Interpolator) -> TypeGuard[TellsError]:
+    """Whether it is one that can."""
+    return hasattr(method, "with_expected_error")
 
 
 def make_interpolator(
@@ -66,7 +86,7 @@ def usable_interpolators(
     methods: Sequence[str] = METHODS, *, model: str | None = None, device: str = "auto"
 ) -> list[Interpolator]:
     """The interpolators of those methods that can run here; warns of each that cannot."""
-    usable = []
+    usable: list[Interpolator] = []
     for method in methods:
         try:
             usable.append(make_interpolator(method, model=model, device=device))

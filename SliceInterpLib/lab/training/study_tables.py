@@ -55,7 +55,7 @@ def _table(rows: Sequence[Mapping], names: Sequence[str]) -> str:
     titles = [*names, *(title for title, _ in _COLUMNS.values())]
     lines = ["| " + " | ".join(titles) + " |", "|---" * len(titles) + "|"]
     for row in rows:
-        shown = row | {"guard": "on" if row["guarded"] else "off"}
+        shown = {**row, "guard": "on" if row["guarded"] else "off"}
         cells = [str(shown[name]) for name in names]
         cells += [
             "–" if row[name] is None else format(row[name], style)
