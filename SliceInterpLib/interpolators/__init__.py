@@ -21,9 +21,8 @@ METHODS = ("nearest", "linear", "cubic", "sinc", "optical-flow", "learned")
 class Interpolator(Protocol):
     """What the engine, the checks and the laboratory ask of a method."""
 
-    @property
-    def name(self) -> str:
-        """One of METHODS, or a name of one's own."""
+    name: str
+    """One of METHODS, or a name of one's own."""
 
     @property
     def context(self) -> int:

@@ -63,6 +63,7 @@ def done(findings: Findings) -> Table:
 
 def check(findings: Findings) -> Table:
     """The metrics of the hidden slices, by method, with the worst slice."""
+    assert findings.check is not None
     rows = [["method", *(title for title, _ in SHOWN.values()), "worst slice"]]
     for name, found in findings.check["methods"].items():
         worst = found["worst"]
@@ -73,6 +74,7 @@ def check(findings: Findings) -> Table:
 
 def noise(findings: Findings) -> Table:
     """Noise and sharpness of acquired and synthetic slices."""
+    assert findings.noise is not None
     lines = noise_tables.noise_table(findings.noise).splitlines()
     cells = [line.strip("| ").split(" | ") for line in lines if line.startswith("|")]
     return [cells[0], *cells[2:]]  # without Markdown's line below the titles
@@ -80,6 +82,7 @@ def noise(findings: Findings) -> Table:
 
 def stripes(findings: Findings) -> Table:
     """The stripe index by method and view."""
+    assert findings.stripes is not None
     return [
         ["method", *VIEWS],
         *([name, *(f"{row[v]:.2f}" for v in VIEWS)] for name, row in findings.stripes.items()),
@@ -88,6 +91,7 @@ def stripes(findings: Findings) -> Table:
 
 def hematoma(findings: Findings) -> Table:
     """What the hematoma measures, by grid."""
+    assert findings.hematoma is not None
     return [
         ["grid", *(title for title, _ in _HEMATOMA.values())],
         *(
@@ -99,6 +103,7 @@ def hematoma(findings: Findings) -> Table:
 
 def slices(findings: Findings) -> Table:
     """Where to trust it, slice by slice: errors of the hidden ones, expected errors of the rest."""
+    assert findings.check is not None
     names = [findings.classical.name, findings.method.name]
     both = (findings.check["methods"][name]["slices"] for name in names)
     found = {rows[0]["slice"]: rows for rows in zip(*both, strict=True)}
@@ -126,7 +131,7 @@ def limits(findings: Findings) -> list[str]:
     model = getattr(findings.method, "model", None)
     if model:
         found += model.card.get("limits", ())
-    if findings.expected_error is not None:
+    if model and findings.expected_error is not None:
         card = read_card(card_path(model)).card
         found += [f"Expected error: {limit}" for limit in card.get("limits", ())]
     return found

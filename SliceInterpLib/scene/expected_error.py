@@ -31,7 +31,7 @@ def add_expected_error(
     error: HU, 0 in acquired slices. Voxels below LEAST_SHOWN_HU, and so those slices, stay
     uncovered. source: what was doubled.
     """
-    marked = replace(error, provenance=error.provenance | {nodes.QUANTITY: _QUANTITY})
+    marked = replace(error, provenance={**error.provenance, nodes.QUANTITY: _QUANTITY})
     node = nodes.add_output_node(marked, source, f"{source.GetName()} expected error")
     try:
         node.SetNodeReferenceID(nodes.SOURCE, None)  # no result to compare, measure or export

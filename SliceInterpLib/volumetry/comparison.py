@@ -54,6 +54,7 @@ def compare(
     intracranial space, and has a second row with the acquired grid's mask carried over. Raises
     SegmentationError and VolumeError as `Segmenter`, `measure` and `upsample` do.
     """
+    space: np.ndarray | None
     if mask is None:
         segmenter = Segmenter(volume)
         space, rows = segmenter.space, [segmented(ACQUIRED, segmenter, seeds, settings)]

@@ -278,7 +278,7 @@ class Segmenter:
         touching = np.count_nonzero(mask[self._box] & rim)
         if touching > _TOUCHING_SHARE * np.count_nonzero(mask):
             yield "The segmentation touches bone: look whether a rim of bone was taken for blood."
-        shown = mask.any(axis=(1, 2))
+        shown = np.any(mask, axis=(1, 2))
         guessed = np.flatnonzero(self.volume.missing & shown[:-1] & shown[1:])
         if guessed.size:
             yield (

@@ -230,7 +230,7 @@ def _interpolators(
     return made
 
 
-def _speed(contenders: Sequence[Contender], device: str) -> dict[str, object]:
+def _speed(contenders: Sequence[Contender], device: str) -> dict[str, dict[str, float]]:
     from SliceInterpLib.lab.speed import speed_table
 
     rows = speed_table([c.method for c in contenders if c.model is None], device=device)

@@ -164,7 +164,7 @@ class Examples(NamedTuple):
         return np.stack(middles).astype(np.float32)
 
 
-def mean_of_two(triplets: np.ndarray) -> dict[str, float | None]:
+def mean_of_two(triplets: np.ndarray) -> dict[str, Any]:
     """The metrics of the mean of the two outer slices, over `Examples.checked`."""
     return _mean_metrics(triplets[:, [0, 2]].mean(1), triplets[:, 1])
 
@@ -199,6 +199,8 @@ def carry_out(
     with TemporaryDirectory(prefix="sliceinterp-study-") as folder:
         trainer = trainer_of(run, plan, examples, Path(folder))
         if run.remedy and "start" in REMEDIES[run.remedy]:
+            if start is None:
+                raise ValueError(f"'{run.remedy}' needs the weights to start from")
             trainer.network.load_state_dict(load_file(start, device=str(trainer.device)))
         steps = _train(trainer, plan.steps)
     if save:
