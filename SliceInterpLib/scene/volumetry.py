@@ -40,8 +40,18 @@ def measured_rows(
     The first row is the segmentation as it is now. A result of `source` is segmented by the rule
     that made the segmentation, if it is one of ours, and has a second row with the first row's
     mask carried over. Where the segmentation was edited since, the acquired grid has a second row
-    too, by the rule. segmenter: of `source`; None where no skull is found, and then there is no
-    rule. Raises SegmentationError as `mask_of`, `measure` and `Segmenter.segment` do.
+    too, by the rule.
+
+    Args:
+        segmentation: the lesion.
+        source: the acquired volume.
+        segmenter: of `source`; None where no skull is found, and then there is no rule.
+
+    Returns:
+        A row a grid and mask.
+
+    Raises:
+        SegmentationError: as `mask_of`, `measure` and `Segmenter.segment` do.
     """
     volume = nodes.volume_from_node(source)
     mask, space = mask_of(segmentation, source), segmenter and segmenter.space
@@ -85,6 +95,18 @@ def add_segmentation_of_result(
 
     By the rule that made the segmentation, or, if that is not ours, carried over. The one that was
     added before goes.
+
+    Args:
+        result: the node on whose grid the lesion is wanted.
+        segmentation: the lesion.
+        source: the acquired volume.
+        segmenter: of `source`; None where no skull is found, and then there is no rule.
+
+    Returns:
+        The new segmentation.
+
+    Raises:
+        SegmentationError: as `mask_of` and `Segmenter.segment` do.
     """
     volume, finer = nodes.volume_from_node(source), nodes.result_from_node(result)
     rule = rule_of(segmentation, source) if segmenter else None
@@ -113,6 +135,10 @@ def add_table(
     """All measures as a table node, which Slicer saves as CSV: a row a grid and mask.
 
     difference_ml is that of the voxel sum to the acquired grid's with a mask of the same kind.
+
+    Args:
+        rows: of `measured_rows`.
+        segmentation: the table is named after it.
     """
     name = slicer.mrmlScene.GenerateUniqueName(f"{segmentation.GetName()} volumetry")
     table = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", name)
@@ -143,7 +169,12 @@ def _columns(rows: Sequence[Compared]) -> dict[str, list]:
 
 
 def difference_ml(row: Compared, rows: Sequence[Compared]) -> float:
-    """The voxel sum less that of the acquired grid, segmented where this row was, in ml."""
+    """The voxel sum less that of the acquired grid, segmented where this row was, in ml.
+
+    Args:
+        row: one of `rows`.
+        rows: of `measured_rows`.
+    """
     acquired = [one for one in rows if one.grid == ACQUIRED]
     same = acquired[-1] if row.mask_is == SEGMENTED else acquired[0]
     return row.measured.voxel_ml - same.measured.voxel_ml
