@@ -94,7 +94,8 @@ class Learned:
             slices: (n, 2 + 2·context, h, w) float32 HU, any h and w.
 
         Returns:
-            The slices, (n, h, w), and (n, CLUES, h, w) float32, see `networks.expected_error.clues`.
+            The slices, (n, h, w), and the clues, (n, CLUES, h, w) float32, see
+            `networks.expected_error.clues`.
         """
         both = self._within_memory(self._predict_with_clues, slices)
         return both[:, 0], both[:, 1:]

@@ -190,8 +190,8 @@ class FlowInside(nn.Module):
 
         Args:
             blend: (n, 2, h, w), both views of the moved and blended slices.
-            pairs: the two slices, the same as moved and, with context, the outer slices as moved; each
-                as views (n, 2, h, w).
+            pairs: the two slices, the same as moved and, with context, the outer slices as moved;
+                each as views (n, 2, h, w).
 
         Returns:
             (n, 1, h, w).
