@@ -36,15 +36,25 @@ def check_scan(
 ) -> dict[str, object]:
     """Hide each inner slice of `volume` in turn and compare it with each method's prediction.
 
-    Returns {"gap_mm": real gap, in an uneven scan the mean beside hidden slices, "hidden_gap_mm":
-    twice that, "not_hidden": number of inner slices that are not midway between their neighbours,
-    "methods": {name: {"slices": [a Row a slice], "mean": {metric: …}, "worst": the Row with the
-    lowest PSNR}}}. Metrics are those of `slice_metrics` and mae_window_hu, its mae in HU; mae_hu is
-    None where the scan lacks the full range. The slices beside a hidden one lie twice the real gap
-    apart, so that the figures are conservative.
+    The slices beside a hidden one lie twice the real gap apart, so that the figures are
+    conservative.
 
-    Raises VolumeError without three evenly spaced slices in a row, Cancelled as soon as
-    `cancelled()` is true.
+    Args:
+        volume: as it was acquired.
+        methods: those that predict.
+        progress: called with the number of predictions done and their number.
+        cancelled: asked after every prediction.
+
+    Returns:
+        {"gap_mm": real gap, in an uneven scan the mean beside hidden slices, "hidden_gap_mm":
+        twice that, "not_hidden": number of inner slices that are not midway between their
+        neighbours, "methods": {name: {"slices": [a Row a slice], "mean": {metric: …}, "worst": the
+        Row with the lowest PSNR}}}. Metrics are those of `slice_metrics` and mae_window_hu, its mae
+        in HU; mae_hu is None where the scan lacks the full range.
+
+    Raises:
+        VolumeError: without three evenly spaced slices in a row.
+        Cancelled: as soon as `cancelled()` is true.
     """
     rows = {}
     hidden = hidden_count(volume)
@@ -79,7 +89,18 @@ def hidden_slices(
     progress: Callable[[int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> list[Row]:
-    """The metrics of each inner slice, hidden in turn and predicted by one method."""
+    """The metrics of each inner slice, hidden in turn and predicted by one method.
+
+    Args:
+        volume: as it was acquired.
+        method: what predicts.
+        progress: called with the number of slices done.
+        cancelled: asked after every prediction.
+
+    Raises:
+        VolumeError: without three evenly spaced slices in a row.
+        Cancelled: as soon as `cancelled()` is true.
+    """
     full_range = has_full_range(volume.slices)
     rows: list[Row] = []
     for index, predicted, truth in hold_one_out(volume, method):

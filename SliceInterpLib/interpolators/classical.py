@@ -25,6 +25,10 @@ class WeightedSum:
 
     Adding the two slices at each distance first makes the result exactly the same when the
     order of the slices is reversed.
+
+    Args:
+        name: of the method.
+        weights: w₀, w₁, …; twice their sum is 1.
     """
 
     batch = 4

@@ -37,19 +37,29 @@ def benchmark(
 ) -> dict[str, object]:
     """Compare methods on volumes, one a patient, each loaded when its turn comes.
 
-    every: hold out slices 1, 1 + every, …. thickness: average that many thin slices into thick
-    ones and compare with the true middle slice at the real gap, instead of holding slices out.
-    against: names of the methods that every learned one is compared with, patient by patient;
-    by default linear, optical-flow and the models of architecture "reference-unet", as far as
-    they are among `methods`. ceiling: a quiet method, on whose predictions is measured what one
-    without any error would score against slices with noise; it has the row "perfect".
+    Args:
+        patients: by name, what loads a patient's volume.
+        methods: those that are compared.
+        every: hold out slices 1, 1 + every, ….
+        thickness: average that many thin slices into thick ones and compare with the true middle
+            slice at the real gap, instead of holding slices out.
+        against: names of the methods that every learned one is compared with, patient by patient;
+            by default linear, optical-flow and the models of architecture "reference-unet", as far
+            as they are among `methods`.
+        ceiling: a quiet method, on whose predictions is measured what one without any error would
+            score against slices with noise; it has the row "perfect".
+        progress: called with how many methods are done, of all patients together, and their number.
 
-    Returns {"patients": n, "protocol": …, "methods": {method: {metric: {"mean", "ci95"}}},
-    "comparisons": {method: {against: {metric: {"difference": mean of method − against, "ci95",
-    "p", "q"}}}}, "per_patient": {patient: {method: {metric: mean over slices}}}}; a metric that
-    a volume does not allow (mae_hu without the full range, the ceiling without brain) is None. p
-    is that of `patient_statistics.paired_p`, q the same adjusted over all comparisons and metrics.
-    Raises MethodError if `against` names a method that is not among `methods`.
+    Returns:
+        {"patients": n, "protocol": …, "methods": {method: {metric: {"mean", "ci95"}}},
+        "comparisons": {method: {against: {metric: {"difference": mean of method − against, "ci95",
+        "p", "q"}}}}, "per_patient": {patient: {method: {metric: mean over slices}}}}; a metric that
+        a volume does not allow (mae_hu without the full range, the ceiling without brain) is None.
+        p is that of `patient_statistics.paired_p`, q the same adjusted over all comparisons and
+        metrics.
+
+    Raises:
+        MethodError: if `against` names a method that is not among `methods`.
     """
     references = _references(methods, against)
     per_patient: dict[str, dict[str, dict[str, float | None]]] = {}

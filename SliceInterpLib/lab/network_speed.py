@@ -42,16 +42,23 @@ def network_speed(
 ) -> dict[str, object]:
     """Time trained models and the reference's network on one 512×512 pair of slices.
 
-    models: names of shipped models or paths of cards (JSON). device: 'auto', 'cuda' or 'cpu'.
-    runs: how often each is timed, after one run that is not. The networks take turns, so that
-    whatever else the machine does meets all of them alike. bf16 where the device is quick in it.
+    The networks take turns, so that whatever else the machine does meets all of them alike. bf16
+    where the device is quick in it.
 
-    Returns {"device", "precision", "threads", "runs", "networks"}; "networks" is, for each model
-    as it was named, then REFERENCE and DEPLOYED: {"seconds" (median), "parameters", "gflop"
-    (2 for each multiply-add of convolutions and matrix products), "to_reference" (its seconds
-    over those of REFERENCE)}.
-    Raises MethodError for a model or device that is not there, or a prediction that is not
-    finite; ValueError for less than one run.
+    Args:
+        models: names of shipped models or paths of cards (JSON).
+        device: 'auto', 'cuda' or 'cpu'.
+        runs: how often each is timed, after one run that is not.
+
+    Returns:
+        {"device", "precision", "threads", "runs", "networks"}; "networks" is, for each model as it
+        was named, then REFERENCE and DEPLOYED: {"seconds" (median), "parameters", "gflop" (2 for
+        each multiply-add of convolutions and matrix products), "to_reference" (its seconds over
+        those of REFERENCE)}.
+
+    Raises:
+        MethodError: for a model or device that is not there, or a prediction that is not finite.
+        ValueError: for less than one run.
     """
     if runs < 1:
         raise ValueError(f"runs must be at least 1, not {runs}")

@@ -11,10 +11,17 @@ _FEWEST_TO_TEST = 6
 
 
 def mean_with_interval(values: Sequence[float], *, seed: int = 0) -> dict[str, object]:
-    """{"mean": …, "ci95": [low, high]} of one value a patient.
+    """The mean of one value a patient, and how sure it is.
 
-    The interval is a percentile bootstrap over patients (10,000 resamples, seeded); None for
-    fewer than three patients, where it would say nothing.
+    The interval is a percentile bootstrap over patients (10,000 resamples, seeded).
+
+    Args:
+        values: one a patient.
+        seed: of the resamples.
+
+    Returns:
+        {"mean": …, "ci95": [low, high]}; the interval is None for fewer than three patients, where
+        it would say nothing.
     """
     mean = float(np.mean(values))
     if len(values) < 3:

@@ -34,11 +34,22 @@ def validate(
 ) -> dict[str, object]:
     """Measure methods on a set of scans: quality, noise, sharpness, contrast kept.
 
-    Returns {"scans": n, "kinds": [{"scans", "slices": [fewest, most], "facts"}] of scans that are
-    alike, "quality": as of `benchmark`, "noise": parts of the acquired slices' as of
-    `over_patients` or None, "contrast": as of `contrast_kept` or None, "notes": what could not be
-    measured and why}. A scan that cannot be used is left out and noted, by its place in `scans`
-    and not by its key, which may be a patient's name. Raises VolumeError if none can be used.
+    A scan that cannot be used is left out and noted, by its place in `scans` and not by its key,
+    which may be a patient's name.
+
+    Args:
+        scans: by name, what loads a scan.
+        methods: those that are measured.
+        say: called with a line about what is done now.
+
+    Returns:
+        {"scans": n, "kinds": [{"scans", "slices": [fewest, most], "facts"}] of scans that are
+        alike, "quality": as of `benchmark`, "noise": parts of the acquired slices' as of
+        `over_patients` or None, "contrast": as of `contrast_kept` or None, "notes": what could not
+        be measured and why}.
+
+    Raises:
+        VolumeError: if none can be used.
     """
     notes: list[str] = []
     kinds: dict[tuple[tuple[str, str], ...], list[int]] = defaultdict(list)

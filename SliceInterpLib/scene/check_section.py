@@ -26,8 +26,12 @@ Keep = Callable[[object, slicer.vtkMRMLScalarVolumeNode], None]
 class CheckSection:
     """The behaviour of the section's widgets.
 
-    settings: the panel's choices, for a task. start: starts a run with them. choose_file: asks the
-    user where to write, '' for nowhere; open_file: shows what was written.
+    Args:
+        ui: the widgets by name.
+        settings: the panel's choices, for a task.
+        start: starts a run with them.
+        choose_file: asks the user where to write, '' for nowhere.
+        open_file: shows what was written.
     """
 
     def __init__(
@@ -49,7 +53,13 @@ class CheckSection:
     def refresh(
         self, source: slicer.vtkMRMLScalarVolumeNode | None, volume: Volume | None, running: bool
     ) -> None:
-        """Offer what can be done with the node, whose volume this is; None: it is none."""
+        """Offer what can be done with the node.
+
+        Args:
+            source: the node.
+            volume: the node's volume; None: it is none.
+            running: a run is going on, and nothing can be started.
+        """
         self._source = source
         self.ui.checkButton.enabled = bool(volume and volume.slice_count > 2 and not running)
         self.ui.reportButton.enabled = bool(volume and not running)

@@ -23,7 +23,12 @@ _HELP = (
 
 
 class VolumetrySection:
-    """The behaviour of the section's widgets. select_module: opens a module of Slicer by name."""
+    """The behaviour of the section's widgets.
+
+    Args:
+        ui: the widgets by name.
+        select_module: opens a module of Slicer by name.
+    """
 
     def __init__(self, ui: object, select_module: Callable[[str], None] | None = None) -> None:
         import qt

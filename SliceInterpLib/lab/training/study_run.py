@@ -170,7 +170,14 @@ def mean_of_two(triplets: np.ndarray) -> dict[str, float]:
 
 
 def trainer_of(run: Run, plan: Plan, examples: Examples, folder: Path) -> Trainer:
-    """A run before its first step; `folder`, which exists, gets the log of bad steps."""
+    """A run before its first step.
+
+    Args:
+        run: which.
+        plan: of the study.
+        examples: the volumes.
+        folder: exists; it gets the log of bad steps.
+    """
     torch.manual_seed(run.seed)
     network = plan.network()
     settings = settings_of(run, plan)
@@ -191,9 +198,17 @@ def carry_out(
     *,
     save: Path | None = None,
 ) -> dict[str, object]:
-    """Train and judge: a record of numbers, strings and None, for a line of JSON.
+    """Train and judge.
 
-    start: weights for the runs whose remedy wants trained ones. save: where to write the weights.
+    Args:
+        run: which.
+        plan: of the study.
+        examples: the volumes.
+        start: weights for the runs whose remedy wants trained ones.
+        save: where to write the weights.
+
+    Returns:
+        A record of numbers, strings and None, for a line of JSON.
     """
     began = time.monotonic()
     with TemporaryDirectory(prefix="sliceinterp-study-") as folder:
