@@ -40,7 +40,7 @@ def done(findings: Findings) -> Facts:
     model = getattr(findings.method, "model", None)
     licence = [("Licence of the model", str(model.card.get("licence", MISSING)))] if model else []
     provenance = [
-        (name.replace("_", " ").capitalize(), str(value))
+        (name.replace("_", " ").capitalize(), _in_words(value))
         for name, value in doubled.provenance.items()
         if value is not None
     ]
@@ -50,6 +50,17 @@ def done(findings: Findings) -> Facts:
         *provenance,
         *licence,
     ]
+
+
+def _in_words(value: object) -> str:
+    """A value of the provenance; of an uneven scan's stretches, one behind the other."""
+    if not isinstance(value, list):
+        return str(value)
+    stretches = (
+        "slices {}–{}: {:.4g} mm, ×{}".format(*part["slices"], part["gap_mm"], part["times"])
+        for part in value
+    )
+    return "; ".join(stretches)
 
 
 def stripes(findings: Findings) -> Table:
