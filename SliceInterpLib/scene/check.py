@@ -37,12 +37,7 @@ def check_table(results: Rows) -> str:
 def add_check_nodes(
     results: Rows, source: slicer.vtkMRMLScalarVolumeNode
 ) -> tuple[slicer.vtkMRMLTableNode, slicer.vtkMRMLPlotChartNode]:
-    """A table of every metric of every hidden slice, and a chart of PSNR along the scan.
-
-    Args:
-        results: the rows of a check, by method.
-        source: the volume that was checked; the two are named after it.
-    """
+    """A table of every metric of every hidden slice, and a chart of PSNR along the scan."""
     add = slicer.mrmlScene.AddNewNodeByClass
     name = f"{source.GetName()} (SliceInterp check)"
     table = add("vtkMRMLTableNode", name)

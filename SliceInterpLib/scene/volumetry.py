@@ -135,10 +135,6 @@ def add_table(
     """All measures as a table node, which Slicer saves as CSV: a row a grid and mask.
 
     difference_ml is that of the voxel sum to the acquired grid's with a mask of the same kind.
-
-    Args:
-        rows: of `measured_rows`.
-        segmentation: the table is named after it.
     """
     name = slicer.mrmlScene.GenerateUniqueName(f"{segmentation.GetName()} volumetry")
     table = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", name)
@@ -169,12 +165,7 @@ def _columns(rows: Sequence[Compared]) -> dict[str, list]:
 
 
 def difference_ml(row: Compared, rows: Sequence[Compared]) -> float:
-    """The voxel sum less that of the acquired grid, segmented where this row was, in ml.
-
-    Args:
-        row: one of `rows`.
-        rows: of `measured_rows`.
-    """
+    """The voxel sum less that of the acquired grid, segmented where this row was, in ml."""
     acquired = [one for one in rows if one.grid == ACQUIRED]
     same = acquired[-1] if row.mask_is == SEGMENTED else acquired[0]
     return row.measured.voxel_ml - same.measured.voxel_ml
