@@ -24,7 +24,7 @@ from SliceInterpLib.volume import Volume
 from SliceInterpLib.volumetry.intracranial import bone_hu, intracranial_mask
 
 REGIONS = {"tissue": Window(20.0, 55.0), "csf": Window(-5.0, 14.0)}
-"""HU of the homogeneous regions after smoothing: brain without fresh blood, and liquor."""
+"""HU of the homogeneous regions after smoothing: brain without fresh blood, and CSF."""
 
 _HIGH_PASS_PIXELS = 2.0
 """Standard deviation of the Gaussian that leaves anatomy and takes the noise away."""
@@ -43,7 +43,7 @@ _ROI_PIXELS = 32
 """Side of a square for the noise power spectrum."""
 
 _EVERY = 3
-"""Every how manieth slice is hidden for the correlation of the residual with edges."""
+"""N, where every N-th slice is hidden for the correlation of the residual with edges."""
 
 
 def noise_signature(

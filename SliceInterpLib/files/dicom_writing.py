@@ -29,13 +29,13 @@ def write_dicom(
     keep_identity: bool = False,
     overwrite: bool = False,
 ) -> None:
-    """Write the result as a new series of CT images, a file a slice, into a new folder.
+    r"""Write the result as a new series of CT images, a file a slice, into a new folder.
 
     HU are stored with slope 1 and intercept 0, else with a source's, so that the acquired slices
     are exact; those are compared with their sources before anything is written. Other HU are
     rounded to the nearest value that can be stored.
 
-    Every image is DERIVED\\SECONDARY. Image Comments begin with SYNTHETIC for a predicted slice,
+    Every image is DERIVED\SECONDARY. Image Comments begin with SYNTHETIC for a predicted slice,
     ACQUIRED for one that is bit for bit its source's, PROCESSED for one that was made upright or
     denoised; as archives may drop comments, only the first and the last have a Derivation Code
     Sequence. A synthetic slice stands for one as thick as the thicker of its sources, so slices

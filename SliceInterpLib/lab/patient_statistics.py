@@ -11,17 +11,14 @@ _FEWEST_TO_TEST = 6
 
 
 def mean_with_interval(values: Sequence[float], *, seed: int = 0) -> dict[str, object]:
-    """The mean of one value a patient, and how sure it is.
+    """{"mean": …, "ci95": [low, high]} of one value a patient.
 
-    The interval is a percentile bootstrap over patients (10,000 resamples, seeded).
+    The interval is a percentile bootstrap over patients (10,000 resamples, seeded); None for
+    fewer than three patients, where it would say nothing.
 
     Args:
         values: one a patient.
         seed: of the resamples.
-
-    Returns:
-        {"mean": …, "ci95": [low, high]}; the interval is None for fewer than three patients, where
-        it would say nothing.
     """
     mean = float(np.mean(values))
     if len(values) < 3:

@@ -25,11 +25,7 @@ class Design(NamedTuple):
     configuration: dict[str, Any]
 
     def build(self, known: Architectures = ARCHITECTURES) -> nn.Module:
-        """A new network with random weights.
-
-        Raises:
-            MethodError: for an unknown architecture.
-        """
+        """A new network with random weights. Raises MethodError for an unknown architecture."""
         if self.architecture not in known:
             raise MethodError(
                 f"The architecture '{self.architecture}' is not known to this version. The model "

@@ -1,6 +1,6 @@
-"""Results of the scene as derived DICOM series, beside the scans that they were made from.
+r"""Results of the scene as derived DICOM series, beside the scans that they were made from.
 
-Slicer's own export would call every slice ORIGINAL\\PRIMARY, as if it had been acquired.
+Slicer's own export would call every slice ORIGINAL\PRIMARY, as if it had been acquired.
 """
 
 from __future__ import annotations

@@ -198,7 +198,7 @@ def carry_out(
     *,
     save: Path | None = None,
 ) -> dict[str, object]:
-    """Train and judge.
+    """Train and judge: a record of numbers, strings and None, for a line of JSON.
 
     Args:
         run: which.
@@ -206,9 +206,6 @@ def carry_out(
         examples: the volumes.
         start: weights for the runs whose remedy wants trained ones.
         save: where to write the weights.
-
-    Returns:
-        A record of numbers, strings and None, for a line of JSON.
     """
     began = time.monotonic()
     with TemporaryDirectory(prefix="sliceinterp-study-") as folder:
