@@ -19,6 +19,9 @@ from SliceInterpLib.files.reading import read_volume
 from SliceInterpLib.networks.registry import available_models
 from SliceInterpLib.volume import Volume, require_doublable
 
+_DEMO_HEAD = {"matrix": 320, "pixel_spacing": 0.69, "slices": 28, "z_offset_mm": 10.0}
+"""Somewhat coarser pixels than a scanner's, and no neck: a third of the computing."""
+
 
 def add_commands(commands: Commands) -> None:
     """Add info, models and demo."""
@@ -90,7 +93,6 @@ def _demo(options: argparse.Namespace) -> None:
         name = options.input.name.split(".")[0]
     else:
         say("Drawing the head phantom…")
-        # Pixels a little coarser than a scanner's, on the head alone: half the computing.
-        volume, name = head_phantom(matrix=384, pixel_spacing=0.58).volume, "phantom"
+        volume, name = head_phantom(**_DEMO_HEAD).volume, "phantom"
     files = make_demo(volume, name, options.output, device=options.device, say=say)
     print("\n".join(str(path) for path in files))
