@@ -19,8 +19,8 @@ from SliceInterpLib.files.reading import read_volume
 from SliceInterpLib.networks.registry import available_models
 from SliceInterpLib.volume import Volume, require_doublable
 
-_DEMO_HEAD = {"matrix": 320, "pixel_spacing": 0.69, "slices": 28, "z_offset_mm": 10.0}
-"""Somewhat coarser pixels than a scanner's, and no neck: a third of the computing."""
+_DEMO_HEAD = {"matrix": 288, "pixel_spacing": 0.77, "slices": 28, "z_offset_mm": 10.0}
+"""Somewhat coarser pixels than a scanner's, and no neck: a quarter of the computing."""
 
 
 def add_commands(commands: Commands) -> None:
