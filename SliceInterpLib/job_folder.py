@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Literal, TypedDict
 
 import numpy as np
 
@@ -58,7 +59,7 @@ def write_job(folder: Path, volume: Volume, settings: Settings) -> None:
     (folder / _JOB).write_text(json.dumps(job), encoding="utf-8")
 
 
-def read_job(folder: Path, mmap_mode: str | None = None) -> tuple[Volume, Settings]:
+def read_job(folder: Path, mmap_mode: Literal["r"] | None = None) -> tuple[Volume, Settings]:
     """What `write_job` put there.
 
     Args:
@@ -92,13 +93,14 @@ def save_upsampled(
     Returns:
         What `save_results` is to say of them.
     """
-    names = [f"result-{number}.npy", None if error is None else f"result-{number}-error.npy"]
-    for name, volume in zip(names, (result, error), strict=True):
-        if name:
-            np.save(folder / name, volume.slices, allow_pickle=False)
+    name, error_name = f"result-{number}.npy", None
+    np.save(folder / name, result.slices, allow_pickle=False)
+    if error is not None:
+        error_name = f"result-{number}-error.npy"
+        np.save(folder / error_name, error.slices, allow_pickle=False)
     return {
-        "file": names[0],
-        "expected_error": names[1],
+        "file": name,
+        "expected_error": error_name,
         "provenance": dict(result.provenance),
         **_by_slice(result),
     }
@@ -217,13 +219,20 @@ def _by_slice(volume: Volume) -> dict[str, object]:
     }
 
 
-def _from_json(about: dict) -> dict[str, object]:
-    """As fields of a Volume."""
-    return {
-        "slice_origins": np.array(about["slice_origins"]),
-        "thickness": np.array(about["thickness"], dtype=float),
-        "synthetic": np.array(about["synthetic"], dtype=bool),
-    }
+class _BySlice(TypedDict):
+    """Fields of a Volume."""
+
+    slice_origins: np.ndarray
+    thickness: np.ndarray
+    synthetic: np.ndarray
+
+
+def _from_json(about: dict) -> _BySlice:
+    return _BySlice(
+        slice_origins=np.array(about["slice_origins"]),
+        thickness=np.array(about["thickness"], dtype=float),
+        synthetic=np.array(about["synthetic"], dtype=bool),
+    )
 
 
 def _read_json(path: Path) -> dict:

@@ -74,6 +74,11 @@ class _Plane(NamedTuple):
     y: np.ndarray
     z: np.float32
 
+    @property
+    def grid(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """x, y and z, to be broadcast to (y, x)."""
+        return self.x[None, :], self.y[:, None], np.asarray(self.z)
+
     def box(self, low: np.ndarray, high: np.ndarray) -> tuple[slice, slice]:
         """Rows and columns between two corners (x, y, z); none if the plane is beside them."""
         if not low[2] < self.z < high[2]:
@@ -149,7 +154,7 @@ class _Hematoma:
 
     def distances(self, plane: _Plane) -> tuple[np.ndarray, np.ndarray]:
         """Signed distances (y, x) in mm, negative inside, to the clot and to its edema."""
-        axes = zip((plane.x, plane.y[:, None], plane.z), self.CENTRE, self.STRETCH, strict=True)
+        axes = zip(plane.grid, self.CENTRE, self.STRETCH, strict=True)
         q = np.stack(np.broadcast_arrays(*((p - c) / s for p, c, s in axes))).reshape(3, -1)
         r = norm(*q)
         u = q / (r + 1e-6)
@@ -186,8 +191,7 @@ class _Head:
 
     def cut(self, plane: _Plane) -> tuple[np.ndarray, np.ndarray]:
         """HU (y, x) without noise, and the part of every point that is hematoma."""
-        grid = (plane.x[None, :], plane.y[:, None], plane.z)
-        place = [p + 1.5 * waves.on(plane) for p, waves in zip(grid, self._warp, strict=True)]
+        place = [p + 1.5 * waves.on(plane) for p, waves in zip(plane.grid, self._warp, strict=True)]
         inner = self._cranial_cavity(*place)
         hu = self._shell(plane, inner, place)
         blood = np.zeros_like(hu)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
@@ -90,7 +91,7 @@ def noise_signature(
         )
     acquired = [gap.acquired for gap in gaps]
     widths = _widths(gaps, acquired, volume)
-    rows = {"acquired": _row(gaps, acquired, volume.pixel_spacing)}
+    rows: dict[str, dict[str, Any]] = {"acquired": _row(gaps, acquired, volume.pixel_spacing)}
     rows["acquired"] |= {edge: _median(found) for edge, found in widths.items()}
     done, total = 0, len(methods) * (len(gaps) + hidden_count(volume, _EVERY))
 
@@ -107,7 +108,7 @@ def noise_signature(
         for middle in _predicted(volume, [gap.first for gap in gaps], method):
             predicted.append([middle])
             count()
-        row = _row(gaps, predicted, volume.pixel_spacing)
+        row: dict[str, Any] = _row(gaps, predicted, volume.pixel_spacing)
         row["of_acquired"] = {key: _part(row[key], rows["acquired"][key]) for key in row}
         for edge, found in _widths(gaps, predicted, volume).items():
             row[edge] = _median(found)
@@ -150,7 +151,7 @@ def high_passed(hu: np.ndarray) -> np.ndarray:
 
 
 def homogeneous(
-    slices: Sequence[np.ndarray], depth: np.ndarray, spacing: tuple[float, float]
+    slices: Iterable[np.ndarray], depth: np.ndarray, spacing: tuple[float, float]
 ) -> dict[str, np.ndarray]:
     """Where all of some slices show the same tissue and are flat.
 

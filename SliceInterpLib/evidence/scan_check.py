@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -23,8 +24,8 @@ SHOWN = (
 )
 """What the tables show."""
 
-Row = dict[str, float | None]
-"""The metrics of one hidden slice; "slice" is its index."""
+Row = dict[str, Any]
+"""The metrics of one hidden slice, floats or None; "slice" is its index."""
 
 
 def check_scan(
@@ -33,7 +34,7 @@ def check_scan(
     *,
     progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Hide each inner slice of `volume` in turn and compare it with each method's prediction.
 
     The slices beside a hidden one lie twice the real gap apart, so that the figures are
@@ -106,9 +107,9 @@ def hidden_slices(
     for index, predicted, truth in hold_one_out(volume, method):
         if cancelled and cancelled():
             raise Cancelled("The check was cancelled; nothing was kept.")
-        metrics = slice_metrics(predicted, truth)
-        metrics["mae_window_hu"] = metrics["mae"] * BRAIN.width
-        rows.append({"slice": index, **metrics} | ({} if full_range else {"mae_hu": None}))
+        row: Row = {"slice": index, **slice_metrics(predicted, truth)}
+        row["mae_window_hu"] = row["mae"] * BRAIN.width
+        rows.append(row | ({} if full_range else {"mae_hu": None}))
         if progress:
             progress(len(rows))
     return rows

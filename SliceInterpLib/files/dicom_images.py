@@ -190,8 +190,10 @@ def _set_derivation(
         image.DerivationDescription = f"Predicted by SliceInterp. {_made_by(result.provenance)}"
         steps = [codes.cid7203.SpatialResampling]
     else:
-        words, steps = zip(*processing(result), strict=True)
-        image.DerivationDescription = f"Acquired, then {' and '.join(words)}."
+        made = processing(result)
+        steps = [step for _, step in made]
+        words = " and ".join(word for word, _ in made)
+        image.DerivationDescription = f"Acquired, then {words}."
         image.ImageComments = f"PROCESSED slice: {image.DerivationDescription.lower()}"
     image.DerivationCodeSequence = [_code(step) for step in steps]
 

@@ -88,7 +88,7 @@ class Sources:
         self._positions = np.array([one.frame.origin @ self._normal for one in self.slices])
 
     def place(
-        self, origins: np.ndarray, in_plane_axes: np.ndarray, synthetic: Sequence[bool]
+        self, origins: np.ndarray, in_plane_axes: np.ndarray, synthetic: np.ndarray
     ) -> list[list[Source]]:
         """For each slice of a result the source in its plane, else the two that enclose it.
 

@@ -138,14 +138,15 @@ def _unchanged(result: Volume, parents: Sequence[Sequence[Source]]) -> np.ndarra
     Raises:
         OutputError: if an acquired slice is not, and nothing in the provenance explains it.
     """
-    same, path = ~np.asarray(result.synthetic), None
-    for index in np.flatnonzero(same):
+    same = ~result.synthetic
+    path: Path | None = None
+    for index in np.flatnonzero(same).tolist():
         frame, hu = parents[index][0].frame, result.slices[index]
         if frame.path != path:
             path, planes = frame.path, read_planes(frame.path)
         same[index] = np.array_equal(frame.hu(planes).astype(hu.dtype), hu)
         if not (same[index] or processing(result)):
             raise stranger(
-                f"Acquired slice {index + 1} of the result is not what {path.name} holds."
+                f"Acquired slice {index + 1} of the result is not what {frame.path.name} holds."
             )
     return same

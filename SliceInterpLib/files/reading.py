@@ -78,8 +78,9 @@ def _read(path: Path, series: str | None) -> Volume:
 def _read_file(path: Path) -> Volume:
     """The volume in one NIfTI, NRRD or MetaImage file."""
     check_is_file(path)
-    check_header = _HEADER_CHECKS[matching_suffix(path, READABLE)]
-    check_header(path)
+    suffix = matching_suffix(path, READABLE)
+    assert suffix is not None  # without one it would be taken for DICOM
+    _HEADER_CHECKS[suffix](path)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:

@@ -118,7 +118,7 @@ def _marks(volume: Volume) -> dict[str, object]:
     }
 
 
-def _image(volume: Volume, marks: dict[str, object], suffix: str) -> sitk.Image:
+def _image(volume: Volume, marks: dict[str, object], suffix: str | None) -> sitk.Image:
     """The volume as ITK's image, with its marks as far as the format has room for them."""
     try:
         image = sitk.GetImageFromArray(volume.hu)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 import numpy as np
 
@@ -23,10 +23,14 @@ class Interpolator(Protocol):
 
     name: str
     """One of METHODS, or a name of one's own."""
-    context: int
-    """How many slices beyond the pair the method wants to see on each side."""
-    batch: int
-    """How many pairs to give at a time: as few as are quick, since memory grows with it."""
+
+    @property
+    def context(self) -> int:
+        """How many slices beyond the pair the method wants to see on each side."""
+
+    @property
+    def batch(self) -> int:
+        """How many pairs to give at a time: as few as are quick, since memory grows with it."""
 
     @property
     def provenance(self) -> Mapping[str, object]:
@@ -37,6 +41,21 @@ class Interpolator(Protocol):
 
         The slice predicted lies midway between the two central ones.
         """
+
+
+class TellsError(Interpolator, Protocol):
+    """A method that can also tell how far its slices may be off."""
+
+    def with_expected_error(self, slices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The slices as when called, and their expected absolute error in HU; (n, h, w) both.
+
+        Raises MethodError if it was not measured for the model in use.
+        """
+
+
+def tells_error(method: Interpolator) -> TypeGuard[TellsError]:
+    """Whether it is one that can."""
+    return hasattr(method, "with_expected_error")
 
 
 def make_interpolator(
@@ -77,7 +96,7 @@ def usable_interpolators(
         model: as `make_interpolator` takes it.
         device: as `make_interpolator` takes it.
     """
-    usable = []
+    usable: list[Interpolator] = []
     for method in methods:
         try:
             usable.append(make_interpolator(method, model=model, device=device))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
 
 import numpy as np
@@ -13,7 +14,7 @@ class Nearest:
     name = "nearest"
     context = 0
     batch = 4
-    provenance = MappingProxyType({})
+    provenance: Mapping[str, object] = MappingProxyType({})
 
     def __call__(self, slices: np.ndarray) -> np.ndarray:
         """(n, 2, h, w) HU to (n, h, w) HU."""
@@ -32,7 +33,7 @@ class WeightedSum:
     """
 
     batch = 4
-    provenance = MappingProxyType({})
+    provenance: Mapping[str, object] = MappingProxyType({})
 
     def __init__(self, name: str, weights: tuple[float, ...]) -> None:
         self.name = name
@@ -56,7 +57,7 @@ def _lanczos(lobes: int) -> tuple[float, ...]:
     return tuple(weights / (2.0 * weights.sum()))
 
 
-METHODS = {
+METHODS: dict[str, Nearest | WeightedSum] = {
     "nearest": Nearest(),
     "linear": WeightedSum("linear", (0.5,)),
     # Catmull & Rom 1974, at the midpoint of four equidistant samples.

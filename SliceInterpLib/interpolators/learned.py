@@ -11,7 +11,7 @@ import torch
 
 from SliceInterpLib.errors import MethodError
 from SliceInterpLib.networks.architectures import Architectures
-from SliceInterpLib.networks.devices import choose_device, has_bf16
+from SliceInterpLib.networks.devices import choose_device, has_bf16, on_device
 from SliceInterpLib.networks.expected_error import ExpectedError, clues, load_expected_error
 from SliceInterpLib.networks.prediction import Prediction, padded
 from SliceInterpLib.networks.registry import TrainedModel, load_network
@@ -49,8 +49,8 @@ class Learned:
     ) -> None:
         self.model = model
         self.device = choose_device(device)
-        self.network = load_network(model, known).to(self.device, memory_format=torch.channels_last)
-        self.context: int = self.network.context
+        self.network = on_device(load_network(model, known), self.device)
+        self.context = self.network.context
         # One pair at a time is quickest on a CPU, where a second only crowds the caches.
         self.batch = 8 if self.device.type == "cuda" else 1
         self._half: bool | None = None if has_bf16(self.device) else False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -34,7 +35,7 @@ def benchmark(
     against: Sequence[str] | None = None,
     ceiling: Interpolator | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Compare methods on volumes, one a patient, each loaded when its turn comes.
 
     Args:
@@ -106,7 +107,7 @@ def _mean_metrics(pairs: Iterable[Comparison], volume: Volume) -> dict[str, floa
     rows = [slice_metrics(found, truth) for _, found, truth in pairs]
     means: dict[str, float | None] = {}
     for metric in METRICS:
-        values = [row[metric] for row in rows if row[metric] is not None]
+        values = [value for row in rows if (value := row[metric]) is not None]
         means[metric] = float(np.mean(values)) if values else None
     if not has_full_range(volume.hu):
         means["mae_hu"] = None
@@ -153,7 +154,7 @@ def _is_reference(method: Interpolator) -> bool:
 
 def _comparisons(
     per_patient: PatientTable, methods: Iterable[str], references: Sequence[str]
-) -> dict[str, dict[str, dict[str, dict[str, object] | None]]]:
+) -> dict[str, dict[str, dict[str, dict[str, Any] | None]]]:
     """Paired differences over patients; None for a metric that no patient has for both."""
     table = {
         method: {
@@ -171,7 +172,7 @@ def _comparisons(
 
 def _difference(
     per_patient: PatientTable, method: str, other: str, metric: str
-) -> dict[str, object] | None:
+) -> dict[str, Any] | None:
     pairs = [(rows[method][metric], rows[other][metric]) for rows in per_patient.values()]
     differences = [one - two for one, two in pairs if one is not None and two is not None]
     if not differences:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -61,7 +62,7 @@ def mpr_check(
     *,
     progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
-) -> tuple[dict[str, object], dict[str, np.ndarray]]:
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Compare reformatted views of `axial` with `reformat`, which shows the same head.
 
     The rows of the figures are SHOWN_NOW, STAIRS, "method ×factor" and TRUTH, which has the last
@@ -222,9 +223,9 @@ def _figures(
             "same head that overlap."
         )
     rows: dict[str, dict[str, float | None]] = {}
-    for name, image in (images | {TRUTH: truth}).items():
+    for name, image in {**images, TRUTH: truth}.items():
         likeness = {} if name == TRUTH else _likeness(image, truth, regions)
-        rows[name] = likeness | _contour(image, inside, grid, axial.slice_spacing)
+        rows[name] = {**likeness, **_contour(image, inside, grid, axial.slice_spacing)}
     return rows
 
 

@@ -13,14 +13,14 @@ from functools import cache, partial
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from SliceInterpLib.errors import MethodError
 from SliceInterpLib.lab.designs import ARCHITECTURES
 from SliceInterpLib.lab.peers.reference_unet import ReferenceUNet, tiled
-from SliceInterpLib.networks.devices import choose_device, has_bf16
-from SliceInterpLib.networks.prediction import Prediction
+from SliceInterpLib.networks.devices import choose_device, has_bf16, on_device
+from SliceInterpLib.networks.prediction import Network, Prediction
 from SliceInterpLib.networks.registry import find_model, load_network
 from SliceInterpLib.phantom import head_phantom
 from SliceInterpLib.table import Column, Table
@@ -34,7 +34,7 @@ REFERENCE = "reference U-Net"
 DEPLOYED = "reference U-Net, 13 crops"
 """The row of the same network as its authors deploy it: see `tiled`."""
 
-_How = Callable[[nn.Module, Tensor], Prediction]
+_How = Callable[[Network, Tensor], Prediction]
 
 
 def network_speed(
@@ -101,10 +101,10 @@ def network_speed_table(result: Mapping) -> Table:
     )
 
 
-def _contenders(models: Sequence[str]) -> dict[str, tuple[nn.Module, _How]]:
+def _contenders(models: Sequence[str]) -> dict[str, tuple[Network, _How]]:
     """Every network, in evaluation mode on the CPU, and how it is asked for its prediction."""
 
-    def whole(network: nn.Module, slices: Tensor) -> Prediction:
+    def whole(network: Network, slices: Tensor) -> Prediction:
         return network(slices)
 
     found = {name: (load_network(find_model(name), ARCHITECTURES), whole) for name in models}
@@ -115,7 +115,7 @@ def _contenders(models: Sequence[str]) -> dict[str, tuple[nn.Module, _How]]:
     return {**found, REFERENCE: (reference, whole), DEPLOYED: (reference, tiled)}
 
 
-def _size(network: nn.Module, how: _How) -> dict[str, float]:
+def _size(network: Network, how: _How) -> dict[str, float]:
     """Parameters, and GFLOP, counted on tensors without data."""
     shadow = copy.deepcopy(network).to("meta")
     slices = torch.empty(1, 2 + 2 * network.context, MATRIX, MATRIX, device="meta")
@@ -128,12 +128,11 @@ def _size(network: nn.Module, how: _How) -> dict[str, float]:
 
 
 def _timer(
-    name: str, network: nn.Module, how: _How, device: torch.device, half: bool
+    name: str, network: Network, how: _How, device: torch.device, half: bool
 ) -> Callable[[], float]:
     """A function that predicts a slice of the phantom's head and says how many seconds it took."""
     head = _head(2 + 2 * network.context).to(device)
-    network = network.to(device, memory_format=torch.channels_last)
-    return partial(_seconds, name, partial(how, network, head), device, half)
+    return partial(_seconds, name, partial(how, on_device(network, device), head), device, half)
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -10,7 +11,7 @@ from scipy import stats
 _FEWEST_TO_TEST = 6
 
 
-def mean_with_interval(values: Sequence[float], *, seed: int = 0) -> dict[str, object]:
+def mean_with_interval(values: Sequence[float], *, seed: int = 0) -> dict[str, Any]:
     """{"mean": …, "ci95": [low, high]} of one value a patient.
 
     The interval is a percentile bootstrap over patients (10,000 resamples, seeded); None for

@@ -27,7 +27,7 @@ SHAPE = (40, 512, 512)
 
 def speed_table(
     methods: Sequence[str], *, model: str | None = None, device: str = "auto"
-) -> dict[str, object]:
+) -> dict[str, dict[str, float]]:
     """Time `methods` on a 512×512×40 phantom, the median of three runs after the model is loaded.
 
     Args:

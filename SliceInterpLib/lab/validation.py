@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from html import escape
 from typing import TypeAlias
 
@@ -24,6 +25,10 @@ _PARTS = {"tissue_hu": "noise", "inner_table_mm": "inner table"}
 Scan: TypeAlias = Callable[[], tuple[Volume, Mapping[str, str]]]
 """Loads a scan, one a patient, and tells by title what is known of how it was made; nothing of it
 tells who the patient is."""
+
+
+def _volume_of(scan: Scan) -> Volume:
+    return scan()[0]
 
 
 def validate(
@@ -63,7 +68,7 @@ def validate(
         except VolumeError as problem:
             notes.append(f"Scan {number} left out: {problem}")
             continue
-        usable[name] = lambda scan=scan: scan()[0]
+        usable[name] = partial(_volume_of, scan)
         kinds[tuple((_geometry(volume) | dict(facts)).items())].append(volume.slice_count)
     if not usable:
         raise VolumeError("No scan of the set can be used. " + " ".join(notes))

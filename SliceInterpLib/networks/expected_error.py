@@ -45,7 +45,15 @@ def clues(a: Tensor, b: Tensor, hu: Tensor, found: Prediction) -> Tensor:
 
     Returns:
         (n, CLUES, h, w).
+
+    Raises:
+        MethodError: for a network without motion inside, which lacks what the clues are.
     """
+    if found.half_flow is None or found.blend is None:
+        raise MethodError(
+            "The expected error is read from the motion between the slices, which this model does "
+            "not find. Choose a model of the architecture 'flow-inside-2'."
+        )
     moved_a, moved_b = warp(a, found.half_flow), warp(b, -found.half_flow)
     fine = torch.cat(
         [
@@ -97,8 +105,12 @@ def _gradient(hu: Tensor) -> Tensor:
 class ErrorScore(nn.Module):
     """The clues of voxels, (…, CLUES), to a score of their error, (…): about its `log_size`."""
 
+    mean: Tensor
+    deviation: Tensor
+
     def __init__(self, width: int = 32) -> None:
         super().__init__()
+        self.width = width
         self.register_buffer("mean", torch.zeros(CLUES))
         self.register_buffer("deviation", torch.ones(CLUES))
         self.layers = nn.Sequential(
@@ -113,6 +125,7 @@ class ErrorScore(nn.Module):
         """The scores."""
         # Centring and scaling are done by the first layer, which saves a pass over all clues.
         first = self.layers[0]
+        assert isinstance(first, nn.Linear)
         weight = first.weight / self.deviation
         hidden = F.linear(seen, weight, first.bias - weight @ self.mean)
         return self.layers[1:](hidden).squeeze(-1).float()
@@ -128,7 +141,9 @@ class ExpectedError(nn.Module):
             that errors larger than any that were measured still go on growing.
     """
 
-    def __init__(self, score: nn.Module, curve: np.ndarray) -> None:
+    curve: Tensor
+
+    def __init__(self, score: ErrorScore, curve: np.ndarray) -> None:
         super().__init__()
         self.score = score
         self.register_buffer("curve", torch.as_tensor(curve, dtype=torch.float32))
@@ -192,16 +207,17 @@ def save_expected_error(
     path = card_path(model)
     path.parent.mkdir(exist_ok=True)
     data = save({name: t.contiguous() for name, t in expected.state_dict().items()})
+    weights = f"{model.name}.safetensors"
     card = {
         "name": model.name,
         "architecture": ARCHITECTURE,
-        "configuration": {"width": expected.score.layers[0].out_features},
-        "weights": f"{model.name}.safetensors",
+        "configuration": {"width": expected.score.width},
+        "weights": weights,
         "sha256": hashlib.sha256(data).hexdigest(),
         "parameters": sum(p.numel() for p in expected.parameters()),
         "model": model.name,
         "model_sha256": model.sha256,
     }
-    path.with_name(card["weights"]).write_bytes(data)
+    path.with_name(weights).write_bytes(data)
     path.write_text(json.dumps(card | facts, indent=2) + "\n", encoding="utf-8")
     return path

@@ -20,7 +20,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from SliceInterpLib.networks.prediction import Prediction, brain_view, from_wide_view, wide_view
+from SliceInterpLib.networks.prediction import (
+    Network,
+    Prediction,
+    brain_view,
+    from_wide_view,
+    wide_view,
+)
 
 
 class ResidualBlock(nn.Module):
@@ -64,8 +70,8 @@ class UNet(nn.Module):
         self.up = nn.ModuleList(nn.Conv2d(coarse, fine, 1) for fine, coarse in steps)
         self.up_levels = nn.ModuleList(level(fine) for fine, _ in steps)
         self.tail = nn.Conv2d(widths[0], channels_out, 3, padding=1)
-        nn.init.zeros_(self.tail.weight)
-        nn.init.zeros_(self.tail.bias)
+        for parameter in self.tail.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, channels_in, h, w) to (n, channels_out, h, w); h and w divide by 2 at each level."""
@@ -94,7 +100,7 @@ class Motion(NamedTuple):
     """Of the slices before and after the pair; None without context."""
 
 
-class FlowInside(nn.Module):
+class FlowInside(Network):
     """Slices in HU in, the slice midway between the two central ones in HU out.
 
     Reversing the order of the slices gives exactly the same middle slice: motion and blend are
@@ -142,8 +148,9 @@ class FlowInside(nn.Module):
         # sigmoid(l) and sigmoid(−l) rather than 1 − sigmoid(l): exactly the same when swapped.
         blend = torch.sigmoid(towards_a) * moved_a + torch.sigmoid(-towards_a) * moved_b
         pairs = [views[self.context : self.context + 2], (_views(moved_a), _views(moved_b))]
-        if self.context:
-            pairs.append([_views(warp(images[i], outer_flows[i])) for i in (0, -1)])
+        if outer_flows is not None:
+            outer = zip((images[0], images[-1]), outer_flows, strict=True)
+            pairs.append([_views(warp(image, flow)) for image, flow in outer])
         blend_views = _views(blend)
         view = blend_views[:, 1:] + self.correction(blend_views, pairs)
         return Prediction(

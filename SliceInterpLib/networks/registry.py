@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Any
 from SliceInterpLib.errors import MethodError
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from SliceInterpLib.networks.architectures import Architectures, Design
+    from SliceInterpLib.networks.prediction import Network
 
 DEFAULT_MODEL = "small"
 
@@ -103,7 +102,7 @@ def read_card(path: Path) -> TrainedModel:
     return TrainedModel(card=card, weights=path.parent / card["weights"])
 
 
-def load_network(model: TrainedModel, known: Architectures | None = None) -> nn.Module:
+def load_network(model: TrainedModel, known: Architectures | None = None) -> Network:
     """The network with its weights, in evaluation mode, on the CPU.
 
     Args:
@@ -151,7 +150,7 @@ def read_weights(model: TrainedModel) -> bytes:
     return data
 
 
-def _without_weights(design: Design, known: Architectures) -> nn.Module:
+def _without_weights(design: Design, known: Architectures) -> Network:
     """The network, taking no memory for weights that its file may not have."""
     import torch
     from torch.overrides import TorchFunctionMode

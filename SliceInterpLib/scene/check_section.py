@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import slicer
 
@@ -19,7 +20,7 @@ from SliceInterpLib.scene.check import Rows, add_check_nodes, check_table
 from SliceInterpLib.scene.tables import rich_text
 from SliceInterpLib.volume import Volume
 
-Keep = Callable[[object, slicer.vtkMRMLScalarVolumeNode], None]
+Keep = Callable[[Any, slicer.vtkMRMLScalarVolumeNode], None]
 """Takes what a run gave, and the node that it ran on."""
 
 
@@ -36,7 +37,7 @@ class CheckSection:
 
     def __init__(
         self,
-        ui: object,
+        ui: Any,
         settings: Callable[[str], Settings],
         start: Callable[[Settings, Keep], None],
         choose_file: Callable[[], str] | None = None,
@@ -46,7 +47,7 @@ class CheckSection:
         self.choose_file = choose_file or _ask_for_file
         self.open_file = open_file or _open
         self._settings, self._start = settings, start
-        self._source = None
+        self._source: slicer.vtkMRMLScalarVolumeNode | None = None
         ui.checkButton.connect("clicked()", self.on_check)
         ui.reportButton.connect("clicked()", self.on_report)
 

@@ -11,6 +11,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from SliceInterpLib.errors import SliceInterpError
 
@@ -38,7 +39,7 @@ class Dependencies:
         packaging: `slicer.packaging` unless given.
     """
 
-    def __init__(self, requirements: str | Path, packaging: object | None = None) -> None:
+    def __init__(self, requirements: str | Path, packaging: Any = None) -> None:
         if packaging is None:
             import slicer.packaging
 

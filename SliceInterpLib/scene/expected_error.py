@@ -36,7 +36,7 @@ def add_expected_error(
     Returns:
         The map's node.
     """
-    marked = replace(error, provenance=error.provenance | {nodes.QUANTITY: _QUANTITY})
+    marked = replace(error, provenance={**error.provenance, nodes.QUANTITY: _QUANTITY})
     node = nodes.add_output_node(marked, source, f"{source.GetName()} expected error")
     try:
         node.SetNodeReferenceID(nodes.SOURCE, None)  # no result to compare, measure or export

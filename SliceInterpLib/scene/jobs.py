@@ -23,6 +23,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from json import loads
 from pathlib import Path
+from typing import Any
 
 from SliceInterpLib import job_folder, worker
 from SliceInterpLib.errors import Cancelled, SliceInterpError
@@ -47,10 +48,10 @@ class JobError(SliceInterpError):
 class Outcome:
     """How a run ended: with results, as `job_folder.read_outcome` gives them, or with an error."""
 
-    results: object = None
+    results: Any = None
     error: Exception | None = None
 
-    def unwrap(self) -> object:
+    def unwrap(self) -> Any:
         """The results; raises the error if there is one (Cancelled after a cancel)."""
         if self.error:
             raise self.error
@@ -109,7 +110,7 @@ class Job:
                 break
             self._deliver(message)
         if self.outcome is None and self._cancelled_at is not None:
-            self._kill_when_late()
+            self._kill_when_late(self._cancelled_at)
         return self.outcome is not None
 
     def wait(self) -> Outcome:
@@ -120,6 +121,7 @@ class Job:
         except BaseException:
             self.cancel()
             raise
+        assert self.outcome is not None
         return self.outcome
 
     def deliver_by_timer(self) -> None:
@@ -177,6 +179,7 @@ class Job:
                 self._close_input()
         error = None
         with self._process as process:
+            assert process.stdout is not None  # it is a pipe
             for line in process.stdout:
                 message = _message(line)
                 if message["event"] in ("log", "error"):
@@ -195,13 +198,13 @@ class Job:
         return JobError(f"{reason} Its last lines:\n{details or '(none)'}", details)
 
     def _close_input(self) -> None:
-        if self._process:
+        if self._process and self._process.stdin:
             # A child that is gone already cannot take leave.
             with contextlib.suppress(OSError):
                 self._process.stdin.close()
 
-    def _kill_when_late(self) -> None:
-        if self._process and time.monotonic() - self._cancelled_at > GRACE:
+    def _kill_when_late(self, cancelled_at: float) -> None:
+        if self._process and time.monotonic() - cancelled_at > GRACE:
             # Killing Slicer's launcher alone would leave the Python that it started.
             if self._child:
                 with contextlib.suppress(OSError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unittest
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import slicer
@@ -68,7 +69,7 @@ def process(
     return add_results(doubled, inputNode, outputNode)[method]
 
 
-def self_test(case: unittest.TestCase, logic: object) -> None:
+def self_test(case: unittest.TestCase, logic: Any) -> None:
     """SliceInterpTest: the phantom, with a method that needs no packages."""
     slicer.mrmlScene.Clear()
     source = sample_data.load_phantom(matrix=64)

@@ -54,7 +54,9 @@ def seeds_of(source: slicer.vtkMRMLVolumeNode) -> Seeds:
     """The volume's seeds in mm, LPS, in the coordinates of `nodes.volume_from_node`."""
     node = seeds_node_of(source)
     places: Seeds = []
-    for index in range(node.GetNumberOfControlPoints() if node else 0):
+    if node is None:
+        return places
+    for index in range(node.GetNumberOfControlPoints()):
         # One that is just being placed follows the mouse.
         if node.GetNthControlPointPositionStatus(index) == node.PositionDefined:
             world = np.zeros(3)

@@ -52,9 +52,9 @@ def measured_rows(
         SegmentationError: as `mask_of`, `measure` and `Segmenter.segment` do.
     """
     volume = nodes.volume_from_node(source)
-    mask, space = mask_of(segmentation, source), segmenter and segmenter.space
+    mask, space = mask_of(segmentation, source), segmenter.space if segmenter else None
     rule = rule_of(segmentation, source) if segmenter else None
-    rows = [segmented(ACQUIRED, segmenter, *rule)] if rule else []
+    rows = [segmented(ACQUIRED, segmenter, *rule)] if segmenter and rule else []
     if not rows or not np.array_equal(rows[0].mask, mask):
         rows.insert(0, Compared(ACQUIRED, GIVEN, mask, measure(volume, mask, space), None))
     for node in comparable_results(source):
@@ -77,8 +77,11 @@ def comparable_results(
     fitting = []
     for node in nodes.results_of(source):
         marks = nodes.synthetic_slices_of(node)
-        slices = marks and np.moveaxis(slicer.util.arrayFromVolume(node), marks[0], 0)
-        if marks and len(slices) == len(marks[1]) and slices[~marks[1]].shape == shape:
+        if marks is None:
+            continue
+        axis, synthetic = marks
+        slices = np.moveaxis(slicer.util.arrayFromVolume(node), axis, 0)
+        if len(slices) == len(synthetic) and slices[~synthetic].shape == shape:
             fitting.append(node)
     return sorted(fitting, key=lambda node: nodes.provenance_of(node)["method"] == "learned")
 
@@ -108,7 +111,7 @@ def add_segmentation_of_result(
     """
     volume, finer = nodes.volume_from_node(source), nodes.result_from_node(result)
     rule = rule_of(segmentation, source) if segmenter else None
-    if rule:
+    if segmenter and rule:
         space = carried_space(volume, segmenter.space, finer)
         mask = Segmenter(finer, space=space).segment(*rule).mask
     else:

@@ -131,10 +131,11 @@ def split_by_patient(
             f"{len(order)} patient{'s' if len(order) != 1 else ''} cannot be split into training "
             "and validation. Give more scans, or leave --split out."
         )
-    return tuple(
+    training, validation = (
         [scan for patient in some for scan in patients[patient]]
         for some in (order[kept:], order[:kept])
     )
+    return training, validation
 
 
 def _part(text: str) -> float:

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from SliceInterpLib.hounsfield import BRAIN
-from SliceInterpLib.networks.prediction import Prediction, brain_view
+from SliceInterpLib.networks.prediction import Network, Prediction, brain_view
 
 SMALL = {
     "encoder_widths": (8, 16, 24, 32, 48, 64),
@@ -45,7 +45,7 @@ _CROP = 256
 _SLICE = 512
 
 
-class ReferenceUNet(nn.Module):
+class ReferenceUNet(Network):
     """Two slices in HU in, the slice midway between them in HU out, seen in the brain window.
 
     The defaults are the reference. Weights start at random. Outside the brain window nothing is

@@ -42,13 +42,10 @@ def demons(fixed: np.ndarray, moving: np.ndarray) -> np.ndarray:
     registration = sitk.FastSymmetricForcesDemonsRegistrationFilter()
     registration.SetNumberOfIterations(_ITERATIONS)
     registration.SetStandardDeviations(_SMOOTHING_PIXELS)
-    field = None
-    for factor in _SHRINK_FACTORS:
-        level = [_shrunk(image, factor) for image in images]
-        if field is None:
-            field = registration.Execute(*level)
-        else:  # displacements are in full-size pixels at every level
-            field = registration.Execute(*level, sitk.Resample(field, level[0]))
+    coarsest, *finer = ([_shrunk(image, factor) for image in images] for factor in _SHRINK_FACTORS)
+    field = registration.Execute(*coarsest)
+    for level in finer:  # displacements are in full-size pixels at every level
+        field = registration.Execute(*level, sitk.Resample(field, level[0]))
     return sitk.GetArrayFromImage(field).astype(np.float32)
 
 

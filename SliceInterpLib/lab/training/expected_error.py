@@ -74,7 +74,7 @@ def fit_expected_error(
 
     def gather(scans: Sequence[Volume], *, averaged: bool) -> tuple[Tensor, Tensor, Tensor]:
         nonlocal done
-        parts = []
+        parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         for volume in scans:
             parts += _voxels(volume, learned, every, rng, averaged=averaged)
             done += 1
@@ -82,7 +82,10 @@ def fit_expected_error(
                 progress(done, len(volumes) + len(calibration))
         if not parts:
             raise TrainingError("These scans show no head with 3 slices or more to learn from.")
-        return tuple(torch.from_numpy(np.concatenate(p)) for p in zip(*parts, strict=True))
+        seen, error, weight = (
+            torch.from_numpy(np.concatenate(part)) for part in zip(*parts, strict=True)
+        )
+        return seen, error, weight
 
     score = _trained(*gather(volumes, averaged=True), steps=steps, seed=seed)
     seen, error, _ = gather(calibration, averaged=False)

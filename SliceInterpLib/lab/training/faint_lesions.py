@@ -62,15 +62,15 @@ def lesion(
         The window that it fills and its profile, 0…1, there.
     """
     reach = int(1.5 * radius) + 4
-    window = tuple(
+    rows, columns = (
         slice(max(0, at - reach), min(side, at + reach + 1))
         for at, side in zip(centre, shape, strict=True)
     )
     y, x = (
         np.arange(extent.start, extent.stop, dtype=np.float32) - at
-        for extent, at in zip(window, centre, strict=True)
+        for extent, at in zip((rows, columns), centre, strict=True)
     )
-    outline = radius
+    outline: np.ndarray | float = radius
     if rng.random() < 0.5:
         angle = np.arctan2(y[:, None], x[None, :])
         outline = radius * (
@@ -81,4 +81,4 @@ def lesion(
             )
         )
     inside = (np.hypot(y[:, None], x[None, :]) <= outline).astype(np.float32)
-    return window, cv2.GaussianBlur(inside, (0, 0), rng.uniform(0.7, 1.5))
+    return (rows, columns), cv2.GaussianBlur(inside, (0, 0), rng.uniform(0.7, 1.5))

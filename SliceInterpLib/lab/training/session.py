@@ -120,5 +120,5 @@ def grow(trained: nn.Module, network: nn.Module) -> None:
         tensor[both] = old[name][both]
     for name, block in network.named_modules():
         if isinstance(block, ResidualBlock) and f"{name}.second.weight" not in old:
-            nn.init.zeros_(block.second.weight)
-            nn.init.zeros_(block.second.bias)
+            for parameter in block.second.parameters():
+                nn.init.zeros_(parameter)

@@ -141,7 +141,7 @@ def steps_within(minutes: float, plan: Plan, examples: Examples, jobs: int = 1) 
         longer = carry_out(run, replace(plan, steps=4), examples)["seconds"]
         short = carry_out(run, replace(plan, steps=1), examples)["seconds"]
         of_one = max(longer - short, 0.0) / 3.0
-        count = sum((r.batch, r.guarded) == (batch, guarded) for r in runs)
+        count: float = sum((r.batch, r.guarded) == (batch, guarded) for r in runs)
         # The remedies come at a batch that is not known yet: their mean over all is counted.
         count += 0 if guarded else plan.seeds * len(REMEDIES) / len(plan.batches)
         a_step += of_one * count
@@ -272,10 +272,14 @@ class _Study:
                 yield ready.result()
 
 
-def _begin(*shared: object) -> None:
+_shared: tuple[Plan, Examples, Path | None]
+"""In a process of its own: what all its runs share."""
+
+
+def _begin(plan: Plan, examples: Examples, start: Path | None) -> None:
     """In a new process: keep what all its runs share."""
     global _shared
-    _shared = shared
+    _shared = plan, examples, start
     torch.set_num_threads(1)
 
 

@@ -104,12 +104,12 @@ def draw_lesion(head: Head, shape: str, ml: float, rng: np.random.Generator) -> 
         level = _depth(head, box) / (0.35 * unit) + (place**2).sum(0) / 1.7**2
     else:
         level = _level(shape, place, rng)
-    wanted = min(round(ml * 1000.0 / LATTICE_MM**3), np.count_nonzero(space) - 1)
+    wanted = min(round(ml * 1000.0 / LATTICE_MM**3), int(np.count_nonzero(space)) - 1)
     inside = space & (level < np.partition(level[space], wanted)[wanted])
     inside = largest_piece(inside)
     tight = bounds(inside)
-    corner = tuple(int(a + part.start) for a, part in zip(low, tight, strict=True))
-    return Lesion(head, shape, float(rng.uniform(60.0, 75.0)), corner, inside[tight])
+    z, y, x = (int(a + part.start) for a, part in zip(low, tight, strict=True))
+    return Lesion(head, shape, float(rng.uniform(60.0, 75.0)), (z, y, x), inside[tight])
 
 
 def scan(lesion: Lesion, spacing_mm: float, rng: np.random.Generator) -> tuple[Volume, int]:
