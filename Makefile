@@ -20,7 +20,8 @@ INPUT ?=
 FUZZ_SECONDS ?= 60
 
 BIN := .venv/bin
-# Not compiled ahead: Python compiles what is imported, a small part, when it is first imported.
+# Not compiled by pip: what the demo imports, a small part, is when it is first imported; the tests,
+# which start many processes, have all of it compiled, on all cores.
 INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --no-compile
 READY := .venv/.ready
 DEMO_READY := .venv/.demo-ready
@@ -61,6 +62,7 @@ $(DEMO_READY): pyproject.toml $(TORCH_READY)
 
 $(READY): pyproject.toml $(TORCH_READY)
 	$(INSTALL) --editable '.[dev]'
+	-@$(BIN)/python -m compileall -qq -j 0 .venv/lib
 	@touch $(DEMO_READY) $@
 
 # Plain "torch" from Python's package index brings gigabytes of CUDA on Linux, so the CPU build

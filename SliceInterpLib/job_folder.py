@@ -60,7 +60,12 @@ def write_job(folder: Path, volume: Volume, settings: Settings) -> None:
 
 
 def read_job(folder: Path, mmap_mode: Literal["r"] | None = None) -> tuple[Volume, Settings]:
-    """What `write_job` put there; mmap_mode: as `numpy.load` takes it."""
+    """What `write_job` put there.
+
+    Args:
+        folder: of the job.
+        mmap_mode: as `numpy.load` takes it.
+    """
     job = _read_json(folder / _JOB)
     settings = Settings(**job["settings"] | {"methods": tuple(job["settings"]["methods"])})
     volume = Volume(
@@ -77,7 +82,17 @@ def read_job(folder: Path, mmap_mode: Literal["r"] | None = None) -> tuple[Volum
 def save_upsampled(
     folder: Path, number: int, result: Volume, error: Volume | None
 ) -> dict[str, object]:
-    """Leave a doubled volume and its expected error; what `save_results` is to say of them."""
+    """Leave a doubled volume and its expected error.
+
+    Args:
+        folder: of the job.
+        number: of the method among those of the job; it names the files.
+        result: the doubled volume.
+        error: its expected error; None where none is told.
+
+    Returns:
+        What `save_results` is to say of them.
+    """
     name, error_name = f"result-{number}.npy", None
     np.save(folder / name, result.slices, allow_pickle=False)
     if error is not None:
@@ -102,9 +117,17 @@ def save_report(folder: Path, page: str) -> None:
 
 
 def read_outcome(folder: Path, task: str) -> object:
-    """What a task gave: Doubled, the rows of a check, or a report's page.
+    """What a task gave.
 
-    Raises MethodError if that is not whole.
+    Args:
+        folder: of the job.
+        task: as of `Settings`.
+
+    Returns:
+        Doubled, the rows of a check, or a report's page.
+
+    Raises:
+        MethodError: if that is not whole.
     """
     readers = {"upsample": read_results, "check": read_check, "report": read_report}
     return readers[task](folder)
@@ -113,7 +136,8 @@ def read_outcome(folder: Path, task: str) -> object:
 def read_results(folder: Path) -> Doubled:
     """The doubled volumes and their expected errors.
 
-    Raises MethodError if they are not whole, or an acquired slice is not as it was given.
+    Raises:
+        MethodError: if they are not whole, or an acquired slice is not as it was given.
     """
     try:
         volume, _ = read_job(folder, mmap_mode="r")

@@ -322,11 +322,24 @@ def head_phantom(
 ) -> Phantom:
     """Scan the head that belongs to `seed`.
 
-    Lengths are in mm. A slice is the mean of the head over `slice_thickness` (by default
-    `slice_spacing`: slices that touch). `slices` slices lie centred around z = `z_offset_mm`;
-    by default they fill 160 mm. The image has `matrix` x `matrix` pixels. `noise_hu` is the
-    standard deviation of the noise in soft tissue and bone; it fades to none in air.
-    `hematoma_ml` is 0 (none) to 80. HU are int16; the air is -1000.
+    A slice is the mean of the head over its thickness.
+
+    Args:
+        slice_spacing: mm between the middles of neighbouring slices.
+        slice_thickness: mm; by default `slice_spacing`: slices that touch.
+        pixel_spacing: mm.
+        matrix: the image has `matrix` x `matrix` pixels.
+        slices: how many there are; by default they fill 160 mm.
+        noise_hu: standard deviation of the noise in soft tissue and bone; it fades to none in air.
+        seed: of the head and its noise.
+        hematoma_ml: 0 (none) to 80.
+        z_offset_mm: the slices lie centred around this z.
+
+    Returns:
+        The scan, HU int16 with air of -1000, and the truth about its hematoma.
+
+    Raises:
+        ValueError: for lengths that are not positive, or a hematoma out of range.
     """
     thickness = slice_spacing if slice_thickness is None else slice_thickness
     if min(slice_spacing, thickness, pixel_spacing) <= 0:

@@ -100,8 +100,9 @@ class Volume:
         if self.slice_count < 2:
             return
         gaps = self.gaps
-        again = np.count_nonzero(gaps < min(GAP_TOLERANCE, 0.5 * gaps.max()))
-        if again or gaps.max() <= 0:
+        # Of microscopic slices, whose gaps are all small, a half.
+        again = np.count_nonzero(gaps < min(GAP_TOLERANCE, max(0.5 * gaps.max(), 1e-6)))
+        if again:
             raise VolumeError(
                 f"{again} of the series' {self.slice_count} slices lie where another one lies "
                 "already: duplicates, or several phases in one series. Leave one slice for each "

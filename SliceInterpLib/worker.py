@@ -57,7 +57,16 @@ class _More(TypedDict):
 
 
 def run_job(folder: Path, emit: Emit, cancelled: Callable[[], bool]) -> None:
-    """Do what the folder asks for and leave the results in it."""
+    """Do what the folder asks for and leave the results in it.
+
+    Args:
+        folder: of `write_job`.
+        emit: called with an event, 'progress' (method, done, total) or 'step' (text).
+        cancelled: asked now and then.
+
+    Raises:
+        Cancelled: as soon as `cancelled()` is true.
+    """
     volume, settings = read_job(folder)
     if settings.task == "report":
         save_report(folder, _report(volume, settings, emit, cancelled))

@@ -119,6 +119,6 @@ def test_where_there_is_no_place_it_says_so():
 
 def test_the_table_shows_every_radius():
     result = contrast_kept({"head": head}, [Blurred()], places=3, radii_mm=[2.0, 6.0])
-    header, _, row = contrast_table(result).splitlines()
+    header, _, row = contrast_table(result).markdown().splitlines()
     assert header == "| method | 2 mm | 6 mm | places |"
     assert row.startswith("| blurred | 0.") and row.endswith(") | 3 |")

@@ -14,7 +14,7 @@ from SliceInterpLib.files.reading import read_volume
 from SliceInterpLib.files.writing import write_volume
 from SliceInterpLib.interpolators import make_interpolator
 from SliceInterpLib.interpolators.learned import Learned
-from SliceInterpLib.lab.calibration import calibration_table, head_of, judge_expected_error
+from SliceInterpLib.lab.calibration import calibration_text, head_of, judge_expected_error
 from SliceInterpLib.lab.peers.reference_unet import SMALL, ReferenceUNet
 from SliceInterpLib.networks.expected_error import (
     CLUES,
@@ -103,7 +103,7 @@ def test_it_ranks_the_errors_of_a_head_that_it_never_saw(learned, head):
     """Far better than chance, on the phantom, though no network was trained on it."""
     result = judge_expected_error({"phantom": lambda: head}, learned, every=4)
     assert result["head"]["spearman"] > 0.4
-    assert "| head |" in calibration_table(result)
+    assert "| head |" in calibration_text(result)
     # The phantom's noise is normal, so that no more than this can be known of its brain.
     assert result["brain"]["spearman"] < result["brain"]["spearman_if_normal"] + 0.1
 

@@ -9,12 +9,13 @@ ROOT = Path(__file__).resolve().parents[1]
 LIBRARY = ROOT / "SliceInterpLib"
 
 FLOORS = (
-    ("errors",),
-    ("volume", "stack", "straightening", "phantom", "phantom_anatomy", "hounsfield", "dense_flow"),
+    ("errors", "gaps", "hounsfield", "dense_flow", "table"),
+    ("volume", "volume_checks"),
+    ("doublable", "grids", "phantom", "phantom_anatomy"),
     ("files",),
     ("networks",),
     ("interpolators",),
-    ("upsampling", "uneven", "uniform"),
+    ("upsampling", "uniform"),
     ("volumetry",),
     ("evidence",),
     ("archive",),

@@ -391,7 +391,9 @@ def test_check_on_this_scan(widget):
     assert "Cubic" in text
     assert "PSNR" in text
     assert "4 slices" in widget.ui.statusLabel.text
-    assert slicer.util.getNodesByClass("vtkMRMLTableNode")
+    (table,) = slicer.util.getNodesByClass("vtkMRMLTableNode")
+    slices = table.GetTable().GetColumnByName("slice")
+    assert [slices.GetValue(row) for row in range(4)] == [2, 3, 4, 5]
     assert slicer.util.getNodesByClass("vtkMRMLPlotChartNode")
 
 

@@ -188,15 +188,14 @@ def test_no_border_no_width():
 
 
 def test_the_tables_show_parts_of_what_was_acquired(signature):
-    text = noise_table(signature)
+    text = noise_table(signature).markdown()
     linear = signature["rows"]["linear"]
     cell = f"{linear['tissue_hu']:.2f} ({linear['of_acquired']['tissue_hu']:.2f})"
     assert f"| linear | {cell} |" in text
     summary = over_patients({"one": signature, "two": signature, "three": signature})
     assert summary["linear"]["tissue_hu"]["mean"] == pytest.approx(0.71, abs=0.02)
-    assert f"| blurred | {summary['blurred']['tissue_hu']['mean']:.2f} (" in over_patients_table(
-        summary
-    )
+    text = over_patients_table(summary).markdown()
+    assert f"| blurred | {summary['blurred']['tissue_hu']['mean']:.2f} (" in text
 
 
 def test_the_command_measures_a_folder(tmp_path, capsys):
@@ -236,7 +235,15 @@ def test_benchmark_has_a_row_for_the_ceiling(tmp_path, capsys):
         replace(head().part(range(3)), slices=np.zeros((3, 40, 40), np.float32)),
         tmp_path / "none.nrrd",
     )
-    command = ["benchmark", str(tmp_path), "--methods", "linear,cubic", "--no-speed", "--ceiling"]
+    command = [
+        "lab",
+        "benchmark",
+        str(tmp_path),
+        "--methods",
+        "linear,cubic",
+        "--no-speed",
+        "--ceiling",
+    ]
     assert main([*command, "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert list(result["methods"]) == ["linear", "cubic", "perfect"]

@@ -211,7 +211,7 @@ def test_networks_are_timed_side_by_side_with_the_reference(tiny_model, quick):
     assert deployed["gflop"] == pytest.approx(13 / 4 * one_pass["gflop"], rel=0.01)
     assert deployed["to_reference"] > 1.0
     assert json.loads(json.dumps(result)) == result
-    lines = speed.network_speed_lines(result).splitlines()
+    lines = speed.network_speed_table(result).markdown().splitlines()
     assert "CPU" in lines[0]
     assert [line.split(" | ")[0] for line in lines[4:]] == [f"| {name}" for name in rows]
     assert f"{parameters:,}" in lines[4]

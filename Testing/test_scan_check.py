@@ -59,7 +59,7 @@ def test_without_the_full_range_there_is_no_error_over_it():
     result = check_scan(stack([20, 30, 50], low=-20.0), [LINEAR])
     assert result["methods"]["linear"]["mean"]["mae_hu"] is None
     assert result["methods"]["linear"]["mean"]["mae_window_hu"] > 0
-    assert "| – |" in check_table(result)
+    assert "| – |" in check_table(result).markdown()
 
 
 def test_progress_counts_over_all_methods_and_a_cancel_stops_it():
@@ -83,11 +83,14 @@ def test_two_slices_are_too_few():
 
 def test_the_tables_have_a_row_a_method_and_a_row_a_slice():
     result = check_scan(stack([20, 30, 40, 60, 60]), [LINEAR, NEAREST])
-    assert [line.split(" |")[0] for line in check_table(result).splitlines()[2:]] == [
-        "| linear",
-        "| nearest",
-    ]
-    assert len(slice_table(result).splitlines()) == 2 + 3
+    assert [row[0] for row in check_table(result).cells] == ["linear", "nearest"]
+    assert [row[0] for row in slice_table(result).cells] == ["2", "3", "4"]
+
+
+def test_the_worst_slice_is_numbered_from_1():
+    result = check_scan(stack([20, 30, 40, 60, 60]), [LINEAR])
+    assert result["methods"]["linear"]["worst"]["slice"] == 3
+    assert check_table(result).cells[0][-1].startswith("4 (")
 
 
 def test_the_command_prints_a_table_or_one_object(tmp_path, capsys):

@@ -18,7 +18,13 @@ from driving import CLOT, choose, events, open_scene, place_seed, save_scene  # 
 from SliceInterpLib.interpolators import make_interpolator  # noqa: E402
 from SliceInterpLib.scene import nodes, sample_data, segmentations, volumetry  # noqa: E402
 from SliceInterpLib.upsampling import upsample  # noqa: E402
-from SliceInterpLib.volumetry.comparison import ACQUIRED, CARRIED, GIVEN, SEGMENTED  # noqa: E402
+from SliceInterpLib.volumetry.comparison import (  # noqa: E402
+    ACQUIRED,
+    CARRIED,
+    GIVEN,
+    SEGMENTED,
+    difference_ml,
+)
 from SliceInterpLib.volumetry.mask import SegmentationError, voxel_ml  # noqa: E402
 from SliceInterpLib.volumetry.segmentation import Segmenter, Settings  # noqa: E402
 
@@ -164,8 +170,8 @@ def test_edits_are_measured(source, found):
     assert kinds == [GIVEN, SEGMENTED, SEGMENTED, CARRIED]
     assert rows[0].measured.voxel_ml == voxel_ml(segmenter.volume, edited)
     given, acquired, fresh, carried = (row.measured.voxel_ml for row in rows)
-    assert volumetry.difference_ml(rows[2], rows) == fresh - acquired
-    assert volumetry.difference_ml(rows[3], rows) == carried - given
+    assert difference_ml(rows[2], rows) == fresh - acquired
+    assert difference_ml(rows[3], rows) == carried - given
 
 
 def test_a_segmentation_of_ones_own_needs_no_skull(source, found):
@@ -247,7 +253,10 @@ def test_the_table(source, found, tmp_path):
     table = volumetry.add_table(rows, node)
     assert column(table, "grid") == ["acquired", "linear ×2", "linear ×2"]
     assert column(table, "voxel_ml") == [row.measured.voxel_ml for row in rows]
-    assert column(table, "difference_ml")[0] == 0
+    assert np.isnan(column(table, "difference_ml")[0])
+    assert (
+        column(table, "difference_ml")[1] == rows[1].measured.voxel_ml - rows[0].measured.voxel_ml
+    )
     assert column(table, "low_hu")[0] == found.limits_hu[0]
     place = [column(table, f"{axis}_mm")[0] for axis in ("right", "anterior", "superior")]
     assert place == list(rows[0].measured.centroid_ras)

@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from SliceInterpLib.errors import VolumeError
 from SliceInterpLib.evidence.stripes import stripe_index
-from SliceInterpLib.lab.uniform_check import uniform_check, uniform_table
+from SliceInterpLib.lab.uniform_check import uniform_check, uniform_text
 from SliceInterpLib.uniform import uniform
 from SliceInterpLib.upsampling import upsample
 from SliceInterpLib.volume import Volume
@@ -158,5 +158,5 @@ def test_the_check_measures_stripes_and_what_is_kept():
     assert min(found["reduced"].values()) > 0.8
     for values in found["kept"].values():
         assert len(values) == 2 and 0.8 < min(values) <= max(values) < 1.05
-    text = uniform_table({"head": found})
+    text = uniform_text({"head": found})
     assert "| head | 0." in text and "disc of 3 mm on one slice: 0." in text

@@ -63,7 +63,16 @@ class Recipe:
 
 
 def make_recipe(method: str, *, model: str | None, factor: int) -> Recipe:
-    """The recipe; raises MethodError if there is no such model."""
+    """The recipe for a method.
+
+    Args:
+        method: as `make_interpolator` takes it.
+        model: as `make_interpolator` takes it.
+        factor: as `upsample` takes it.
+
+    Raises:
+        MethodError: if there is no such model.
+    """
     if method != "learned":
         return Recipe(method, None, None, factor)
     if model and model.endswith(".json"):

@@ -65,7 +65,7 @@ def add_commands(commands: Commands) -> None:
 
 def _batch(options: argparse.Namespace) -> None:
     from SliceInterpLib.archive.doubling import make_recipe
-    from SliceInterpLib.archive.manifest import open_manifest, results_csv
+    from SliceInterpLib.archive.manifest import open_manifest, results_table
     from SliceInterpLib.archive.running import plan
 
     if not options.archive.is_dir():
@@ -83,7 +83,7 @@ def _batch(options: argparse.Namespace) -> None:
                 ):
                     batch.run(client, device=options.device, progress=progress)
         finally:
-            write_text(options.output / "results.csv", results_csv(batch.results))
+            write_text(options.output / "results.csv", results_table(batch.results).csv())
     _report(batch.results, options)
 
 

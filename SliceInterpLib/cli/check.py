@@ -56,9 +56,9 @@ def _check(options: argparse.Namespace) -> None:
         f"{volume.slice_count - 2 - result['not_hidden']} slices hidden in turn.{left_out} The "
         f"slices beside a hidden one lie {result['hidden_gap_mm']:.4g} mm apart, twice the "
         f"{result['gap_mm']:.4g} mm of the scan, so that these figures are conservative. Slices "
-        "count from 0.\n\n"
-        f"{check_table(result)}"
+        "are numbered from 1.\n\n"
+        f"{check_table(result).markdown()}"
     )
     if options.slices:
-        text += f"\n\nPSNR in dB\n\n{slice_table(result)}"
+        text += f"\n\n{slice_table(result).markdown()}"
     print_result(result, text, as_json=options.json)

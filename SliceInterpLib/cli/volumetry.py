@@ -86,7 +86,7 @@ def _volume(options: argparse.Namespace) -> None:
     if options.output:
         shown = replace(volume, slices=rows[0].mask.astype("uint8"), provenance={})
         write_volume(shown, options.output, overwrite=options.force)
-    text = f"{comparison_table(rows)}\n\n{_where(rows[0].measured)}"
+    text = f"{comparison_table(rows).markdown()}\n\n{_where(rows[0].measured)}"
     summary: dict[str, object] = {"rows": [_summary(row) for row in rows]}
     if options.earlier_ml is not None:
         grown = growth(options.earlier_ml, rows[0].measured.voxel_ml)

@@ -17,8 +17,12 @@ from SliceInterpLib.volume import Volume
 class Watched:
     """A method as an interpolator that keeps what else is said of each slice.
 
-    predict: one of the method's `with_…`. `besides` has an entry a slice, in the order in which
-    slices were predicted; whoever watches takes them out.
+    `besides` has an entry a slice, in the order in which slices were predicted; whoever watches
+    takes them out.
+
+    Args:
+        method: the method.
+        predict: one of the method's `with_…`.
     """
 
     def __init__(
@@ -54,12 +58,28 @@ def upsample_with_expected_error(
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> tuple[Volume, Volume]:
-    """What `upsample` gives, and a volume of the same geometry: expected absolute error in HU.
+    """What `upsample` gives, and how far each of its voxels may be off.
 
-    The second is float32, 0 in acquired slices. The error is against what the scanner would have
-    shown there, noise included. For doubling alone, not for factor 4, whose further slices are
-    made of synthetic ones. Raises what `upsample` does, and MethodError if the error of the
-    method's model was never measured, or it is no method that tells one.
+    The error is against what the scanner would have shown there, noise included. For doubling
+    alone, not for factor 4, whose further slices are made of synthetic ones.
+
+    Args:
+        volume: as `upsample` takes it.
+        method: what predicts the slices and their errors.
+        allow_thin: as `upsample` takes it.
+        widest_gap_mm: as `upsample` takes it.
+        progress: as `upsample` takes it.
+        cancelled: as `upsample` takes it.
+
+    Returns:
+        The doubled volume, and one of the same geometry: expected absolute error in HU, float32,
+        0 in acquired slices.
+
+    Raises:
+        VolumeError: as `upsample` does.
+        Cancelled: as `upsample` does.
+        MethodError: as `upsample` does, and if the error of the method's model was never measured,
+            or it is no method that tells one.
     """
     if not tells_error(method):
         raise MethodError(f"The method '{method.name}' does not tell its expected error.")

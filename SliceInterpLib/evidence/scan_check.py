@@ -12,16 +12,17 @@ from SliceInterpLib.evidence.holdout import hidden_count, hold_one_out
 from SliceInterpLib.evidence.metrics import METRICS, has_full_range, slice_metrics
 from SliceInterpLib.hounsfield import BRAIN
 from SliceInterpLib.interpolators import Interpolator
+from SliceInterpLib.table import Column, Table
 from SliceInterpLib.volume import Volume
 
-SHOWN = {
-    "psnr": ("PSNR dB", ".2f"),
-    "ssim": ("SSIM", ".3f"),
-    "ms_ssim": ("MS-SSIM", ".3f"),
-    "mae_window_hu": ("MAE HU, brain window", ".2f"),
-    "mae_hu": ("MAE HU, inside the head", ".1f"),
-}
-"""Titles and formats of what the tables show."""
+SHOWN = (
+    Column("psnr", "PSNR", "dB", ".2f"),
+    Column("ssim", "SSIM", "", ".3f"),
+    Column("ms_ssim", "MS-SSIM", "", ".3f"),
+    Column("mae_window_hu", "MAE", "HU, brain window", ".2f"),
+    Column("mae_hu", "MAE", "HU, inside the head", ".1f"),
+)
+"""What the tables show."""
 
 Row = dict[str, Any]
 """The metrics of one hidden slice, floats or None; "slice" is its index."""
@@ -36,15 +37,25 @@ def check_scan(
 ) -> dict[str, Any]:
     """Hide each inner slice of `volume` in turn and compare it with each method's prediction.
 
-    Returns {"gap_mm": real gap, in an uneven scan the mean beside hidden slices, "hidden_gap_mm":
-    twice that, "not_hidden": number of inner slices that are not midway between their neighbours,
-    "methods": {name: {"slices": [a Row a slice], "mean": {metric: …}, "worst": the Row with the
-    lowest PSNR}}}. Metrics are those of `slice_metrics` and mae_window_hu, its mae in HU; mae_hu is
-    None where the scan lacks the full range. The slices beside a hidden one lie twice the real gap
-    apart, so that the figures are conservative.
+    The slices beside a hidden one lie twice the real gap apart, so that the figures are
+    conservative.
 
-    Raises VolumeError without three evenly spaced slices in a row, Cancelled as soon as
-    `cancelled()` is true.
+    Args:
+        volume: as it was acquired.
+        methods: those that predict.
+        progress: called with the number of predictions done and their number.
+        cancelled: asked after every prediction.
+
+    Returns:
+        {"gap_mm": real gap, in an uneven scan the mean beside hidden slices, "hidden_gap_mm":
+        twice that, "not_hidden": number of inner slices that are not midway between their
+        neighbours, "methods": {name: {"slices": [a Row a slice], "mean": {metric: …}, "worst": the
+        Row with the lowest PSNR}}}. Metrics are those of `slice_metrics` and mae_window_hu, its mae
+        in HU; mae_hu is None where the scan lacks the full range.
+
+    Raises:
+        VolumeError: without three evenly spaced slices in a row.
+        Cancelled: as soon as `cancelled()` is true.
     """
     rows = {}
     hidden = hidden_count(volume)
@@ -79,7 +90,18 @@ def hidden_slices(
     progress: Callable[[int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> list[Row]:
-    """The metrics of each inner slice, hidden in turn and predicted by one method."""
+    """The metrics of each inner slice, hidden in turn and predicted by one method.
+
+    Args:
+        volume: as it was acquired.
+        method: what predicts.
+        progress: called with the number of slices done.
+        cancelled: asked after every prediction.
+
+    Raises:
+        VolumeError: without three evenly spaced slices in a row.
+        Cancelled: as soon as `cancelled()` is true.
+    """
     full_range = has_full_range(volume.slices)
     rows: list[Row] = []
     for index, predicted, truth in hold_one_out(volume, method):
@@ -93,32 +115,28 @@ def hidden_slices(
     return rows
 
 
-def check_table(result: dict) -> str:
-    """A check's means as a Markdown table, with the worst slice of each method."""
-    titles = ["method", *(title for title, _ in SHOWN.values()), "worst slice"]
-    lines = ["| " + " | ".join(titles) + " |", "|---" * len(titles) + "|"]
+def check_table(result: dict) -> Table:
+    """A check's means by method, with the worst slice of each, numbered from 1."""
+    rows = []
     for name, found in result["methods"].items():
         worst = found["worst"]
-        cells = [_text(found["mean"][key], style) for key, (_, style) in SHOWN.items()]
-        cells.append(f"{worst['slice']} ({worst['psnr']:.2f} dB)")
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        place = f"{worst['slice'] + 1} ({worst['psnr']:.2f} dB)"
+        rows.append({"method": name, **found["mean"], "worst": place})
+    return Table([Column("method"), *SHOWN, Column("worst", "worst slice")], rows)
 
 
-def slice_table(result: dict) -> str:
-    """PSNR in dB of every hidden slice by method as a Markdown table."""
+def slice_table(result: dict) -> Table:
+    """PSNR of every hidden slice by method; slices are numbered from 1."""
     methods = result["methods"]
-    lines = ["| slice | " + " | ".join(methods) + " |", "|---" * (1 + len(methods)) + "|"]
-    for rows in zip(*(found["slices"] for found in methods.values()), strict=True):
-        cells = [_text(row["psnr"], ".2f") for row in rows]
-        lines.append(f"| {rows[0]['slice']} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    rows = [
+        {"slice": of_methods[0]["slice"] + 1}
+        | {name: row["psnr"] for name, row in zip(methods, of_methods, strict=True)}
+        for of_methods in zip(*(found["slices"] for found in methods.values()), strict=True)
+    ]
+    columns = [Column("slice"), *(Column(name, style=".2f") for name in methods)]
+    return Table(columns, rows, caption="PSNR in dB")
 
 
 def _mean(rows: Sequence[Row], key: str) -> float | None:
     known = [row[key] for row in rows if row[key] is not None]
     return float(np.mean(known)) if known else None
-
-
-def _text(value: float | None, style: str) -> str:
-    return "–" if value is None else format(value, style)

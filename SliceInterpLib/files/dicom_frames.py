@@ -72,7 +72,8 @@ class Frame:
     def hu(self, planes: np.ndarray) -> np.ndarray:
         """(rows, columns) float64 HU of this frame out of its file's `read_planes`.
 
-        Raises VolumeError if it is not there in its size.
+        Raises:
+            VolumeError: if it is not there in its size.
         """
         if self.number >= len(planes) or planes.shape[1:] != self.size:
             raise damaged_slice(self.path)
@@ -83,8 +84,9 @@ class Frame:
 def frames_of(path: Path) -> list[Frame]:
     """The frames in a file; none if it is not DICOM.
 
-    Raises VolumeError if the file is a CT that was cut off or damaged: leaving it out could
-    shorten a series unnoticed.
+    Raises:
+        VolumeError: if the file is a CT that was cut off or damaged: leaving it out could shorten a
+            series unnoticed.
     """
     with path.open("rb") as file:
         head = file.read(1024)

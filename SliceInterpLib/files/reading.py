@@ -37,10 +37,18 @@ NIFTI = (".nii", ".nii.gz")
 def read_volume(path: str | Path, *, series: str | None = None) -> Volume:
     """Read a NIfTI, NRRD or MetaImage file, a DICOM folder, or the series of one DICOM file.
 
-    `series` is the series instance UID to take from a DICOM folder that holds several. Integer and
-    float types stay what they are in the file; DICOM becomes int16 where the HU allow it, else
-    float32, and each slice keeps its place, be the gaps even or not. Raises VolumeError, with cause
-    and way out, for what is missing, unreadable or not one stack of CT slices.
+    Args:
+        path: the file or folder.
+        series: the series instance UID to take from a DICOM folder that holds several.
+
+    Returns:
+        A volume in which integer and float types stay what they are in the file; DICOM becomes
+        int16 where the HU allow it, else float32, and each slice keeps its place, be the gaps even
+        or not.
+
+    Raises:
+        VolumeError: with cause and way out, for what is missing, unreadable or not one stack of CT
+            slices.
     """
     path = Path(path)
     with naming(path):

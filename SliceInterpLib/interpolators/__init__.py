@@ -63,9 +63,14 @@ def make_interpolator(
 ) -> Interpolator:
     """The interpolator called `method`.
 
-    model: for 'learned', name of a trained model or path of its card (JSON); None takes the
-    default. device: for 'learned', 'auto' (CUDA if there is one, else CPU), 'cuda' or 'cpu'.
-    Raises MethodError for an unknown method, a missing library, model or device.
+    Args:
+        method: one of METHODS.
+        model: for 'learned', name of a trained model or path of its card (JSON); None takes the
+            default.
+        device: for 'learned', 'auto' (CUDA if there is one, else CPU), 'cuda' or 'cpu'.
+
+    Raises:
+        MethodError: for an unknown method, a missing library, model or device.
     """
     if method in classical.METHODS:
         return classical.METHODS[method]
@@ -84,7 +89,13 @@ def make_interpolator(
 def usable_interpolators(
     methods: Sequence[str] = METHODS, *, model: str | None = None, device: str = "auto"
 ) -> list[Interpolator]:
-    """The interpolators of those methods that can run here; warns of each that cannot."""
+    """The interpolators of those methods that can run here; warns of each that cannot.
+
+    Args:
+        methods: some of METHODS.
+        model: as `make_interpolator` takes it.
+        device: as `make_interpolator` takes it.
+    """
     usable: list[Interpolator] = []
     for method in methods:
         try:

@@ -22,10 +22,14 @@ class Nearest:
 
 
 class WeightedSum:
-    """Symmetric weights, the nearest slices first: w₀(a + b) + w₁(…) + …
+    """A symmetric sum, the nearest slices first: w₀(a + b) + w₁(…) and so on.
 
     Adding the two slices at each distance first makes the result exactly the same when the
     order of the slices is reversed.
+
+    Args:
+        name: of the method.
+        weights: w₀, w₁, …; twice their sum is 1.
     """
 
     batch = 4

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,9 +17,9 @@ from SliceInterpLib.lab.patient_statistics import (
     adjusted,
     mean_with_interval,
     paired_p,
-    with_interval,
 )
 from SliceInterpLib.lab.true_middles import true_middles
+from SliceInterpLib.table import Column, Estimate, Table
 from SliceInterpLib.volume import Volume
 
 PatientTable = Mapping[str, Mapping[str, Mapping[str, float | None]]]
@@ -39,19 +38,29 @@ def benchmark(
 ) -> dict[str, Any]:
     """Compare methods on volumes, one a patient, each loaded when its turn comes.
 
-    every: hold out slices 1, 1 + every, …. thickness: average that many thin slices into thick
-    ones and compare with the true middle slice at the real gap, instead of holding slices out.
-    against: names of the methods that every learned one is compared with, patient by patient;
-    by default linear, optical-flow and the models of architecture "reference-unet", as far as
-    they are among `methods`. ceiling: a quiet method, on whose predictions is measured what one
-    without any error would score against slices with noise; it has the row "perfect".
+    Args:
+        patients: by name, what loads a patient's volume.
+        methods: those that are compared.
+        every: hold out slices 1, 1 + every, ….
+        thickness: average that many thin slices into thick ones and compare with the true middle
+            slice at the real gap, instead of holding slices out.
+        against: names of the methods that every learned one is compared with, patient by patient;
+            by default linear, optical-flow and the models of architecture "reference-unet", as far
+            as they are among `methods`.
+        ceiling: a quiet method, on whose predictions is measured what one without any error would
+            score against slices with noise; it has the row "perfect".
+        progress: called with how many methods are done, of all patients together, and their number.
 
-    Returns {"patients": n, "protocol": …, "methods": {method: {metric: {"mean", "ci95"}}},
-    "comparisons": {method: {against: {metric: {"difference": mean of method − against, "ci95",
-    "p", "q"}}}}, "per_patient": {patient: {method: {metric: mean over slices}}}}; a metric that
-    a volume does not allow (mae_hu without the full range, the ceiling without brain) is None. p
-    is that of `patient_statistics.paired_p`, q the same adjusted over all comparisons and metrics.
-    Raises MethodError if `against` names a method that is not among `methods`.
+    Returns:
+        {"patients": n, "protocol": …, "methods": {method: {metric: {"mean", "ci95"}}},
+        "comparisons": {method: {against: {metric: {"difference": mean of method − against, "ci95",
+        "p", "q"}}}}, "per_patient": {patient: {method: {metric: mean over slices}}}}; a metric that
+        a volume does not allow (mae_hu without the full range, the ceiling without brain) is None.
+        p is that of `patient_statistics.paired_p`, q the same adjusted over all comparisons and
+        metrics.
+
+    Raises:
+        MethodError: if `against` names a method that is not among `methods`.
     """
     references = _references(methods, against)
     per_patient: dict[str, dict[str, dict[str, float | None]]] = {}
@@ -176,69 +185,68 @@ def _difference(
     }
 
 
-_FORMATS = {
-    "psnr": ("PSNR dB", ".2f"),
-    "ssim": ("SSIM", ".3f"),
-    "ms_ssim": ("MS-SSIM", ".3f"),
-    "mae": ("MAE", ".4f"),
-    "mae_hu": ("MAE HU", ".1f"),
-    "gradient_mae": ("gradient MAE", ".4f"),
-    "ncc": ("NCC", ".3f"),
-}
+_COLUMNS = (
+    Column("psnr", "PSNR", "dB", ".2f"),
+    Column("ssim", "SSIM", "", ".3f"),
+    Column("ms_ssim", "MS-SSIM", "", ".3f"),
+    Column("mae", "MAE", "", ".4f"),
+    Column("mae_hu", "MAE", "HU", ".1f"),
+    Column("gradient_mae", "gradient MAE", "", ".4f"),
+    Column("ncc", "NCC", "", ".3f"),
+)
 
 
-def quality_table(result: Mapping) -> str:
-    """A benchmark's result as a Markdown table: means, with 95 % intervals where there are any."""
-    lines = _header("method")
-    for method, row in result["methods"].items():
-        cells = []
-        for metric, (_, style) in _FORMATS.items():
-            value = row[metric]
-            cells.append(
-                "–" if value is None else with_interval(value["mean"], value["ci95"], style)
-            )
-        lines.append(f"| {method} | {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def comparison_table(result: Mapping) -> str:
-    """A benchmark's comparisons as a Markdown table: differences, their 95 % intervals and q."""
-    lines = _header("method − against")
-    for method, rows in result["comparisons"].items():
-        for other, row in rows.items():
-            cells = []
-            for metric, (_, style) in _FORMATS.items():
-                value = row[metric]
-                if value is None:
-                    cells.append("–")
-                    continue
-                q = "" if value["q"] is None else f", q {value['q']:.2g}"
-                cells.append(with_interval(value["difference"], value["ci95"], "+" + style) + q)
-            lines.append(f"| {method} − {other} | {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def _header(first: str) -> list[str]:
-    titles = [first, *(title for title, _ in _FORMATS.values())]
-    return ["| " + " | ".join(titles) + " |", "|---" * len(titles) + "|"]
-
-
-def speed_lines(speed: Mapping[str, Mapping[str, float]]) -> str:
-    """The speed table as Markdown."""
-    lines = ["| method | seconds | of linear | working memory MiB |", "|---|---|---|---|"]
-    lines += [
-        f"| {method} | {row['seconds']:.2f} | {row['to_linear']:.1f} | {row['working_mib']:.0f} |"
-        for method, row in speed.items()
+def quality_table(result: Mapping) -> Table:
+    """A benchmark's means by method, with 95 % intervals where there are any."""
+    rows = [
+        {"method": method} | {metric: Estimate.of(found) for metric, found in row.items()}
+        for method, row in result["methods"].items()
     ]
-    return "\n".join(lines)
+    caption = f"{result['patients']} patients, {result['protocol']}"
+    return Table([Column("method"), *_COLUMNS], rows, caption)
 
 
-def patient_csv(result: Mapping) -> str:
-    """A benchmark's result as CSV: patient, method, a column a metric, empty for None."""
-    text = io.StringIO()
-    table = csv.DictWriter(text, ("patient", "method", *METRICS), lineterminator="\n")
-    table.writeheader()
-    for patient, rows in result["per_patient"].items():
-        for method, metrics in rows.items():
-            table.writerow({"patient": patient, "method": method, **metrics})
-    return text.getvalue()
+def comparison_table(result: Mapping) -> Table:
+    """A benchmark's comparisons: differences, their 95 % intervals and q."""
+    rows = [
+        {"pair": f"{method} − {other}"} | {metric: _compared(row[metric]) for metric in METRICS}
+        for method, others in result["comparisons"].items()
+        for other, row in others.items()
+    ]
+    columns = [replace(column, style=f"+{column.style}") for column in _COLUMNS]
+    return Table(
+        [Column("pair", "method − against"), *columns],
+        rows,
+        caption="Mean differences over patients with 95 % intervals; q: Wilcoxon signed-rank "
+        "tests after Benjamini and Hochberg (six patients or more)",
+    )
+
+
+def _compared(found: Mapping | None) -> Estimate | None:
+    if found is None:
+        return None
+    remark = "" if found["q"] is None else f", q {found['q']:.2g}"
+    return Estimate(found["difference"], found["ci95"], remark)
+
+
+def timing_table(speed: Mapping[str, Mapping[str, float]]) -> Table:
+    """Time and memory by method."""
+    return Table(
+        (
+            Column("method"),
+            Column("seconds", style=".2f"),
+            Column("to_linear", "of linear", style=".1f"),
+            Column("working_mib", "working memory", "MiB", ".0f"),
+        ),
+        [{"method": method, **row} for method, row in speed.items()],
+    )
+
+
+def patient_table(result: Mapping) -> Table:
+    """A benchmark's result by patient and method, for CSV: a column for each metric."""
+    rows = [
+        {"patient": patient, "method": method, **metrics}
+        for patient, methods in result["per_patient"].items()
+        for method, metrics in methods.items()
+    ]
+    return Table([Column(key) for key in ("patient", "method", *METRICS)], rows)

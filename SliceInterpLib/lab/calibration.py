@@ -13,6 +13,7 @@ from SliceInterpLib.evidence.holdout import hold_one_out
 from SliceInterpLib.evidence.metrics import has_full_range, head_mask
 from SliceInterpLib.interpolators.learned import Learned
 from SliceInterpLib.lab.true_middles import true_middles
+from SliceInterpLib.table import Column, Table
 from SliceInterpLib.volume import Volume
 
 BONE_HU = 95.0
@@ -40,13 +41,23 @@ def judge_expected_error(
 ) -> dict[str, object]:
     """Compare the expected absolute error with the real one, voxel by voxel inside the head.
 
-    every, thickness: as `hold_one_out` and, where a thickness is given, `true_middles` take them.
+    Args:
+        patients: by name, what loads a patient's volume.
+        learned: the method whose expected error is judged.
+        every: as `hold_one_out` takes it.
+        thickness: where it is given, `every` and it are as `true_middles` takes them.
+        seed: of the voxels that are taken, and of the normal distribution.
+        progress: called with the number of patients done and their number.
 
-    Returns {"patients": n, "voxels": n, "head" and "brain" (below BONE_HU in truth): {"spearman"
-    over all voxels, "spearman_if_normal": what it would be if each error were drawn from a normal
-    distribution with just the expected absolute error, "expected" and "real": mean HU}, "deciles"
-    of the expected error in the head: [{"expected", "real"}, …], "per_patient": {patient: {"head",
-    "brain": Spearman}}}. Raises VolumeError where no slice shows a head.
+    Returns:
+        {"patients": n, "voxels": n, "head" and "brain" (below BONE_HU in truth): {"spearman" over
+        all voxels, "spearman_if_normal": what it would be if each error were drawn from a normal
+        distribution with just the expected absolute error, "expected" and "real": mean HU},
+        "deciles" of the expected error in the head: [{"expected", "real"}, …], "per_patient":
+        {patient: {"head", "brain": Spearman}}}.
+
+    Raises:
+        VolumeError: where no slice shows a head.
     """
     rng = np.random.default_rng(seed)
     voxels = []
@@ -114,20 +125,23 @@ def _spearman(one: np.ndarray, other: np.ndarray) -> float:
     return float(stats.spearmanr(one, other).statistic)
 
 
-def calibration_table(result: Mapping) -> str:
-    """What `judge_expected_error` found, as Markdown."""
-    lines = [
-        "| voxels | Spearman | if errors were normal | expected HU | real HU |",
-        "|---|---|---|---|---|",
-    ]
-    for where in ("head", "brain"):
-        row = result[where]
-        lines.append(
-            f"| {where} | {row['spearman']:.3f} | {row['spearman_if_normal']:.3f} | "
-            f"{row['expected']:.2f} | {row['real']:.2f} |"
-        )
-    lines += ["", "| decile | expected HU | real HU | real / expected |", "|---|---|---|---|"]
-    for number, row in enumerate(result["deciles"], 1):
-        ratio = row["real"] / row["expected"]
-        lines.append(f"| {number} | {row['expected']:.2f} | {row['real']:.2f} | {ratio:.2f} |")
-    return "\n".join(lines)
+def calibration_text(result: Mapping) -> str:
+    """What `judge_expected_error` found: a table of the head and the brain, one of the deciles."""
+    means = (Column("expected", unit="HU", style=".2f"), Column("real", unit="HU", style=".2f"))
+    regions = Table(
+        (
+            Column("voxels"),
+            Column("spearman", "Spearman", style=".3f"),
+            Column("spearman_if_normal", "if errors were normal", style=".3f"),
+            *means,
+        ),
+        [{"voxels": where, **result[where]} for where in ("head", "brain")],
+    )
+    deciles = Table(
+        (Column("decile"), *means, Column("ratio", "real / expected", style=".2f")),
+        [
+            {"decile": number, "ratio": row["real"] / row["expected"], **row}
+            for number, row in enumerate(result["deciles"], 1)
+        ],
+    )
+    return f"{regions.markdown()}\n\n{deciles.markdown()}"

@@ -19,6 +19,7 @@ from SliceInterpLib.errors import Cancelled, VolumeError
 from SliceInterpLib.evidence.edges import border_radii, edge_width, roughness
 from SliceInterpLib.hounsfield import BRAIN
 from SliceInterpLib.interpolators import Interpolator
+from SliceInterpLib.table import Column, Table
 from SliceInterpLib.upsampling import upsample
 from SliceInterpLib.volume import Volume
 from SliceInterpLib.volumetry.intracranial import intracranial_mask
@@ -64,20 +65,30 @@ def mpr_check(
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Compare reformatted views of `axial` with `reformat`, which shows the same head.
 
-    methods: interpolators with the factor (2 or 4) by which each fills `axial`. Their volumes are
-    sampled linearly, as a viewer does, and so are the acquired slices, once more as nearest.
+    The rows of the figures are SHOWN_NOW, STAIRS, "method ×factor" and TRUTH, which has the last
+    two figures alone. PSNR (dB) and SSIM are taken in the window −20…107 HU over brain more than
+    4 mm from the skull's inner surface, over that more than 10 mm from it ("deep"), and over what
+    lies within 10 mm of it on either side ("rim"). edge_mm and roughness_mm (see `edges`) are those
+    of the vault's inner table, medians over planes; rough is what is finer than the axial gap.
 
-    Returns the figures and the images. Figures: {"registration": {"offset_mm", "degrees"}, "rows":
-    {row: {"brain_psnr", "brain_ssim", "deep_psnr", "deep_ssim", "rim_psnr", "rim_ssim", "edge_mm",
-    "roughness_mm"}}}, the rows being SHOWN_NOW, STAIRS, "method ×factor" and TRUTH, which has the
-    last two alone. PSNR (dB) and SSIM are taken in the window −20…107 HU over brain more than 4 mm
-    from the skull's inner surface, over that more than 10 mm from it ("deep"), and over what lies
-    within 10 mm of it on either side ("rim"). edge_mm and roughness_mm (see `edges`) are those of
-    the vault's inner table, medians over planes; rough is what is finer than the axial gap.
-    Images: (planes, rows, columns) HU by row, on the reformat's grid, NaN beyond the axial stack.
+    Args:
+        axial: the volume that is filled and reformatted.
+        reformat: what the scanner's own reformats show.
+        methods: interpolators with the factor (2 or 4) by which each fills `axial`. Their volumes
+            are sampled linearly, as a viewer does, and so are the acquired slices, once more as
+            nearest.
+        progress: called with the number of steps done and their number.
+        cancelled: asked after every step and before every batch.
 
-    Raises VolumeError where the two do not overlap or there is no brain, Cancelled as soon as
-    `cancelled()` is true.
+    Returns:
+        The figures, {"registration": {"offset_mm", "degrees"}, "rows": {row: {"brain_psnr",
+        "brain_ssim", "deep_psnr", "deep_ssim", "rim_psnr", "rim_ssim", "edge_mm",
+        "roughness_mm"}}}, and the images: (planes, rows, columns) HU by row, on the reformat's
+        grid, NaN beyond the axial stack.
+
+    Raises:
+        VolumeError: where the two do not overlap or there is no brain.
+        Cancelled: as soon as `cancelled()` is true.
     """
     steps = 3 + len(methods)
 
@@ -115,7 +126,10 @@ def register(axial: Volume, reformat: Volume) -> sitk.Euler3DTransform:
     """The rigid transform that leads from places (LPS, mm) in `reformat` to those in `axial`.
 
     Mean squares of HU from coarse to fine, starting with the centres of mass on each other, so
-    that coordinates may be off by centimetres. Raises VolumeError if the two do not overlap.
+    that coordinates may be off by centimetres.
+
+    Raises:
+        VolumeError: if the two do not overlap.
     """
     fixed, moving = clamped(reformat), clamped(axial)
     start = sitk.CenteredTransformInitializer(
@@ -155,10 +169,17 @@ def resampled(
     *,
     thick: bool = True,
 ) -> np.ndarray:
-    """`volume` at the planes of `grid`: (planes, rows, columns) float32, NaN where it has nothing.
+    """`volume` at the planes of `grid`.
 
-    pose: leads from places of the grid to those of the volume. thick: the mean over the thickness
-    of the planes, which is taken to be their distance.
+    Args:
+        volume: what is sampled.
+        grid: the volume that has the planes.
+        pose: leads from places of the grid to those of the volume.
+        interpolator: ITK's number of one.
+        thick: the mean over the thickness of the planes, which is taken to be their distance.
+
+    Returns:
+        (planes, rows, columns) float32, NaN where `volume` has nothing.
     """
     image = sitk.Cast(_itk(volume), sitk.sitkFloat32)
     planes = _PLANES if thick else 1
@@ -288,26 +309,18 @@ def _itk(volume: Volume) -> sitk.Image:
     return image
 
 
-def mpr_table(result: Mapping) -> str:
-    """The figures as a Markdown table."""
-    titles = {
-        "brain_psnr": ("brain PSNR dB", ".2f"),
-        "brain_ssim": ("SSIM", ".3f"),
-        "deep_psnr": ("deep brain PSNR dB", ".2f"),
-        "deep_ssim": ("SSIM", ".3f"),
-        "rim_psnr": ("rim PSNR dB", ".2f"),
-        "rim_ssim": ("SSIM", ".3f"),
-        "edge_mm": ("edge mm", ".2f"),
-        "roughness_mm": ("roughness mm", ".3f"),
-    }
-    lines = [
-        "| shown | " + " | ".join(title for title, _ in titles.values()) + " |",
-        "|---" * (1 + len(titles)) + "|",
-    ]
-    for name, row in result["rows"].items():
-        cells = [
-            "–" if row.get(key) is None else format(row[key], style)
-            for key, (_, style) in titles.items()
-        ]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+def mpr_table(result: Mapping) -> Table:
+    """The figures by what is shown."""
+    columns = (
+        Column("brain_psnr", "brain PSNR", "dB", ".2f"),
+        Column("brain_ssim", "SSIM", style=".3f"),
+        Column("deep_psnr", "deep brain PSNR", "dB", ".2f"),
+        Column("deep_ssim", "SSIM", style=".3f"),
+        Column("rim_psnr", "rim PSNR", "dB", ".2f"),
+        Column("rim_ssim", "SSIM", style=".3f"),
+        Column("edge_mm", "edge", "mm", ".2f"),
+        Column("roughness_mm", "roughness", "mm", ".3f"),
+    )
+    nothing = dict.fromkeys(column.key for column in columns)  # the truth is not compared
+    rows = [{"shown": name} | nothing | row for name, row in result["rows"].items()]
+    return Table([Column("shown"), *columns], rows)

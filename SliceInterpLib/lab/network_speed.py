@@ -23,6 +23,7 @@ from SliceInterpLib.networks.devices import choose_device, has_bf16, on_device
 from SliceInterpLib.networks.prediction import Network, Prediction
 from SliceInterpLib.networks.registry import find_model, load_network
 from SliceInterpLib.phantom import head_phantom
+from SliceInterpLib.table import Column, Table
 
 MATRIX = 512
 """Rows and columns of the slices."""
@@ -41,16 +42,23 @@ def network_speed(
 ) -> dict[str, object]:
     """Time trained models and the reference's network on one 512×512 pair of slices.
 
-    models: names of shipped models or paths of cards (JSON). device: 'auto', 'cuda' or 'cpu'.
-    runs: how often each is timed, after one run that is not. The networks take turns, so that
-    whatever else the machine does meets all of them alike. bf16 where the device is quick in it.
+    The networks take turns, so that whatever else the machine does meets all of them alike. bf16
+    where the device is quick in it.
 
-    Returns {"device", "precision", "threads", "runs", "networks"}; "networks" is, for each model
-    as it was named, then REFERENCE and DEPLOYED: {"seconds" (median), "parameters", "gflop"
-    (2 for each multiply-add of convolutions and matrix products), "to_reference" (its seconds
-    over those of REFERENCE)}.
-    Raises MethodError for a model or device that is not there, or a prediction that is not
-    finite; ValueError for less than one run.
+    Args:
+        models: names of shipped models or paths of cards (JSON).
+        device: 'auto', 'cuda' or 'cpu'.
+        runs: how often each is timed, after one run that is not.
+
+    Returns:
+        {"device", "precision", "threads", "runs", "networks"}; "networks" is, for each model as it
+        was named, then REFERENCE and DEPLOYED: {"seconds" (median), "parameters", "gflop" (2 for
+        each multiply-add of convolutions and matrix products), "to_reference" (its seconds over
+        those of REFERENCE)}.
+
+    Raises:
+        MethodError: for a model or device that is not there, or a prediction that is not finite.
+        ValueError: for less than one run.
     """
     if runs < 1:
         raise ValueError(f"runs must be at least 1, not {runs}")
@@ -73,25 +81,24 @@ def network_speed(
     }
 
 
-def network_speed_lines(result: Mapping) -> str:
-    """What `network_speed` found as a Markdown table under a line that says where."""
+def network_speed_table(result: Mapping) -> Table:
+    """What `network_speed` found, below a line that says where."""
     place = result["device"]
     if place == "cpu":
         threads = result["threads"]
         place = f"CPU with {threads} thread{'s' if threads > 1 else ''}"
-    lines = [
-        f"One {MATRIX}×{MATRIX} pair, {place}, {result['precision']}, "
+    return Table(
+        (
+            Column("network"),
+            Column("parameters", style=","),
+            Column("gflop", "GFLOP", style=".1f"),
+            Column("seconds", style=".4f"),
+            Column("to_reference", "of the reference", style=".2f"),
+        ),
+        [{"network": name, **row} for name, row in result["networks"].items()],
+        caption=f"One {MATRIX}×{MATRIX} pair, {place}, {result['precision']}, "
         f"median of {result['runs']} alternated runs:",
-        "",
-        "| network | parameters | GFLOP | seconds | of the reference |",
-        "|---|---|---|---|---|",
-    ]
-    lines += [
-        f"| {name} | {row['parameters']:,} | {row['gflop']:.1f} | {row['seconds']:.4f} "
-        f"| {row['to_reference']:.2f} |"
-        for name, row in result["networks"].items()
-    ]
-    return "\n".join(lines)
+    )
 
 
 def _contenders(models: Sequence[str]) -> dict[str, tuple[Network, _How]]:

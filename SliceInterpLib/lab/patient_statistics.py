@@ -16,6 +16,10 @@ def mean_with_interval(values: Sequence[float], *, seed: int = 0) -> dict[str, A
 
     The interval is a percentile bootstrap over patients (10,000 resamples, seeded); None for
     fewer than three patients, where it would say nothing.
+
+    Args:
+        values: one a patient.
+        seed: of the resamples.
     """
     mean = float(np.mean(values))
     if len(values) < 3:
@@ -28,14 +32,6 @@ def mean_with_interval(values: Sequence[float], *, seed: int = 0) -> dict[str, A
         rng=np.random.default_rng(seed),
     ).confidence_interval
     return {"mean": mean, "ci95": [float(interval.low), float(interval.high)]}
-
-
-def with_interval(mean: float, bounds: Sequence[float] | None, style: str) -> str:
-    """Text, mean (low…high), each in the format `style`; the mean alone without bounds."""
-    text = format(mean, style)
-    if bounds is None:
-        return text
-    return f"{text} ({'…'.join(format(bound, style) for bound in bounds)})"
 
 
 def paired_p(differences: Sequence[float]) -> float | None:

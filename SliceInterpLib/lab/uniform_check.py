@@ -11,7 +11,8 @@ from scipy import ndimage
 from SliceInterpLib.evidence.stripes import VIEWS, stripe_index
 from SliceInterpLib.interpolators import Interpolator
 from SliceInterpLib.lab.contrast import RADII_MM, Place, find_places
-from SliceInterpLib.lab.patient_statistics import mean_with_interval, with_interval
+from SliceInterpLib.lab.patient_statistics import mean_with_interval
+from SliceInterpLib.table import Column, Estimate, Table
 from SliceInterpLib.uniform import uniform
 from SliceInterpLib.upsampling import upsample
 from SliceInterpLib.volume import Volume
@@ -34,11 +35,24 @@ def uniform_check(
 ) -> dict[str, object]:
     """Double `volume`, make it uniform at full strength, and measure both.
 
-    Returns {"before", "after": stripe index by view, "reduced": part of it that went, by view;
-    "kept": {radius in mm: [part of the contrast left, a value a place]}}. For the latter, a disc of
-    `hu` HU is added to one acquired slice alone, at seeded places in homogeneous brain; kept is the
-    mean over the disc of the denoised slice's change over that of the disc. Raises VolumeError as
-    `stripe_index` does.
+    For the contrast kept, a disc is added to one acquired slice alone, at seeded places in
+    homogeneous brain; kept is the mean over the disc of the denoised slice's change over that of
+    the disc.
+
+    Args:
+        volume: as it was acquired.
+        method: what doubles it.
+        hu: of the discs.
+        radii_mm: of the discs.
+        places: how many for each radius.
+        seed: of the places.
+
+    Returns:
+        {"before", "after": stripe index by view, "reduced": part of it that went, by view; "kept":
+        {radius in mm: [part of the contrast left, a value a place]}}.
+
+    Raises:
+        VolumeError: as `stripe_index` does.
     """
     result = upsample(volume, method)
     before, after = stripe_index(result), stripe_index(uniform(result))
@@ -80,19 +94,22 @@ def _kept(
     return kept
 
 
-def uniform_table(patients: Mapping[str, Mapping]) -> str:
-    """The results of `uniform_check` by patient as Markdown: a row each, and what is kept."""
-    lines = [
-        "| patient | " + " | ".join(f"{view}: before, after" for view in VIEWS) + " | reduced |",
-        "|---" * (2 + len(VIEWS)) + "|",
+def uniform_text(patients: Mapping[str, Mapping]) -> str:
+    """The results of `uniform_check` by patient: a table with a row each, and what is kept."""
+    columns = [
+        Column("patient"),
+        *(Column(view, f"{view}: before, after") for view in VIEWS),
+        Column("reduced", style=".0%"),
     ]
-    for name, found in patients.items():
-        cells = [f"{found['before'][view]:.3f}, {found['after'][view]:.3f}" for view in VIEWS]
-        lines.append(f"| {name} | {' | '.join(cells)} | {min(found['reduced'].values()):.0%} |")
+    rows = [
+        {"patient": name, "reduced": min(found["reduced"].values())}
+        | {view: f"{found['before'][view]:.3f}, {found['after'][view]:.3f}" for view in VIEWS}
+        for name, found in patients.items()
+    ]
+    lines = [Table(columns, rows).markdown()]
     for radius in next(iter(patients.values()))["kept"]:
         values = [value for found in patients.values() for value in found["kept"][radius]]
         if values:
-            mean = mean_with_interval(values)
-            text = with_interval(mean["mean"], mean["ci95"], ".2f")
-            lines.append(f"\nKept of a disc of {radius:g} mm on one slice: {text}")
+            mean = Estimate.of(mean_with_interval(values))
+            lines.append(f"\nKept of a disc of {radius:g} mm on one slice: {mean:.2f}")
     return "\n".join(lines)

@@ -16,7 +16,7 @@ from SliceInterpLib.interpolators import Interpolator
 from SliceInterpLib.lab.benchmark import benchmark, quality_table
 from SliceInterpLib.lab.contrast import RADII_MM, contrast_kept
 from SliceInterpLib.lab.noise_over_patients import over_patients
-from SliceInterpLib.lab.patient_statistics import with_interval
+from SliceInterpLib.table import Column, Estimate, Table
 from SliceInterpLib.volume import Volume
 
 _PARTS = {"tissue_hu": "noise", "inner_table_mm": "inner table"}
@@ -39,11 +39,22 @@ def validate(
 ) -> dict[str, object]:
     """Measure methods on a set of scans: quality, noise, sharpness, contrast kept.
 
-    Returns {"scans": n, "kinds": [{"scans", "slices": [fewest, most], "facts"}] of scans that are
-    alike, "quality": as of `benchmark`, "noise": parts of the acquired slices' as of
-    `over_patients` or None, "contrast": as of `contrast_kept` or None, "notes": what could not be
-    measured and why}. A scan that cannot be used is left out and noted, by its place in `scans`
-    and not by its key, which may be a patient's name. Raises VolumeError if none can be used.
+    A scan that cannot be used is left out and noted, by its place in `scans` and not by its key,
+    which may be a patient's name.
+
+    Args:
+        scans: by name, what loads a scan.
+        methods: those that are measured.
+        say: called with a line about what is done now.
+
+    Returns:
+        {"scans": n, "kinds": [{"scans", "slices": [fewest, most], "facts"}] of scans that are
+        alike, "quality": as of `benchmark`, "noise": parts of the acquired slices' as of
+        `over_patients` or None, "contrast": as of `contrast_kept` or None, "notes": what could not
+        be measured and why}.
+
+    Raises:
+        VolumeError: if none can be used.
     """
     notes: list[str] = []
     kinds: dict[tuple[tuple[str, str], ...], list[int]] = defaultdict(list)
@@ -91,15 +102,26 @@ def validate(
     }
 
 
-def validation_table(result: Mapping) -> str:
-    """What `validate` returns as Markdown: the scans, the table, and what is missing from it."""
-    header, rule, *rows = quality_table(result["quality"]).splitlines()
-    titles = [*_PARTS.values(), *(f"contrast {radius:g} mm" for radius in RADII_MM)]
-    lines = [_kind_line(kind) for kind in result["kinds"]]
-    lines += ["", f"{header} {' | '.join(titles)} |", rule + "---|" * len(titles)]
-    for method, row in zip(result["quality"]["methods"], rows, strict=True):
-        lines.append(f"{row} {' | '.join(_parts(result, method) + _contrasts(result, method))} |")
-    return "\n".join([*lines, *(f"\n{note}" for note in result["notes"])])
+def validation_text(result: Mapping) -> str:
+    """What `validate` returns: the scans, the table in Markdown, and what is missing from it."""
+    kinds = "\n".join(_kind_line(kind) for kind in result["kinds"])
+    return "\n\n".join([kinds, _table(result).markdown(), *result["notes"]])
+
+
+def _table(result: Mapping) -> Table:
+    """The quality by method, and beside it noise, sharpness and contrast as far as is known."""
+    quality = quality_table(result["quality"])
+    others = [Column(key, title, style=".2f") for key, title in _PARTS.items()]
+    others += [Column(f"contrast {radius:g}", unit="mm", style=".2f") for radius in RADII_MM]
+    rows = []
+    for row in quality.rows:
+        noise = result["noise"][row["method"]] if result["noise"] else {}
+        contrast = result["contrast"]["methods"][row["method"]] if result["contrast"] else []
+        found = [*(noise.get(key) for key in _PARTS), *contrast]
+        found += [None] * (len(others) - len(found))
+        values = zip(others, map(Estimate.of, found), strict=True)
+        rows.append({**row, **{column.key: value for column, value in values}})
+    return Table([*quality.columns, *others], rows)
 
 
 def _kind_line(kind: Mapping) -> str:
@@ -109,21 +131,6 @@ def _kind_line(kind: Mapping) -> str:
     # A header's text is one line, and no markup.
     facts = [f"{title}: {escape(' '.join(text.split()))}" for title, text in kind["facts"].items()]
     return "- " + "; ".join([f"{count} of {slices}", *facts])
-
-
-def _parts(result: Mapping, method: str) -> list[str]:
-    row = result["noise"][method] if result["noise"] else {}
-    return [_text(row.get(key)) for key in _PARTS]
-
-
-def _contrasts(result: Mapping, method: str) -> list[str]:
-    if result["contrast"] is None:
-        return ["–"] * len(RADII_MM)
-    return [_text(cell) for cell in result["contrast"]["methods"][method]]
-
-
-def _text(cell: Mapping | None) -> str:
-    return "–" if cell is None else with_interval(cell["mean"], cell["ci95"], ".2f")
 
 
 def _geometry(volume: Volume) -> dict[str, str]:

@@ -11,7 +11,8 @@ from SliceInterpLib.networks.prediction import Network
 def choose_device(device: str) -> torch.device:
     """The device called 'auto' (CUDA if there is a GPU, else the CPU), 'cuda' or 'cpu'.
 
-    Raises MethodError for another name, or if CUDA is asked for and not there.
+    Raises:
+        MethodError: for another name, or if CUDA is asked for and not there.
     """
     if device not in ("auto", "cuda", "cpu"):
         raise MethodError(f"There is no device '{device}'. Choose auto, cuda or cpu.")

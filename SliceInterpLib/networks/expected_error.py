@@ -32,13 +32,22 @@ _LEAST_HU = 0.5
 
 
 def clues(a: Tensor, b: Tensor, hu: Tensor, found: Prediction) -> Tensor:
-    """What tells of the error of a slice, (n, CLUES, h, w); h and w multiples of 4.
+    """What tells of the error of a slice.
 
-    a, b: the two slices, (n, 1, h, w) in HU. hu: the slice that was predicted between them, after
-    any limit. Swapping the two slices changes nothing. What is noise at a pixel is a measure of
-    the noise over its surroundings, so each clue is seen as it is and averaged more and more.
+    Swapping the two slices changes nothing. What is noise at a pixel is a measure of the noise over
+    its surroundings, so each clue is seen as it is and averaged more and more.
 
-    Raises MethodError for a network without motion inside, which lacks what the clues are.
+    Args:
+        a: (n, 1, h, w) HU, one of the two slices; h and w multiples of 4.
+        b: the other one, likewise.
+        hu: (n, 1, h, w), the slice that was predicted between them, after any limit.
+        found: what the network said of it, with its motion.
+
+    Returns:
+        (n, CLUES, h, w).
+
+    Raises:
+        MethodError: for a network without motion inside, which lacks what the clues are.
     """
     if found.half_flow is None or found.blend is None:
         raise MethodError(
@@ -125,9 +134,11 @@ class ErrorScore(nn.Module):
 class ExpectedError(nn.Module):
     """Clues (n, CLUES, h, w) to the expected absolute error in HU, (n, h, w).
 
-    curve: (2, k): scores in ascending order, and what to add to a score there to have the
-    logarithm of the expected error. Linear in between; beyond the ends as at the ends, so that
-    errors larger than any that were measured still go on growing.
+    Args:
+        score: an `ErrorScore`.
+        curve: (2, k): scores in ascending order, and what to add to a score there to have the
+            logarithm of the expected error. Linear in between; beyond the ends as at the ends, so
+            that errors larger than any that were measured still go on growing.
     """
 
     curve: Tensor
@@ -157,8 +168,9 @@ def card_path(model: TrainedModel) -> Path:
 def load_expected_error(model: TrainedModel) -> ExpectedError:
     """The expected error of what `model` predicts, on the CPU.
 
-    Raises MethodError if there is none for the model, or one for other weights than the model's,
-    or if its file is not the one that its card describes.
+    Raises:
+        MethodError: if there is none for the model, or one for other weights than the model's, or
+            if its file is not the one that its card describes.
     """
     path = card_path(model)
     remedy = "Fit it with: sliceinterp lab train-expected-error"
@@ -180,9 +192,15 @@ def load_expected_error(model: TrainedModel) -> ExpectedError:
 def save_expected_error(
     expected: ExpectedError, model: TrainedModel, facts: dict[str, object]
 ) -> Path:
-    """Write weights and card beside the model; returns the card's path.
+    """Write weights and card beside the model.
 
-    facts: what the card should say besides what loading needs.
+    Args:
+        expected: what is written.
+        model: the model whose error it tells.
+        facts: what the card should say besides what loading needs.
+
+    Returns:
+        The card's path.
     """
     from safetensors.torch import save
 

@@ -62,7 +62,8 @@ def available_models() -> list[TrainedModel]:
 def find_model(name: str | None = None) -> TrainedModel:
     """A shipped model by its name, any model by its card's path (….json), or the default.
 
-    Raises MethodError if there is no such model.
+    Raises:
+        MethodError: if there is no such model.
     """
     name = name or DEFAULT_MODEL
     if name.endswith(".json"):
@@ -80,7 +81,8 @@ def find_model(name: str | None = None) -> TrainedModel:
 def read_card(path: Path) -> TrainedModel:
     """The model that a card describes.
 
-    Raises MethodError if the card cannot be read or lacks what loading needs.
+    Raises:
+        MethodError: if the card cannot be read or lacks what loading needs.
     """
     try:
         card = json.loads(_content(path))
@@ -103,10 +105,13 @@ def read_card(path: Path) -> TrainedModel:
 def load_network(model: TrainedModel, known: Architectures | None = None) -> Network:
     """The network with its weights, in evaluation mode, on the CPU.
 
-    known: the architectures that the card may name; by default those that are shipped.
+    Args:
+        model: what to load.
+        known: the architectures that the card may name; by default those that are shipped.
 
-    Raises MethodError if torch is missing, or the weights are missing, are not those that the
-    card describes (sha256) or do not fit the architecture.
+    Raises:
+        MethodError: if torch is missing, or the weights are missing, are not those that the card
+            describes (sha256) or do not fit the architecture.
     """
     try:
         from safetensors.torch import load

@@ -57,8 +57,9 @@ def make_demo(
     files[2].write_text(
         f"# {name}: every inner slice hidden and predicted from its neighbours\n\n"
         "The neighbours of a hidden slice lie twice the real gap apart, so the figures are "
-        "conservative. PSNR and SSIM are taken on the window −20…107 HU; slices count from 0.\n\n"
-        f"{check_table(result)}\n",
+        "conservative. PSNR and SSIM are taken on the window −20…107 HU; slices are numbered "
+        "from 1.\n\n"
+        f"{check_table(result).markdown()}\n",
         encoding="utf-8",
     )
     return files

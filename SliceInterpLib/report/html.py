@@ -12,6 +12,8 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from SliceInterpLib.errors import MethodError
+from SliceInterpLib.evidence.noise_tables import noise_table
+from SliceInterpLib.evidence.scan_check import check_table
 from SliceInterpLib.grids import upright
 from SliceInterpLib.interpolators import make_interpolator
 from SliceInterpLib.report import curves, tables
@@ -88,6 +90,8 @@ def _page(findings: Findings, header: Mapping[str, str]) -> str:
         montage=montage,
         data=asdict(montage),
         tables=tables,
+        check_table=check_table,
+        noise_table=noise_table,
         curves=curves,
         header=header,
     )

@@ -17,6 +17,7 @@ from SliceInterpLib.job_folder import Settings
 from SliceInterpLib.report.orientation import PatientOrder
 from SliceInterpLib.scene import nodes, segmentations
 from SliceInterpLib.scene.check import Rows, add_check_nodes, check_table
+from SliceInterpLib.scene.tables import rich_text
 from SliceInterpLib.volume import Volume
 
 Keep = Callable[[Any, slicer.vtkMRMLScalarVolumeNode], None]
@@ -26,8 +27,12 @@ Keep = Callable[[Any, slicer.vtkMRMLScalarVolumeNode], None]
 class CheckSection:
     """The behaviour of the section's widgets.
 
-    settings: the panel's choices, for a task. start: starts a run with them. choose_file: asks the
-    user where to write, '' for nowhere; open_file: shows what was written.
+    Args:
+        ui: the widgets by name.
+        settings: the panel's choices, for a task.
+        start: starts a run with them.
+        choose_file: asks the user where to write, '' for nowhere.
+        open_file: shows what was written.
     """
 
     def __init__(
@@ -49,7 +54,13 @@ class CheckSection:
     def refresh(
         self, source: slicer.vtkMRMLScalarVolumeNode | None, volume: Volume | None, running: bool
     ) -> None:
-        """Offer what can be done with the node, whose volume this is; None: it is none."""
+        """Offer what can be done with the node.
+
+        Args:
+            source: the node.
+            volume: the node's volume; None: it is none.
+            running: a run is going on, and nothing can be started.
+        """
         self._source = source
         self.ui.checkButton.enabled = bool(volume and volume.slice_count > 2 and not running)
         self.ui.reportButton.enabled = bool(volume and not running)
@@ -82,7 +93,7 @@ class CheckSection:
         return replace(settings, methods=methods, seeds=segmentations.seeds_of(self._source))
 
     def _show_check(self, results: Rows, source: slicer.vtkMRMLScalarVolumeNode) -> None:
-        self.ui.checkLabel.text = check_table(results)
+        self.ui.checkLabel.text = rich_text(check_table(results))
         count = len(next(iter(results.values())))
         self.ui.statusLabel.text = f"Checked on {count} slices of this scan."
         add_check_nodes(results, source)

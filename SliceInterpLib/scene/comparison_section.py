@@ -25,7 +25,12 @@ _SWITCHES = {"marksCheckBox": "show_marks", "skullsCheckBox": "show_skulls"}
 
 
 class ComparisonSection:
-    """The behaviour of the section's widgets. comparison: what they steer; can be replaced."""
+    """The behaviour of the section's widgets.
+
+    Args:
+        ui: the widgets by name.
+        comparison: what they steer; can be replaced.
+    """
 
     def __init__(self, ui: Any, comparison: Comparison | None = None) -> None:
         self.ui = ui

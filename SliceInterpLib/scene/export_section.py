@@ -13,7 +13,12 @@ from SliceInterpLib.scene import nodes
 
 
 class ExportSection:
-    """The behaviour of the section's widgets. choose_folder: asks the user, '' for none."""
+    """The behaviour of the section's widgets.
+
+    Args:
+        ui: the widgets by name.
+        choose_folder: asks the user, '' for none.
+    """
 
     def __init__(self, ui: Any, choose_folder: Callable[[], str] | None = None) -> None:
         self.ui = ui

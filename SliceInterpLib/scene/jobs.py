@@ -61,9 +61,15 @@ class Outcome:
 class Job:
     """One run. It starts at once; `poll` calls the callbacks, on the thread that calls it.
 
-    progress(method, done, total); step(text), what a report is about; finished(outcome), exactly
-    once; log(line), for what else the child says. The patient's data lie in a private temporary
-    folder that is gone before `finished` is called.
+    The patient's data lie in a private temporary folder that is gone before `finished` is called.
+
+    Args:
+        volume: what the run is about.
+        settings: what is asked for.
+        progress: called with method, slices done and their number.
+        step: called with a text, what a report is about.
+        finished: called with the outcome, exactly once.
+        log: called with each line of what else the child says.
     """
 
     def __init__(
@@ -223,7 +229,8 @@ def start_worker(folder: Path) -> subprocess.Popen:
 def slicer_python() -> str:
     """Slicer's own Python, or the one that runs this where there is no Slicer.
 
-    Raises JobError rather than start a second Slicer by its executable.
+    Raises:
+        JobError: rather than start a second Slicer by its executable.
     """
     beside = Path(sys.executable).with_name("PythonSlicer" + (".exe" if os.name == "nt" else ""))
     found = shutil.which("PythonSlicer") or (str(beside) if beside.exists() else None)

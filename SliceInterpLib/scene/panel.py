@@ -81,8 +81,12 @@ def _gaps(volume: Volume, factor: int, style: str) -> str:
 class Panel:
     """The behaviour of the widgets in SliceInterp.ui.
 
-    ui: the widgets by name. requirements: the module's requirements.txt. The collaborators can be
-    replaced: dependencies, comparison, and start_job, which makes a Job.
+    Args:
+        ui: the widgets by name.
+        requirements: the module's requirements.txt.
+        dependencies: a collaborator that can be replaced.
+        comparison: another.
+        start_job: makes a Job; can be replaced too.
     """
 
     def __init__(

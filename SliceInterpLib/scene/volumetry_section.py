@@ -10,7 +10,7 @@ from typing import Any
 import slicer
 
 from SliceInterpLib.errors import SliceInterpError, VolumeError
-from SliceInterpLib.scene import lesion_surfaces, nodes, segmentations, volumetry
+from SliceInterpLib.scene import lesion_surfaces, nodes, segmentations, tables, volumetry
 from SliceInterpLib.volumetry.mask import SegmentationError, voxel_ml
 from SliceInterpLib.volumetry.segmentation import Segmentation, Segmenter, Settings
 
@@ -24,7 +24,12 @@ _HELP = (
 
 
 class VolumetrySection:
-    """The behaviour of the section's widgets. select_module: opens a module of Slicer by name."""
+    """The behaviour of the section's widgets.
+
+    Args:
+        ui: the widgets by name.
+        select_module: opens a module of Slicer by name.
+    """
 
     def __init__(self, ui: Any, select_module: Callable[[str], None] | None = None) -> None:
         import qt
@@ -192,9 +197,10 @@ class VolumetrySection:
         """Measure the segmentation, and the same lesion on what was made of the input."""
         with self._telling():
             rows = volumetry.measured_rows(self._chosen(), self._source, self._segmenter_if_any())
-            table = volumetry.add_table(rows, self._chosen())
+            node = volumetry.add_table(rows, self._chosen())
             warnings = [f"{row.grid}: {warning}" for row in rows for warning in row.warnings]
-            self._say(f"All measures: {table.GetName()}.", warnings, volumetry.rich_table(rows))
+            shown = tables.rich_text(volumetry.panel_table(rows))
+            self._say(f"All measures: {node.GetName()}.", warnings, shown)
 
     def on_surfaces(self) -> None:
         """Show the segmentation in 3D beside that of the result that was made last."""

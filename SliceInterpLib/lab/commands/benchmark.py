@@ -135,17 +135,13 @@ def _benchmark(options: argparse.Namespace) -> None:
             progress=progress,
         )
     if options.csv:
-        write_text(options.csv, tables.patient_csv(result))
-    text = f"{result['patients']} patients, {result['protocol']}\n\n{tables.quality_table(result)}"
+        write_text(options.csv, tables.patient_table(result).csv())
+    text = tables.quality_table(result).markdown()
     if result["comparisons"]:
-        text += (
-            "\n\nMean differences over patients with 95 % intervals; q: Wilcoxon signed-rank "
-            "tests after Benjamini and Hochberg (six patients or more)\n\n"
-            + tables.comparison_table(result)
-        )
+        text += f"\n\n{tables.comparison_table(result).markdown()}"
     if not options.no_speed:
         result["speed"] = _speed([c for c in contenders if c.label in methods], options.device)
-        text += "\n\n" + tables.speed_lines(result["speed"])
+        text += f"\n\n{tables.timing_table(result['speed']).markdown()}"
     print_result(result, text, as_json=options.json)
 
 
@@ -167,17 +163,17 @@ def _contrast(options: argparse.Namespace) -> None:
     where = "both slices" if result["both"] else "one of the two slices"
     text = (
         f"{result['patients']} patients, contrast kept of discs of {options.hu:g} HU in {where}, "
-        f"by radius\n\n{contrast_table(result)}"
+        f"by radius\n\n{contrast_table(result).markdown()}"
     )
     print_result(result, text, as_json=options.json)
 
 
 def _network_speed(options: argparse.Namespace) -> None:
-    from SliceInterpLib.lab.network_speed import network_speed, network_speed_lines
+    from SliceInterpLib.lab.network_speed import network_speed, network_speed_table
 
     names = options.model or [model.name for model in available_models()]
     result = network_speed(names, device=options.device, runs=options.runs)
-    print_result(result, network_speed_lines(result), as_json=options.json)
+    print_result(result, network_speed_table(result).markdown(), as_json=options.json)
 
 
 def _contenders(options: argparse.Namespace, default: Sequence[str]) -> list[Contender]:

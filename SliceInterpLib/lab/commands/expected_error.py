@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from SliceInterpLib.interpolators.learned import Learned
 
 _REPORT_EVERY = 3
-"""On the card, every how manieth slice is judged."""
+"""N, where every N-th slice is judged for the card."""
 
 _MEANING = (
     "Expected absolute error in HU of each synthetic voxel against what the scanner would have "
@@ -80,7 +80,7 @@ def add_commands(commands: Commands) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    from SliceInterpLib.lab.calibration import calibration_table, judge_expected_error
+    from SliceInterpLib.lab.calibration import calibration_text, judge_expected_error
     from SliceInterpLib.lab.training.expected_error import fit_expected_error
     from SliceInterpLib.networks.expected_error import save_expected_error
 
@@ -103,7 +103,7 @@ def _train(options: argparse.Namespace) -> None:
         metrics[f"sliceinterp lab expected-error {place} --every {_REPORT_EVERY}"] = json.loads(
             json.dumps(result), parse_float=lambda text: round(float(text), 3)
         )
-        say(f"{place}\n\n{calibration_table(result)}\n")
+        say(f"{place}\n\n{calibration_text(result)}\n")
     facts = {
         "summary": _MEANING,
         "licence": learned.model.card.get("licence"),
@@ -115,7 +115,7 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _judge(options: argparse.Namespace) -> None:
-    from SliceInterpLib.lab.calibration import calibration_table, judge_expected_error
+    from SliceInterpLib.lab.calibration import calibration_text, judge_expected_error
 
     with progress_bar("volumes", quiet=options.json) as progress:
         result = judge_expected_error(
@@ -125,9 +125,7 @@ def _judge(options: argparse.Namespace) -> None:
             thickness=options.average,
             progress=progress,
         )
-    text = (
-        f"{result['patients']} patients, {result['voxels']} voxels\n\n{calibration_table(result)}"
-    )
+    text = f"{result['patients']} patients, {result['voxels']} voxels\n\n{calibration_text(result)}"
     print_result(result, text, as_json=options.json)
 
 

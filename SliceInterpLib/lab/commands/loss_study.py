@@ -58,7 +58,7 @@ def _study(options: argparse.Namespace) -> None:
     from SliceInterpLib.lab.training.study import plan_of, run_study, steps_within
     from SliceInterpLib.lab.training.study_figure import save_study_figure
     from SliceInterpLib.lab.training.study_run import CHECKED_VOLUMES, Examples, Plan
-    from SliceInterpLib.lab.training.study_tables import markdown, table_csv
+    from SliceInterpLib.lab.training.study_tables import markdown, whole_table
     from SliceInterpLib.networks.devices import choose_device
 
     _check(options)
@@ -98,7 +98,7 @@ def _study(options: argparse.Namespace) -> None:
     )
     text = f"```\n{command_line()}\n```\n\n{markdown(result)}"
     write_text(options.output / "study.md", text)
-    write_text(options.output / "study.csv", table_csv(result))
+    write_text(options.output / "study.csv", whole_table(result).csv())
     save_study_figure(options.output / "study.png", result)
     print(text)
 

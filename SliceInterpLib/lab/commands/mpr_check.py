@@ -63,6 +63,6 @@ def _mpr_check(options: argparse.Namespace) -> None:
     offset = " ".join(f"{mm:+.2f}" for mm in result["registration"]["offset_mm"])
     text = (
         f"Registered: {offset} mm, {result['registration']['degrees']:.2f}°\n\n"
-        f"{mpr_truth.mpr_table(result)}"
+        f"{mpr_truth.mpr_table(result).markdown()}"
     )
     print_result(result, text, as_json=options.json)

@@ -38,7 +38,7 @@ def add_commands(commands: Commands) -> None:
 
 def _noise(options: argparse.Namespace) -> None:
     from SliceInterpLib.evidence.noise import noise_signature
-    from SliceInterpLib.evidence.noise_tables import noise_table
+    from SliceInterpLib.evidence.noise_tables import averaging_note, noise_table
     from SliceInterpLib.lab.noise_over_patients import over_patients, over_patients_table
 
     methods = named_methods(options)
@@ -46,19 +46,20 @@ def _noise(options: argparse.Namespace) -> None:
     for path in scans([options.input]):
         with progress_bar("slices", quiet=options.json) as progress:
             signatures[path.name] = noise_signature(read_volume(path), methods, progress=progress)
-        texts.append(f"{path.name}\n\n{noise_table(signatures[path.name])}")
+        found = signatures[path.name]
+        texts += [path.name, noise_table(found).markdown(), averaging_note(found)]
     summary = over_patients(signatures)
     if len(signatures) > 1:
-        texts.append(f"{len(signatures)} patients\n\n{over_patients_table(summary)}")
+        texts.append(f"{len(signatures)} patients\n\n{over_patients_table(summary).markdown()}")
     print_result(
         {"patients": signatures, "of_acquired": summary},
-        "\n\n".join(texts),
+        "\n\n".join(filter(None, texts)),
         as_json=options.json,
     )
 
 
 def _uniform_check(options: argparse.Namespace) -> None:
-    from SliceInterpLib.lab.uniform_check import uniform_check, uniform_table
+    from SliceInterpLib.lab.uniform_check import uniform_check, uniform_text
 
     learned = make_contender("learned", model=options.model, device=options.device)
     paths = scans([options.input])
@@ -67,4 +68,4 @@ def _uniform_check(options: argparse.Namespace) -> None:
         for done, path in enumerate(paths, 1):
             patients[path.name] = uniform_check(read_volume(path), learned)
             progress(done, len(paths))
-    print_result(patients, uniform_table(patients), as_json=options.json)
+    print_result(patients, uniform_text(patients), as_json=options.json)

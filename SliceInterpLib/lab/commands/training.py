@@ -105,8 +105,18 @@ def split_by_patient(
 ) -> tuple[list[Path], list[Path]]:
     """The scans to train on and those to validate with, no patient in both.
 
-    A patient is a folder within one of `places`, or a file directly in it. part: 0…1, of the
-    patients, at least one. Raises TrainingError where that leaves none to train on.
+    A patient is a folder within one of `places`, or a file directly in it.
+
+    Args:
+        places: files and folders.
+        part: 0…1, of the patients that validate, at least one.
+        seed: of the draw.
+
+    Returns:
+        The two lists.
+
+    Raises:
+        TrainingError: where that leaves none to train on.
     """
     patients: dict[Path, list[Path]] = {}
     for place in places:

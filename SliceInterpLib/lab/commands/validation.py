@@ -46,7 +46,7 @@ def add_commands(commands: Commands) -> None:
 
 
 def _validate(options: argparse.Namespace) -> None:
-    from SliceInterpLib.lab.validation import validate, validation_table
+    from SliceInterpLib.lab.validation import validate, validation_text
 
     if options.output:
         check_place(options.output, overwrite=options.force)
@@ -55,7 +55,7 @@ def _validate(options: argparse.Namespace) -> None:
     for place in options.data:
         say(f"{place}:")
         results[str(place)] = validate(_scans(place), methods, say=say)
-        texts.append(f"## {place.name}\n\n{validation_table(results[str(place)])}")
+        texts.append(f"## {place.name}\n\n{validation_text(results[str(place)])}")
     text = "\n\n".join(texts)
     if options.output:
         write_text(options.output, f"{text}\n")

@@ -56,10 +56,18 @@ def fit_expected_error(
 ) -> ExpectedError:
     """The expected error of what `learned` predicts, on the CPU.
 
-    volumes: learned from, at twice the real gap and, where slices are thin, also at the gap of
-    thick slices made of them. calibration: other patients, for the curve. every: hide every how
-    manieth slice. progress: called with volumes done and their number. Raises TrainingError if
-    either shows no head.
+    Args:
+        learned: the method.
+        volumes: learned from, at twice the real gap and, where slices are thin, also at the gap of
+            thick slices made of them.
+        calibration: other patients, for the curve.
+        every: N, where every N-th slice is hidden.
+        steps: of the training.
+        seed: of the training, and of the voxels that are taken.
+        progress: called with volumes done and their number.
+
+    Raises:
+        TrainingError: if either shows no head.
     """
     rng = np.random.default_rng(seed)
     done = 0

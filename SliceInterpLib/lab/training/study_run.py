@@ -170,7 +170,14 @@ def mean_of_two(triplets: np.ndarray) -> dict[str, Any]:
 
 
 def trainer_of(run: Run, plan: Plan, examples: Examples, folder: Path) -> Trainer:
-    """A run before its first step; `folder`, which exists, gets the log of bad steps."""
+    """A run before its first step.
+
+    Args:
+        run: which.
+        plan: of the study.
+        examples: the volumes.
+        folder: exists; it gets the log of bad steps.
+    """
     torch.manual_seed(run.seed)
     network = plan.network()
     settings = settings_of(run, plan)
@@ -193,7 +200,12 @@ def carry_out(
 ) -> dict[str, Any]:
     """Train and judge: a record of numbers, strings and None, for a line of JSON.
 
-    start: weights for the runs whose remedy wants trained ones. save: where to write the weights.
+    Args:
+        run: which.
+        plan: of the study.
+        examples: the volumes.
+        start: weights for the runs whose remedy wants trained ones.
+        save: where to write the weights.
     """
     began = time.monotonic()
     with TemporaryDirectory(prefix="sliceinterp-study-") as folder:

@@ -2,67 +2,53 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 
 from SliceInterpLib.lab.training.study import DEFAULT_LOSS
 from SliceInterpLib.lab.training.study_run import DEAD, MARGIN_DB
+from SliceInterpLib.table import Column, Table
 
-_COLUMNS = {
-    "runs": ("runs", "d"),
-    "diverged": ("diverged", "d"),
-    "not_finite": ("not finite", "d"),
-    "stuck": ("stuck", "d"),
-    "first_bad_loss": ("first bad loss", "d"),
-    "bad_losses": ("bad losses", "d"),
-    "bad_gradients": ("bad gradients", "d"),
-    "loss_scale": ("loss scale", ".3g"),
-    "psnr": ("PSNR dB", ".2f"),
-    "ssim": ("SSIM", ".3f"),
-    "ms_ssim": ("MS-SSIM", ".3f"),
-    "mae": ("MAE", ".4f"),
-}
+_COLUMNS = (
+    Column("runs"),
+    Column("diverged"),
+    Column("not_finite", "not finite"),
+    Column("stuck"),
+    Column("first_bad_loss", "first bad loss"),
+    Column("bad_losses", "bad losses"),
+    Column("bad_gradients", "bad gradients"),
+    Column("loss_scale", "loss scale", "", ".3g"),
+    Column("psnr", "PSNR", "dB", ".2f"),
+    Column("ssim", "SSIM", "", ".3f"),
+    Column("ms_ssim", "MS-SSIM", "", ".3f"),
+    Column("mae", "MAE", "", ".4f"),
+)
 
 
 def markdown(result: Mapping) -> str:
     """A study's result as its legend and two tables."""
-    parts = [_legend(result), _table(result["rows"], ("loss", "batch", "guard"))]
+    parts = [_legend(result), _table(result["rows"], ("loss", "batch", "guard")).markdown()]
     if result["worst"]:
         worst = result["worst"]
         parts += [
             f"One remedy at a time, for {worst['loss']} at batch {worst['batch']}, which failed "
             "most: the largest share of runs that were not finite; among equals the largest "
             "share that diverged, then the most bad steps.",
-            _table(result["remedies"], ("remedy",)),
+            _table(result["remedies"], ("remedy",)).markdown(),
             "With bf16 or fp32, and in the control, there is no loss scale: nothing leaves a bad "
             "step out.",
         ]
     return "\n\n".join([*parts, _sentence(result)]) + "\n"
 
 
-def table_csv(result: Mapping) -> str:
-    """All rows of both tables as CSV; empty where there is no value."""
-    text = io.StringIO()
+def whole_table(result: Mapping) -> Table:
+    """The rows of both tables with all that is known of them, for CSV."""
     rows = [*result["rows"], *result["remedies"]]
-    table = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    table.writeheader()
-    table.writerows(rows)
-    return text.getvalue()
+    return Table([Column(key) for key in rows[0]], rows)
 
 
-def _table(rows: Sequence[Mapping], names: Sequence[str]) -> str:
-    titles = [*names, *(title for title, _ in _COLUMNS.values())]
-    lines = ["| " + " | ".join(titles) + " |", "|---" * len(titles) + "|"]
-    for row in rows:
-        shown = {**row, "guard": "on" if row["guarded"] else "off"}
-        cells = [str(shown[name]) for name in names]
-        cells += [
-            "–" if row[name] is None else format(row[name], style)
-            for name, (_, style) in _COLUMNS.items()
-        ]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+def _table(rows: Sequence[Mapping], names: Sequence[str]) -> Table:
+    shown = [{**row, "guard": "on" if row["guarded"] else "off"} for row in rows]
+    return Table([*map(Column, names), *_COLUMNS], shown)
 
 
 def _legend(result: Mapping) -> str:

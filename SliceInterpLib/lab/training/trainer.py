@@ -64,7 +64,18 @@ class Settings:
 
 
 class Trainer:
-    """Trains `network` (a module that returns a Prediction) on triplets from `volumes`."""
+    """Trains a network on triplets.
+
+    Args:
+        network: a module that returns a Prediction.
+        volumes: what the triplets are of.
+        validation: volumes of other patients, to judge by.
+        folder: for the checkpoint, the averaged weights and the log.
+        settings: how to train.
+        device: by default the CPU.
+        processes: those that train together.
+        log: called with each record of the training.
+    """
 
     def __init__(
         self,
@@ -112,8 +123,9 @@ class Trainer:
     def run(self) -> None:
         """Train to the end of the schedule, going on from the folder's checkpoint, if any.
 
-        Raises TrainingError when the weights are no longer finite, which cannot happen under the
-        guard; the files then are those of the last checkpoint before.
+        Raises:
+            TrainingError: when the weights are no longer finite, which cannot happen under the
+                guard; the files then are those of the last checkpoint before.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         if (self.folder / "checkpoint.safetensors").exists():
@@ -238,7 +250,8 @@ class Trainer:
     def save(self) -> None:
         """Write the checkpoint and the averaged weights, each complete or not at all.
 
-        Raises TrainingError, and writes nothing, if a weight is not finite.
+        Raises:
+            TrainingError: if a weight is not finite; nothing is written.
         """
         tensors = self._tensors()
         if not all(tensor.isfinite().all() for tensor in tensors.values()):

@@ -22,8 +22,14 @@ def save_volumetry_figure(path: Path, rows: Sequence[Row]) -> None:
 
     Above, the error of every case over its true volume, on the acquired grid and by the last
     method, with bias and limits of agreement; below, by size class: mean absolute error of the
-    volume in %, distance of the surfaces, distance of the ends. Raises MethodError if matplotlib
-    is missing.
+    volume in %, distance of the surfaces, distance of the ends.
+
+    Args:
+        path: the file.
+        rows: of `run_study`.
+
+    Raises:
+        MethodError: if matplotlib is missing.
     """
     figure = new_figure(figsize=(10.0, 7.0), layout="constrained")
     grid = figure.add_gridspec(2, 6)
@@ -83,9 +89,10 @@ def _bars(
     width = 0.8 / len(methods)
     for place, (method, colour) in enumerate(zip(methods, _COLOURS, strict=False)):
         shift = (place - (len(methods) - 1) / 2) * width
+        means = [mean_of([r for r in g if r.method == method], value) for g in groups.values()]
         axis.bar(
             [x + shift for x in range(len(groups))],
-            [mean_of([r for r in g if r.method == method], value) for g in groups.values()],
+            [float("nan") if mean is None else mean for mean in means],
             width,
             color=colour,
             label=method,

@@ -77,12 +77,18 @@ class Lesion:
 
 
 def draw_lesion(head: Head, shape: str, ml: float, rng: np.random.Generator) -> Lesion:
-    """A lesion of that shape (one of SHAPES) and volume, elsewhere in the head and posed at random.
+    """A lesion of that shape and volume, elsewhere in the head and posed at random.
 
     Each shape is a function of the place that grows outwards; the lesion is where it is below the
     level at which the volume is the one wanted. What would leave the intracranial space does not
     count, so that a lesion at the skull follows the skull; of several pieces the largest is kept,
     so that the volume may be smaller than wanted.
+
+    Args:
+        head: where it is drawn.
+        shape: one of SHAPES.
+        ml: the volume wanted.
+        rng: draws place and pose.
     """
     unit = (3000.0 * ml / (4.0 * np.pi)) ** (1 / 3)  # radius in mm of a ball of that volume
     centre = _centre(head, unit, shape == "crescent", rng)
@@ -107,11 +113,19 @@ def draw_lesion(head: Head, shape: str, ml: float, rng: np.random.Generator) -> 
 
 
 def scan(lesion: Lesion, spacing_mm: float, rng: np.random.Generator) -> tuple[Volume, int]:
-    """The lesion and what is around it as slices that touch, and where on the lattice they begin.
+    """The lesion and what is around it as slices that touch.
 
     A slice is the mean of its planes, blurred in-plane, with noise of a CT's texture; the first
-    slice begins at a random plane. Returns the volume, in whose coordinates the lattice's first
-    voxel lies at (0, 0, 0) mm, and the index of the plane that its first slice begins with.
+    slice begins at a random plane.
+
+    Args:
+        lesion: what is scanned.
+        spacing_mm: thickness and distance of the slices.
+        rng: draws the noise and where the slices begin.
+
+    Returns:
+        The volume, in whose coordinates the lattice's first voxel lies at (0, 0, 0) mm, and the
+        index of the plane that its first slice begins with.
     """
     planes = round(spacing_mm / LATTICE_MM)
     bottom, top = lesion.corner[0], lesion.corner[0] + lesion.truth.shape[0]

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy import stats
 
-from SliceInterpLib.lab.patient_statistics import with_interval
 from SliceInterpLib.lab.volumetry_study.study import ACQUIRED, SIZES_ML, Row
+from SliceInterpLib.table import Column, Estimate, Table, Value
 
 SMALL_ML = 10.0
 """Below this, the gain is expected."""
@@ -27,10 +27,10 @@ def error_ml(row: Row) -> float:
     return abs(row.ml - row.true_ml)
 
 
-def mean_of(rows: Sequence[Row], value: Callable[[Row], float | None]) -> float:
-    """Mean of a value over the rows that have it; NaN where none has."""
+def mean_of(rows: Sequence[Row], value: Callable[[Row], float | None]) -> float | None:
+    """Mean of a value over the rows that have it; None where none has."""
     values = [found for row in rows if (found := value(row)) is not None]
-    return float(np.mean(values)) if values else float("nan")
+    return float(np.mean(values)) if values else None
 
 
 def markdown(rows: Sequence[Row]) -> str:
@@ -49,10 +49,11 @@ volume is 0 and counts as such; there are no distances then.
 for partial volume.
 - Surface: mean distance of the borders. Ends: mean distance, at top and bottom, of where the mask \
 and the lesion end."""
-    return "\n\n".join([legend, _table(rows), _ratios(rows), _repeatability(rows)]) + "\n"
+    tables = (_table(rows).markdown(), _ratios(rows).markdown())
+    return "\n\n".join([legend, *tables, _repeatability(rows)]) + "\n"
 
 
-def _table(rows: Sequence[Row]) -> str:
+def _table(rows: Sequence[Row]) -> Table:
     groups = size_groups(rows)
     groups[f"under {SMALL_ML:g} ml"] = [row for row in rows if row.true_ml < SMALL_ML]
     for spacing in sorted({row.spacing_mm for row in rows}):
@@ -60,53 +61,68 @@ def _table(rows: Sequence[Row]) -> str:
     for shape in dict.fromkeys(row.shape for row in rows):
         groups[shape] = [row for row in rows if row.shape == shape]
     groups["all"] = list(rows)
-    titles = (
-        *("cases", "method", "found", "bias %", "error ml", "corrected ml", "Dice"),
-        *("surface mm", "ends mm"),
-    )
-    lines = ["| " + " | ".join(titles) + " |", "|---" * len(titles) + "|"]
+    found = []
     for group, members in groups.items():
         for method in dict.fromkeys(row.method for row in members):
             ours = [row for row in members if row.method == method]
-            lines.append(f"| {group} | {method} | " + " | ".join(_cells(ours)) + " |")
-    return "\n".join(lines)
+            found.append({"cases": group, "method": method, **_errors(ours)})
+    return Table(
+        (
+            Column("cases"),
+            Column("method"),
+            Column("found"),
+            Column("bias", unit="%", style="+.1f"),
+            Column("error", unit="ml", style=".2f"),
+            Column("corrected", unit="ml", style=".2f"),
+            Column("dice", "Dice", "", ".3f"),
+            Column("surface", unit="mm", style=".2f"),
+            Column("ends", unit="mm", style=".2f"),
+        ),
+        found,
+    )
 
 
-def _cells(rows: Sequence[Row]) -> list[str]:
+def _errors(rows: Sequence[Row]) -> dict[str, Value]:
     percent = [100.0 * (row.ml - row.true_ml) / row.true_ml for row in rows]
     bias, spread = float(np.mean(percent)), 1.96 * float(np.std(percent))
-    return [
-        f"{sum(row.agreement.dice > 0 for row in rows)} of {len(rows)}",
-        with_interval(bias, (bias - spread, bias + spread), "+.1f"),
-        f"{mean_of(rows, error_ml):.2f}",
-        f"{mean_of(rows, lambda row: abs(row.partial_ml - row.true_ml)):.2f}",
-        f"{mean_of(rows, lambda row: row.agreement.dice):.3f}",
-        f"{mean_of(rows, lambda row: row.agreement.surface_mm):.2f}",
-        f"{mean_of(rows, lambda row: row.agreement.ends_mm):.2f}",
-    ]
+    return {
+        "found": f"{sum(row.agreement.dice > 0 for row in rows)} of {len(rows)}",
+        "bias": Estimate(bias, (bias - spread, bias + spread)),
+        "error": mean_of(rows, error_ml),
+        "corrected": mean_of(rows, lambda row: abs(row.partial_ml - row.true_ml)),
+        "dice": mean_of(rows, lambda row: row.agreement.dice),
+        "surface": mean_of(rows, lambda row: row.agreement.surface_mm),
+        "ends": mean_of(rows, lambda row: row.agreement.ends_mm),
+    }
 
 
-def _ratios(rows: Sequence[Row]) -> str:
+def _ratios(rows: Sequence[Row]) -> Table:
     """Each method's errors as a part of the acquired grid's, on the cases that both have."""
     small = [row for row in rows if row.true_ml < SMALL_ML]
-    lines = [
-        f"As a part of the acquired grid's, with 95 % intervals over lesions (volume error of "
-        f"lesions under {SMALL_ML:g} ml; distances of all):",
-        "",
-        "| method | error | surface | ends |",
-        "|---|---|---|---|",
-    ]
-    for method in dict.fromkeys(row.method for row in rows if row.method != ACQUIRED):
-        cells = (
-            _ratio(small, method, error_ml),
-            _ratio(rows, method, lambda row: row.agreement.surface_mm),
-            _ratio(rows, method, lambda row: row.agreement.ends_mm),
-        )
-        lines.append(f"| {method} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    return Table(
+        (
+            Column("method"),
+            Column("error", style=".2f"),
+            Column("surface", style=".2f"),
+            Column("ends", style=".2f"),
+        ),
+        [
+            {
+                "method": method,
+                "error": _ratio(small, method, error_ml),
+                "surface": _ratio(rows, method, lambda row: row.agreement.surface_mm),
+                "ends": _ratio(rows, method, lambda row: row.agreement.ends_mm),
+            }
+            for method in dict.fromkeys(row.method for row in rows if row.method != ACQUIRED)
+        ],
+        caption="As a part of the acquired grid's, with 95 % intervals over lesions (volume error "
+        f"of lesions under {SMALL_ML:g} ml; distances of all):",
+    )
 
 
-def _ratio(rows: Sequence[Row], method: str, value: Callable[[Row], float | None]) -> str:
+def _ratio(
+    rows: Sequence[Row], method: str, value: Callable[[Row], float | None]
+) -> Estimate | None:
     acquired = {(r.lesion, r.spacing_mm): value(r) for r in rows if r.method == ACQUIRED}
     pairs: dict[int, list[tuple[float, float]]] = {}
     for row in rows:
@@ -114,11 +130,11 @@ def _ratio(rows: Sequence[Row], method: str, value: Callable[[Row], float | None
         if row.method == method and ours is not None and theirs is not None:
             pairs.setdefault(row.lesion, []).append((ours, theirs))
     if not pairs:
-        return "–"
+        return None
     ours, theirs = np.array([np.sum(of_lesion, axis=0) for of_lesion in pairs.values()]).T
     ratio = float(ours.sum() / theirs.sum())
     if len(pairs) < 3:
-        return f"{ratio:.2f}"
+        return Estimate(ratio)
     interval = stats.bootstrap(
         (ours, theirs),
         lambda a, b, axis: a.sum(axis=axis) / b.sum(axis=axis),
@@ -128,7 +144,7 @@ def _ratio(rows: Sequence[Row], method: str, value: Callable[[Row], float | None
         method="percentile",
         rng=np.random.default_rng(0),
     ).confidence_interval
-    return with_interval(ratio, (interval.low, interval.high), ".2f")
+    return Estimate(ratio, (interval.low, interval.high))
 
 
 def _repeatability(rows: Sequence[Row]) -> str:
