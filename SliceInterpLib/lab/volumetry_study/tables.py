@@ -127,6 +127,8 @@ def _ratio(rows: Sequence[Row], method: str, value: Callable[[Row], float | None
         ours, theirs = value(row), acquired[row.lesion, row.spacing_mm]
         if row.method == method and ours is not None and theirs is not None:
             pairs.setdefault(row.lesion, []).append((ours, theirs))
+    if not pairs:
+        return "–"
     ours, theirs = np.array([np.sum(of_lesion, axis=0) for of_lesion in pairs.values()]).T
     ratio = float(ours.sum() / theirs.sum())
     if len(pairs) < 3:
