@@ -120,7 +120,9 @@ def _ratios(rows: Sequence[Row]) -> Table:
     )
 
 
-def _ratio(rows: Sequence[Row], method: str, value: Callable[[Row], float | None]) -> Estimate:
+def _ratio(
+    rows: Sequence[Row], method: str, value: Callable[[Row], float | None]
+) -> Estimate | None:
     acquired = {(r.lesion, r.spacing_mm): value(r) for r in rows if r.method == ACQUIRED}
     pairs: dict[int, list[tuple[float, float]]] = {}
     for row in rows:
@@ -128,7 +130,7 @@ def _ratio(rows: Sequence[Row], method: str, value: Callable[[Row], float | None
         if row.method == method and ours is not None and theirs is not None:
             pairs.setdefault(row.lesion, []).append((ours, theirs))
     if not pairs:
-        return "–"
+        return None
     ours, theirs = np.array([np.sum(of_lesion, axis=0) for of_lesion in pairs.values()]).T
     ratio = float(ours.sum() / theirs.sum())
     if len(pairs) < 3:
