@@ -78,6 +78,8 @@ def test_why_apply_is_disabled(widget, shape, spacing, reason):
 
 def test_thin_slices_can_be_allowed(widget):
     choose(widget, add_ct(spacing=(1.0, 1.0, 1.0)))
+    assert not widget.ui.applyButton.enabled
+    assert "allow thin slices. The choice is in Advanced." in widget.ui.planLabel.text
     widget.ui.allowThinCheckBox.checked = True
     assert widget.ui.applyButton.enabled
 

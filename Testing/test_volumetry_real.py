@@ -114,7 +114,7 @@ def test_a_lesion_that_is_found_on_no_grid_has_no_distances_to_compare(rows):
 
 def test_the_study_is_a_table_and_a_picture(rows, tmp_path):
     text = markdown(rows)
-    assert "1 lesions, each scanned at 2.5, 4, 5 mm: 3 cases." in text
+    assert "1 lesion, each scanned at 2.5, 4, 5 mm: 3 cases." in text
     assert "| all | linear | 3 of 3 |" in text
     save_volumetry_figure(tmp_path / "study.png", rows)
     assert (tmp_path / "study.png").stat().st_size > 10_000

@@ -115,7 +115,7 @@ def check_dicom_folder(folder: str | Path, *, overwrite: bool = False) -> None:
         raise OutputError(f"{folder}: The folder is not empty. Choose another, or overwrite it.")
     if not all(map(_OURS.fullmatch, held)):
         raise OutputError(
-            f"{folder}: The folder holds more than a series of SliceInterp's, and all of it would "
+            f"{folder}: The folder holds more than a series by SliceInterp, and all of it would "
             "be lost. Choose another."
         )
 

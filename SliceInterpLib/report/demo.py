@@ -35,7 +35,7 @@ def make_demo(
     learned = make_interpolator("learned", device=device)
     say("Doubling with the network…")
     doubled = upsample(volume, learned)
-    say("Once more, to four times the slices…")
+    say("Doubling once more, to four times as many slices…")
     fourfold = upsample(volume, learned, factor=4)
     columns = {
         "original": volume,
@@ -51,7 +51,7 @@ def make_demo(
         _point_of_interest(doubled),
         note=f"{name}. Synthetic slices by SliceInterp; for research use only.",
     )
-    say(f"The picture is there: {files[1]}")
+    say(f"Picture written: {files[1]}")
     say("Hiding each acquired slice in turn and predicting it…")
     result = check_scan(volume, usable_interpolators(COMPARED, device=device))
     files[2].write_text(

@@ -13,7 +13,7 @@ import slicer
 
 from SliceInterpLib.doublable import require_doublable
 from SliceInterpLib.errors import MethodError, OutputError
-from SliceInterpLib.job_folder import Settings
+from SliceInterpLib.job_folder import JobSettings
 from SliceInterpLib.report.orientation import PatientOrder
 from SliceInterpLib.scene import nodes, segmentations
 from SliceInterpLib.scene.check import Rows, add_check_nodes, check_table
@@ -38,8 +38,8 @@ class CheckSection:
     def __init__(
         self,
         ui: Any,
-        settings: Callable[[str], Settings],
-        start: Callable[[Settings, Keep], None],
+        settings: Callable[[str], JobSettings],
+        start: Callable[[JobSettings, Keep], None],
         choose_file: Callable[[], str] | None = None,
         open_file: Callable[[Path], None] | None = None,
     ) -> None:
@@ -81,7 +81,7 @@ class CheckSection:
             if chosen:
                 self._start(settings, partial(self._write_report, _checked(chosen)))
 
-    def _report_settings(self) -> Settings:
+    def _report_settings(self) -> JobSettings:
         settings = self._settings("report")
         # Nothing to compare with means the simplest.
         methods = ("linear", *settings.methods)[-2:]

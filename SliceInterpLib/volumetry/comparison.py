@@ -15,7 +15,7 @@ from SliceInterpLib.volume import Volume
 from SliceInterpLib.volumetry.carrying import carried_over, carried_space
 from SliceInterpLib.volumetry.intracranial import intracranial_mask
 from SliceInterpLib.volumetry.measures import Measurement, measure
-from SliceInterpLib.volumetry.segmentation import DEFAULTS, Segmenter, Settings
+from SliceInterpLib.volumetry.segmentation import DEFAULTS, SegmentationSettings, Segmenter
 
 ACQUIRED = "acquired"
 SEGMENTED, GIVEN, CARRIED = "segmented", "given", "carried over"
@@ -45,7 +45,7 @@ def compare(
     *,
     mask: np.ndarray | None = None,
     seeds: Sequence[Sequence[float]] | None = None,
-    settings: Settings = DEFAULTS,
+    settings: SegmentationSettings = DEFAULTS,
 ) -> list[Compared]:
     """Measure a hematoma on the acquired slices and on those of each method, ×2.
 
@@ -77,7 +77,7 @@ def segmented(
     grid: str,
     segmenter: Segmenter,
     seeds: Sequence[Sequence[float]] | None,
-    settings: Settings,
+    settings: SegmentationSettings,
 ) -> Compared:
     """The row of a grid that is segmented by itself."""
     found = segmenter.segment(seeds, settings)

@@ -37,8 +37,9 @@ def markdown(rows: Sequence[Row]) -> str:
     """Legend, table, and the ratios to the acquired grid."""
     lesions = len({row.lesion for row in rows})
     spacings = sorted({row.spacing_mm for row in rows})
+    counted = f"{lesions} lesion{'s' if lesions != 1 else ''}"
     legend = f"""\
-{lesions} lesions, each scanned at {", ".join(f"{s:g}" for s in spacings)} mm: \
+{counted}, each scanned at {", ".join(f"{s:g}" for s in spacings)} mm: \
 {lesions * len(spacings)} cases.
 
 - Found: in how many cases the segmentation found the lesion (Dice above 0). Where it did not, the \
