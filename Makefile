@@ -20,7 +20,8 @@ INPUT ?=
 FUZZ_SECONDS ?= 60
 
 BIN := .venv/bin
-# Not compiled ahead: Python compiles what is imported, a small part, when it is first imported.
+# Not compiled by pip: what the demo imports, a small part, is when it is first imported; the tests,
+# which start many processes, have all of it compiled, on all cores.
 INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --no-compile
 READY := .venv/.ready
 DEMO_READY := .venv/.demo-ready
@@ -43,6 +44,7 @@ test: packages check
 check: environment
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python -m mypy
 	$(BIN)/python -m pytest $(PYTEST_FLAGS)
 
 fuzz: environment
@@ -60,6 +62,7 @@ $(DEMO_READY): pyproject.toml $(TORCH_READY)
 
 $(READY): pyproject.toml $(TORCH_READY)
 	$(INSTALL) --editable '.[dev]'
+	-@$(BIN)/python -m compileall -qq -j 0 .venv/lib
 	@touch $(DEMO_READY) $@
 
 # Plain "torch" from Python's package index brings gigabytes of CUDA on Linux, so the CPU build
@@ -95,5 +98,5 @@ $(BIN)/python:
 	$(PYTHON) -m venv .venv
 
 clean:
-	rm -rf demo build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf demo build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find SliceInterp SliceInterpLib Testing -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -93,7 +93,7 @@ def _check_ct_values(hu: np.ndarray) -> None:
     low, high, dark = math.inf, -math.inf, 0
     for plane in hu:
         low, high = min(low, plane.min()), max(high, plane.max())
-        dark += np.count_nonzero(plane < -10)
+        dark += int(np.count_nonzero(plane < -10))
     if low >= 0 and high <= 255:
         raise VolumeError(
             "The values are not HU: all lie within 0…255, as in an 8-bit picture or a rescaled "

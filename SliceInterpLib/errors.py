@@ -10,8 +10,10 @@ class VolumeError(SliceInterpError):
 
 
 class ThinSlicesError(VolumeError):
-    """The slices are as close as pixels. They can be doubled where a user allows it; each door has
-    its own way to do so, and names it."""
+    """The slices are as close as pixels.
+
+    They can be doubled where a user allows it; each door has its own way to do so, and names it.
+    """
 
 
 class MethodError(SliceInterpError):

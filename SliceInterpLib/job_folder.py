@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Literal, TypedDict
 
 import numpy as np
 
@@ -58,8 +59,13 @@ def write_job(folder: Path, volume: Volume, settings: JobSettings) -> None:
     (folder / _JOB).write_text(json.dumps(job), encoding="utf-8")
 
 
-def read_job(folder: Path, mmap_mode: str | None = None) -> tuple[Volume, JobSettings]:
-    """What `write_job` put there; mmap_mode: as `numpy.load` takes it."""
+def read_job(folder: Path, mmap_mode: Literal["r"] | None = None) -> tuple[Volume, JobSettings]:
+    """What `write_job` put there.
+
+    Args:
+        folder: of the job.
+        mmap_mode: as `numpy.load` takes it.
+    """
     job = _read_json(folder / _JOB)
     settings = JobSettings(**job["settings"] | {"methods": tuple(job["settings"]["methods"])})
     volume = Volume(
@@ -76,14 +82,25 @@ def read_job(folder: Path, mmap_mode: str | None = None) -> tuple[Volume, JobSet
 def save_upsampled(
     folder: Path, number: int, result: Volume, error: Volume | None
 ) -> dict[str, object]:
-    """Leave a doubled volume and its expected error; what `save_results` is to say of them."""
-    names = [f"result-{number}.npy", None if error is None else f"result-{number}-error.npy"]
-    for name, volume in zip(names, (result, error), strict=True):
-        if name:
-            np.save(folder / name, volume.slices, allow_pickle=False)
+    """Leave a doubled volume and its expected error.
+
+    Args:
+        folder: of the job.
+        number: of the method among those of the job; it names the files.
+        result: the doubled volume.
+        error: its expected error; None where none is told.
+
+    Returns:
+        What `save_results` is to say of them.
+    """
+    name, error_name = f"result-{number}.npy", None
+    np.save(folder / name, result.slices, allow_pickle=False)
+    if error is not None:
+        error_name = f"result-{number}-error.npy"
+        np.save(folder / error_name, error.slices, allow_pickle=False)
     return {
-        "file": names[0],
-        "expected_error": names[1],
+        "file": name,
+        "expected_error": error_name,
         "provenance": dict(result.provenance),
         **_by_slice(result),
     }
@@ -100,9 +117,17 @@ def save_report(folder: Path, page: str) -> None:
 
 
 def read_outcome(folder: Path, task: str) -> object:
-    """What a task gave: Doubled, the rows of a check, or a report's page.
+    """What a task gave.
 
-    Raises MethodError if that is not whole.
+    Args:
+        folder: of the job.
+        task: as of `Settings`.
+
+    Returns:
+        Doubled, the rows of a check, or a report's page.
+
+    Raises:
+        MethodError: if that is not whole.
     """
     readers = {"upsample": read_results, "check": read_check, "report": read_report}
     return readers[task](folder)
@@ -111,7 +136,8 @@ def read_outcome(folder: Path, task: str) -> object:
 def read_results(folder: Path) -> Doubled:
     """The doubled volumes and their expected errors.
 
-    Raises MethodError if they are not whole, or an acquired slice is not as it was given.
+    Raises:
+        MethodError: if they are not whole, or an acquired slice is not as it was given.
     """
     try:
         volume, _ = read_job(folder, mmap_mode="r")
@@ -193,13 +219,20 @@ def _by_slice(volume: Volume) -> dict[str, object]:
     }
 
 
-def _from_json(about: dict) -> dict[str, object]:
-    """As fields of a Volume."""
-    return {
-        "slice_origins": np.array(about["slice_origins"]),
-        "thickness": np.array(about["thickness"], dtype=float),
-        "synthetic": np.array(about["synthetic"], dtype=bool),
-    }
+class _BySlice(TypedDict):
+    """Fields of a Volume."""
+
+    slice_origins: np.ndarray
+    thickness: np.ndarray
+    synthetic: np.ndarray
+
+
+def _from_json(about: dict) -> _BySlice:
+    return _BySlice(
+        slice_origins=np.array(about["slice_origins"]),
+        thickness=np.array(about["thickness"], dtype=float),
+        synthetic=np.array(about["synthetic"], dtype=bool),
+    )
 
 
 def _read_json(path: Path) -> dict:

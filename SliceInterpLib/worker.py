@@ -19,6 +19,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypedDict
 
 if __name__ == "__main__" and not __package__:
     # Run by its path: the package lies beside this file's folder, not in it.
@@ -26,7 +27,7 @@ if __name__ == "__main__" and not __package__:
 
 from SliceInterpLib.errors import Cancelled, MethodError, SliceInterpError
 from SliceInterpLib.evidence.expected_error import upsample_with_expected_error
-from SliceInterpLib.interpolators import Interpolator, make_interpolator
+from SliceInterpLib.interpolators import Interpolator, make_interpolator, tells_error
 from SliceInterpLib.job_folder import (
     JobSettings,
     read_job,
@@ -47,13 +48,30 @@ PATIENCE = 0.5
 Emit = Callable[..., None]
 
 
+class _More(TypedDict):
+    """What `upsample` and `upsample_with_expected_error` are both told."""
+
+    allow_thin: bool
+    progress: Progress
+    cancelled: Callable[[], bool]
+
+
 def run_job(folder: Path, emit: Emit, cancelled: Callable[[], bool]) -> None:
-    """Do what the folder asks for and leave the results in it."""
+    """Do what the folder asks for and leave the results in it.
+
+    Args:
+        folder: of `write_job`.
+        emit: called with an event, 'progress' (method, done, total) or 'step' (text).
+        cancelled: asked now and then.
+
+    Raises:
+        Cancelled: as soon as `cancelled()` is true.
+    """
     volume, settings = read_job(folder)
     if settings.task == "report":
         save_report(folder, _report(volume, settings, emit, cancelled))
         return
-    results = {}
+    results: dict[str, object] = {}
     for number, method in enumerate(settings.methods):
         if cancelled():
             raise Cancelled("The run was cancelled; nothing was kept.")
@@ -81,9 +99,9 @@ def _upsample(
     cancelled: Callable[[], bool],
 ) -> tuple[Volume, Volume | None]:
     """The doubled volume and, if it was asked for and is known, its expected error."""
-    more = {"allow_thin": settings.allow_thin, "progress": progress, "cancelled": cancelled}
+    more = _More(allow_thin=settings.allow_thin, progress=progress, cancelled=cancelled)
     wanted = settings.expected_error and settings.factor == 2
-    if wanted and hasattr(interpolator, "with_expected_error"):
+    if wanted and tells_error(interpolator):
         try:
             return upsample_with_expected_error(volume, interpolator, **more)
         except MethodError as problem:  # of most models it was never measured

@@ -8,6 +8,7 @@ import time
 import warnings
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pydicom
 
@@ -62,7 +63,16 @@ class Recipe:
 
 
 def make_recipe(method: str, *, model: str | None, factor: int) -> Recipe:
-    """The recipe; raises MethodError if there is no such model."""
+    """The recipe for a method.
+
+    Args:
+        method: as `make_interpolator` takes it.
+        model: as `make_interpolator` takes it.
+        factor: as `upsample` takes it.
+
+    Raises:
+        MethodError: if there is no such model.
+    """
     if method != "learned":
         return Recipe(method, None, None, factor)
     if model and model.endswith(".json"):
@@ -91,6 +101,7 @@ def double(task: Task) -> Result:
     their type alone.
     """
     started = time.monotonic()
+    found: dict[str, Any]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -111,7 +122,7 @@ def double(task: Task) -> Result:
     return replace(task.pending, **found, seconds=round(time.monotonic() - started, 3))
 
 
-def _double(task: Task) -> dict[str, object]:
+def _double(task: Task) -> dict[str, Any]:
     """The fields of the result."""
     if task.uid and _other_part_of_body(task.source, task.uid):
         return {"state": "skipped", "reason": "Its header names another part than the head."}
@@ -130,7 +141,7 @@ def _double(task: Task) -> dict[str, object]:
     return found | _written(result, task)
 
 
-def _written(result: Volume, task: Task) -> dict[str, object]:
+def _written(result: Volume, task: Task) -> dict[str, Any]:
     if not task.ticket.is_dir():
         raise Cancelled("The batch has ended; nothing was kept.")
     task.target.parent.mkdir(parents=True, exist_ok=True)

@@ -41,7 +41,12 @@ class Result:
     output_bytes: int | None = None
 
     def is_settled(self, fingerprint: str, out: Path) -> bool:
-        """Whether nothing is left to do for this series, which has that fingerprint now."""
+        """Whether nothing is left to do for this series.
+
+        Args:
+            fingerprint: that the series has now.
+            out: the output folder.
+        """
         if self.fingerprint != fingerprint:
             return False
         path = out / self.output
@@ -88,7 +93,9 @@ def open_manifest(out: Path) -> Iterator[Manifest]:
     """The manifest of an output folder, which is made if need be, and is this process's own.
 
     The lock ends with the process, however it ends; folders that killed runs left are removed.
-    Raises OutputError while another process has the folder.
+
+    Raises:
+        OutputError: while another process has the folder.
     """
     from filelock import FileLock, Timeout
 

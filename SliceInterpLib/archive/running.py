@@ -40,8 +40,13 @@ class Batch:
     def run(self, client: Client, *, device: str, progress: Callable[[int, int], None]) -> None:
         """Do what is to be done; when this is left, however it is left, nothing goes on for long.
 
-        device: as `make_interpolator` takes it. Raises SliceInterpError if Dask's scheduler is
-        lost.
+        Args:
+            client: of the cluster that does it.
+            device: as `make_interpolator` takes it.
+            progress: called with the number of series done and the number to do.
+
+        Raises:
+            SliceInterpError: if Dask's scheduler is lost.
         """
         from distributed import as_completed
 
@@ -70,7 +75,17 @@ def plan(archive: Path, out: Path, recipe: Recipe, suffix: str, manifest: Manife
     """Look through the archive and put down in the manifest what is to be done.
 
     A series is left as it is if it was done or skipped with the same files and recipe; failed ones
-    are tried again. Raises OutputError if the results would lie among the series.
+    are tried again.
+
+    Args:
+        archive: the folder of the series.
+        out: the output folder.
+        recipe: how the series are doubled.
+        suffix: of the results' files, which names their format.
+        manifest: of the output folder.
+
+    Raises:
+        OutputError: if the results would lie among the series.
     """
     archive, out = archive.resolve(), out.resolve()
     if archive.is_relative_to(out):

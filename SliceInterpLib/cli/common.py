@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from SliceInterpLib.errors import ThinSlicesError
 from SliceInterpLib.interpolators import METHODS
@@ -28,7 +28,7 @@ def add_command(
     return sub
 
 
-def add_input(sub: argparse.ArgumentParser, **more: object) -> None:
+def add_input(sub: argparse.ArgumentParser, **more: Any) -> None:
     """The scan, and which series of it."""
     sub.add_argument(
         "input", type=Path, help="NIfTI, NRRD or MetaImage file, or DICOM folder", **more

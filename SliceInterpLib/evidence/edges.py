@@ -42,10 +42,16 @@ _FOOT_MM = 3.0
 def inner_table_width(
     hu: np.ndarray, spacing: tuple[float, float], inside: np.ndarray, bone: float
 ) -> float | None:
-    """10–90 % edge width in mm of the skull's inner table in an (h, w) slice.
+    """10–90 % edge width of the skull's inner table.
 
-    inside: (h, w) bool, the intracranial space. bone: HU from which on a voxel is bone. None
-    where the skull does not close around the space.
+    Args:
+        hu: (h, w), a slice.
+        spacing: mm between rows and between columns.
+        inside: (h, w) bool, the intracranial space.
+        bone: HU from which on a voxel is bone.
+
+    Returns:
+        mm; None where the skull does not close around the space.
     """
     if not inside.any():
         return None
@@ -57,11 +63,18 @@ def inner_table_width(
 
 
 def hematoma_width(hu: np.ndarray, spacing: tuple[float, float], depth: np.ndarray) -> float | None:
-    """10–90 % edge width in mm of the border of the largest hematoma in an (h, w) slice.
+    """10–90 % edge width of the border of the largest hematoma.
 
-    depth: (h, w) mm, how deep in the intracranial space. A hematoma is what is dense over at least
-    1 cm², 6 mm deep or more; its border is met where HU fall through the middle between blood and
-    brain. None without one.
+    A hematoma is what is dense over at least 1 cm², 6 mm deep or more; its border is met where HU
+    fall through the middle between blood and brain.
+
+    Args:
+        hu: (h, w), a slice.
+        spacing: mm between rows and between columns.
+        depth: (h, w) mm, how deep in the intracranial space.
+
+    Returns:
+        mm; None without a hematoma.
     """
     pixel = float(np.mean(spacing))
     smooth = ndimage.gaussian_filter(hu.astype(np.float32), _BLOOD_SMOOTHING_MM / pixel)
@@ -90,11 +103,20 @@ def border_radii(
     angles: np.ndarray,
     rising: bool = True,
 ) -> np.ndarray:
-    """Distance in mm from `centre` at which each ray first crosses `level` HU; NaN where none does.
+    """Where rays from a centre first cross a level.
 
-    hu: (h, w). spacing: mm between rows and between columns. centre: row and column. angles:
-    radians from the column axis towards the row axis. rising: the border is brighter outside.
     Linear interpolation between pixels and along the ray.
+
+    Args:
+        hu: (h, w), a slice.
+        spacing: mm between rows and between columns.
+        centre: row and column.
+        level: HU.
+        angles: (n,) radians from the column axis towards the row axis.
+        rising: the border is brighter outside.
+
+    Returns:
+        (n,) distances from the centre in mm; NaN where a ray crosses the level nowhere.
     """
     reach = [max(c, n - 1 - c) * s for c, n, s in zip(centre, hu.shape, spacing, strict=True)]
     distances = np.arange(0.0, np.hypot(*reach), min(spacing) / 2.0)
@@ -118,13 +140,22 @@ def edge_width(
     *,
     angles: np.ndarray,
 ) -> float | None:
-    """Width in mm in which the mean profile across a border rises from 10 to 90 % of its step.
+    """The width in which the mean profile across a border rises from 10 to 90 % of its step.
 
-    radii: of the border by ray, as of `border_radii`. The profiles are averaged where they meet
-    the border, so that noise averages out and does not count as sharpness; the plateaus are the
-    median HU 3…6 mm inside and the extreme within 3 mm outside. In a scan that is saturated within
-    the step the width is that of the part which can be seen, and compares with scans that are
-    saturated alike. None where no ray meets the border or the profile has no step.
+    The profiles are averaged where they meet the border, so that noise averages out and does not
+    count as sharpness; the plateaus are the median HU 3…6 mm inside and the extreme within 3 mm
+    outside. In a scan that is saturated within the step the width is that of the part which can be
+    seen, and compares with scans that are saturated alike.
+
+    Args:
+        hu: (h, w), a slice.
+        spacing: mm between rows and between columns.
+        centre: row and column.
+        radii: (n,) mm, of the border by ray, as of `border_radii`.
+        angles: (n,) of the rays, as `border_radii` takes them.
+
+    Returns:
+        mm; None where no ray meets the border or the profile has no step.
     """
     met = np.isfinite(radii)
     if not met.any():
@@ -145,11 +176,18 @@ def edge_width(
 
 
 def roughness(radii: np.ndarray, *, angles: np.ndarray, smoothing_mm: float) -> float:
-    """Root mean square distance in mm of a border from itself smoothed along its length.
+    """Root mean square distance of a border from itself smoothed along its length.
 
-    radii: of the border along a fan of evenly spaced rays. The smooth border is the Gaussian mean
-    (`smoothing_mm` standard deviation along the border) of those radii that are known; fans that
-    are not closed are continued by reflection.
+    The smooth border is the Gaussian mean of those radii that are known; fans that are not closed
+    are continued by reflection.
+
+    Args:
+        radii: (n,) mm, of the border along a fan of evenly spaced rays.
+        angles: (n,) of the rays, radians.
+        smoothing_mm: standard deviation of the Gaussian along the border.
+
+    Returns:
+        mm.
     """
     known = np.isfinite(radii)
     filled = np.where(known, radii, 0.0)

@@ -22,8 +22,18 @@ def hold_one_out(
 
     The pair lies twice the real gap apart, so this is harder than what the engine is used for.
     In an uneven scan that is done in each evenly spaced stretch: a slice whose neighbours are not
-    equally far away is not midway between them, and is not hidden. Raises VolumeError where there
-    are not three slices in a row.
+    equally far away is not midway between them, and is not hidden.
+
+    Args:
+        volume: as it was acquired.
+        interpolator: what predicts.
+        every: N, where every N-th inner slice is hidden.
+
+    Yields:
+        Index of the slice, (h, w) HU predicted, (h, w) HU acquired.
+
+    Raises:
+        VolumeError: where there are not three slices in a row.
     """
     if not hidden_count(volume):
         raise VolumeError("Holding a slice out needs at least 3 slices, evenly spaced in a row.")
@@ -41,7 +51,16 @@ def hidden_count(volume: Volume, every: int = 1) -> int:
 def hide_in_turn(
     slices: np.ndarray, interpolator: Interpolator, every: int
 ) -> Iterator[Comparison]:
-    """Predict slices 1, 1 + every, … of (n, h, w) from those before and after each."""
+    """Predict slices 1, 1 + every, … from those before and after each.
+
+    Args:
+        slices: (n, h, w) HU, evenly spaced.
+        interpolator: what predicts.
+        every: N, where every N-th inner slice is predicted.
+
+    Yields:
+        Index of the slice, (h, w) HU predicted, (h, w) HU that is there.
+    """
     firsts = np.arange(0, len(slices) - 2, every)
     for indices, middles in predict_between(slices, firsts, interpolator, step=2):
         for first, middle in zip(indices, middles, strict=True):

@@ -17,15 +17,22 @@ _MS_SSIM_SMALLEST = 161
 
 
 def slice_metrics(predicted: np.ndarray, truth: np.ndarray) -> dict[str, float | None]:
-    """Likeness of two (h, w) slices in HU.
+    """Likeness of two slices.
 
     psnr (dB), ssim, ms_ssim and mae are taken on the brain window −20…107 HU scaled to [0, 1],
     over the whole slice, in float32; SSIM (Wang et al. 2004) and MS-SSIM (Wang et al. 2003)
     with pytorch-msssim's defaults. mae_hu is the mean absolute error in HU over the full range
     inside the head. gradient_mae is the mean absolute error of the gradient in the scaled window,
     ½(mean |∂x e| + mean |∂y e|) a pixel, where e is the error and ∂ a forward difference. ncc is
-    the zero-mean normalised cross-correlation of the two in the window, in [−1, 1]. ms_ssim is
-    None for slices under 161 pixels, mae_hu where there is no head, ncc where a slice is constant.
+    the zero-mean normalised cross-correlation of the two in the window, in [−1, 1].
+
+    Args:
+        predicted: (h, w) HU.
+        truth: (h, w) HU.
+
+    Returns:
+        The metrics by name. ms_ssim is None for slices under 161 pixels, mae_hu where there is no
+        head, ncc where a slice is constant.
     """
     shown, wanted = BRAIN.scale(predicted), BRAIN.scale(truth)
     error = shown - wanted

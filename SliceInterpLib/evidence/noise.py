@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
@@ -43,7 +44,7 @@ _ROI_PIXELS = 32
 """Side of a square for the noise power spectrum."""
 
 _EVERY = 3
-"""Every N-th slice is hidden, N being this, for the correlation of the residual with edges."""
+"""N, where every N-th slice is hidden for the correlation of the residual with edges."""
 
 
 def noise_signature(
@@ -55,12 +56,6 @@ def noise_signature(
 ) -> dict[str, object]:
     """Noise, sharpness and what was taken away, of acquired and of synthetic slices.
 
-    Returns {"neighbour_correlation": ρ, "linear_theory": √((1 + ρ)/2), "rows": {"acquired" or a
-    method's name: {"tissue_hu", "csf_hu": noise standard deviation in HU; "nps_per_mm": mean
-    frequency of the noise power spectrum; "inner_table_mm", "hematoma_mm": 10–90 % edge widths; of
-    methods also "edge_correlation", and "of_acquired": {figure: its part of the acquired
-    slices'}}}}. What the scan does not allow is None.
-
     Noise is the scaled median absolute deviation of x − gaussian(x, 2 px). ρ is the robust
     correlation of that of the two acquired slices (Gnanadesikan and Kettenring 1972): the mean of
     two slices has √((1 + ρ)/2) of their noise, with no denoising at all. Figures are means over the
@@ -69,8 +64,22 @@ def noise_signature(
     size of the acquired slice's gradient, for hidden slices (twice the real gap): 0 if nothing but
     noise was left out.
 
-    Raises VolumeError for fewer than 3 slices and where there is no brain inside a skull,
-    Cancelled as soon as `cancelled()` is true.
+    Args:
+        volume: as it was acquired.
+        methods: what fills its gaps.
+        progress: called with the number of predictions done and their number.
+        cancelled: asked after every prediction.
+
+    Returns:
+        {"neighbour_correlation": ρ, "linear_theory": √((1 + ρ)/2), "rows": {"acquired" or a
+        method's name: {"tissue_hu", "csf_hu": noise standard deviation in HU; "nps_per_mm": mean
+        frequency of the noise power spectrum; "inner_table_mm", "hematoma_mm": 10–90 % edge widths;
+        of methods also "edge_correlation", and "of_acquired": {figure: its part of the acquired
+        slices'}}}}. What the scan does not allow is None.
+
+    Raises:
+        VolumeError: for fewer than 3 slices and where there is no brain inside a skull.
+        Cancelled: as soon as `cancelled()` is true.
     """
     if volume.slice_count < 3:
         raise VolumeError("Measuring the noise of synthetic slices needs at least 3 slices.")
@@ -82,7 +91,7 @@ def noise_signature(
         )
     acquired = [gap.acquired for gap in gaps]
     widths = _widths(gaps, acquired, volume)
-    rows = {"acquired": _row(gaps, acquired, volume.pixel_spacing)}
+    rows: dict[str, dict[str, Any]] = {"acquired": _row(gaps, acquired, volume.pixel_spacing)}
     rows["acquired"] |= {edge: _median(found) for edge, found in widths.items()}
     done, total = 0, len(methods) * (len(gaps) + hidden_count(volume, _EVERY))
 
@@ -99,7 +108,7 @@ def noise_signature(
         for middle in _predicted(volume, [gap.first for gap in gaps], method):
             predicted.append([middle])
             count()
-        row = _row(gaps, predicted, volume.pixel_spacing)
+        row: dict[str, Any] = _row(gaps, predicted, volume.pixel_spacing)
         row["of_acquired"] = {key: _part(row[key], rows["acquired"][key]) for key in row}
         for edge, found in _widths(gaps, predicted, volume).items():
             row[edge] = _median(found)
@@ -142,12 +151,18 @@ def high_passed(hu: np.ndarray) -> np.ndarray:
 
 
 def homogeneous(
-    slices: Sequence[np.ndarray], depth: np.ndarray, spacing: tuple[float, float]
+    slices: Iterable[np.ndarray], depth: np.ndarray, spacing: tuple[float, float]
 ) -> dict[str, np.ndarray]:
-    """(h, w) bool by name of REGIONS: where all of some (h, w) slices in HU show it and are flat.
+    """Where all of some slices show the same tissue and are flat.
 
-    depth: (h, w) mm, how deep in the part of the slice that is of interest; its rim of 2.5 mm is
-    left out. spacing: mm between rows and between columns.
+    Args:
+        slices: (h, w) HU each.
+        depth: (h, w) mm, how deep in the part of the slice that is of interest; its rim of 2.5 mm
+            is left out.
+        spacing: mm between rows and between columns.
+
+    Returns:
+        (h, w) bool by name of REGIONS.
     """
     flat = depth > _RIM_MM
     smooth = [ndimage.gaussian_filter(np.asarray(hu, np.float32), _SMOOTH_PIXELS) for hu in slices]

@@ -13,11 +13,17 @@ BINS = 16
 def radial_nps(
     regions: Sequence[np.ndarray], spacing: tuple[float, float]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Frequencies (1/mm) and NPS (HU² mm²) of square regions of noise, averaged over rings.
+    """Noise power spectrum of square regions of noise, averaged over rings.
 
-    regions: (n, n) HU each, equally large. spacing: mm between rows and between columns. As in
-    IEC 62220-1 and ICRU Report 87 (2012), section 4: a polynomial of second order is taken off
-    each region, NPS(u, v) = (Δx Δy / N²) · mean |FFT|² over the regions.
+    As in IEC 62220-1 and ICRU Report 87 (2012), section 4: a polynomial of second order is taken
+    off each region, NPS(u, v) = (Δx Δy / N²) · mean |FFT|² over the regions.
+
+    Args:
+        regions: (n, n) HU each, equally large.
+        spacing: mm between rows and between columns.
+
+    Returns:
+        Frequencies (1/mm) and NPS (HU² mm²) of the rings.
     """
     size = len(regions[0])
     noise = without_trend(regions)
@@ -38,7 +44,15 @@ def without_trend(regions: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def mean_frequency(frequencies: np.ndarray, nps: np.ndarray) -> float:
-    """Mean of the spatial frequency (1/mm), weighted by the radial NPS (AAPM TG-233, 2019)."""
+    """Mean of the spatial frequency, weighted by the radial NPS (AAPM TG-233, 2019).
+
+    Args:
+        frequencies: as of `radial_nps`.
+        nps: as of `radial_nps`.
+
+    Returns:
+        1/mm.
+    """
     return float((frequencies * nps).sum() / nps.sum())
 
 

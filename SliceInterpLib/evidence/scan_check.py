@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -23,8 +24,8 @@ SHOWN = (
 )
 """What the tables show."""
 
-Row = dict[str, float | None]
-"""The metrics of one hidden slice; "slice" is its index."""
+Row = dict[str, Any]
+"""The metrics of one hidden slice, floats or None; "slice" is its index."""
 
 
 def check_scan(
@@ -33,18 +34,28 @@ def check_scan(
     *,
     progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Hide each inner slice of `volume` in turn and compare it with each method's prediction.
 
-    Returns {"gap_mm": real gap, in an uneven scan the mean beside hidden slices, "hidden_gap_mm":
-    twice that, "not_hidden": number of inner slices that are not midway between their neighbours,
-    "methods": {name: {"slices": [a Row a slice], "mean": {metric: …}, "worst": the Row with the
-    lowest PSNR}}}. Metrics are those of `slice_metrics` and mae_window_hu, its mae in HU; mae_hu is
-    None where the scan lacks the full range. The slices beside a hidden one lie twice the real gap
-    apart, so that the figures are conservative.
+    The slices beside a hidden one lie twice the real gap apart, so that the figures are
+    conservative.
 
-    Raises VolumeError without three evenly spaced slices in a row, Cancelled as soon as
-    `cancelled()` is true.
+    Args:
+        volume: as it was acquired.
+        methods: those that predict.
+        progress: called with the number of predictions done and their number.
+        cancelled: asked after every prediction.
+
+    Returns:
+        {"gap_mm": real gap, in an uneven scan the mean beside hidden slices, "hidden_gap_mm":
+        twice that, "not_hidden": number of inner slices that are not midway between their
+        neighbours, "methods": {name: {"slices": [a Row a slice], "mean": {metric: …}, "worst": the
+        Row with the lowest PSNR}}}. Metrics are those of `slice_metrics` and mae_window_hu, its mae
+        in HU; mae_hu is None where the scan lacks the full range.
+
+    Raises:
+        VolumeError: without three evenly spaced slices in a row.
+        Cancelled: as soon as `cancelled()` is true.
     """
     rows = {}
     hidden = hidden_count(volume)
@@ -79,15 +90,26 @@ def hidden_slices(
     progress: Callable[[int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> list[Row]:
-    """The metrics of each inner slice, hidden in turn and predicted by one method."""
+    """The metrics of each inner slice, hidden in turn and predicted by one method.
+
+    Args:
+        volume: as it was acquired.
+        method: what predicts.
+        progress: called with the number of slices done.
+        cancelled: asked after every prediction.
+
+    Raises:
+        VolumeError: without three evenly spaced slices in a row.
+        Cancelled: as soon as `cancelled()` is true.
+    """
     full_range = has_full_range(volume.slices)
     rows: list[Row] = []
     for index, predicted, truth in hold_one_out(volume, method):
         if cancelled and cancelled():
             raise Cancelled("The check was cancelled; nothing was kept.")
-        metrics = slice_metrics(predicted, truth)
-        metrics["mae_window_hu"] = metrics["mae"] * BRAIN.width
-        rows.append({"slice": index, **metrics} | ({} if full_range else {"mae_hu": None}))
+        row: Row = {"slice": index, **slice_metrics(predicted, truth)}
+        row["mae_window_hu"] = row["mae"] * BRAIN.width
+        rows.append(row | ({} if full_range else {"mae_hu": None}))
         if progress:
             progress(len(rows))
     return rows

@@ -25,8 +25,11 @@ def stripe_index(volume: Volume) -> dict[str, float]:
     |a − s| / (a + s) of the noise a of the inner acquired slices with that of the two slices
     beside each, s, both averaged over the volume: 0 where nothing alternates.
 
-    Returns {"coronal": index, "sagittal": index}. Raises VolumeError where there is no
-    homogeneous tissue.
+    Returns:
+        {"coronal": index, "sagittal": index}.
+
+    Raises:
+        VolumeError: where there is no homogeneous tissue.
     """
     slices = volume.slices
     everywhere = np.full(slices.shape[1:], np.inf)

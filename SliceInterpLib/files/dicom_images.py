@@ -46,8 +46,17 @@ def derived_images(
 ) -> Iterator[Dataset]:
     """The images of a series in order, complete but for the file itself.
 
-    parents: the sources of each slice. unchanged: (n,) bool, which slices are bit for bit their
-    source's. Raises OutputError if 16 bits cannot hold their HU exactly.
+    Args:
+        result: the volume that the series shows.
+        parents: the sources of each slice.
+        unchanged: (n,) bool, which slices are bit for bit their source's.
+        keep_identity: as `write_dicom` takes it.
+
+    Yields:
+        An image a slice.
+
+    Raises:
+        OutputError: if 16 bits cannot hold their HU exactly.
     """
     rescale = _rescale(result, parents, unchanged)
     # Positive towards the side of the normal, as readers compute it.
@@ -181,8 +190,10 @@ def _set_derivation(
         image.DerivationDescription = f"Predicted by SliceInterp. {_made_by(result.provenance)}"
         steps = [codes.cid7203.SpatialResampling]
     else:
-        words, steps = zip(*processing(result), strict=True)
-        image.DerivationDescription = f"Acquired, then {' and '.join(words)}."
+        made = processing(result)
+        steps = [step for _, step in made]
+        words = " and ".join(word for word, _ in made)
+        image.DerivationDescription = f"Acquired, then {words}."
         image.ImageComments = f"PROCESSED slice: {image.DerivationDescription.lower()}"
     image.DerivationCodeSequence = [_code(step) for step in steps]
 

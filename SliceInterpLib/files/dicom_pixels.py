@@ -39,7 +39,8 @@ _LAYOUT = (
 def read_planes(path: Path) -> np.ndarray:
     """(frames, rows, columns): all stored values in a file, decompressed but not rescaled.
 
-    Raises VolumeError if the file is damaged.
+    Raises:
+        VolumeError: if the file is damaged.
     """
     try:
         with warnings.catch_warnings():

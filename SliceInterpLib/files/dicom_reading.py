@@ -21,12 +21,20 @@ from SliceInterpLib.volume import Volume
 def read_dicom(path: str | Path, *, series: str | None = None) -> Volume:
     """The one CT stack in a folder (not its sub-folders), or that of `series`; or a file's stack.
 
-    series: a series instance UID, or one with "/n" behind it for acquisition n of a series that
-    holds several at the same places. HU are int16 where that holds them, else float32; `files`
-    names the file of each slice (of all of them, if multi-frame).
+    Warns of what else is in the folder and of files that are there twice.
 
-    Warns of what else is in the folder and of files that are there twice. Raises VolumeError, with
-    cause and way out, for anything that is not one stack of CT slices that can be read.
+    Args:
+        path: a folder, or a DICOM file of the series.
+        series: a series instance UID, or one with "/n" behind it for acquisition n of a series that
+            holds several at the same places.
+
+    Returns:
+        A volume whose HU are int16 where that holds them, else float32; `files` names the file of
+        each slice (of all of them, if multi-frame).
+
+    Raises:
+        VolumeError: with cause and way out, for anything that is not one stack of CT slices that
+            can be read.
     """
     path = Path(path)
     with naming(path):

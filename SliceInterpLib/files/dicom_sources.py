@@ -67,9 +67,13 @@ class Source:
 
 
 class Sources:
-    """The slices in the files, in order along their normal; raises OutputError unless one stack.
+    """The slices in the files, in order along their normal.
 
-    paths: single-frame files, or one multi-frame file; a path may occur several times.
+    Args:
+        paths: single-frame files, or one multi-frame file; a path may occur several times.
+
+    Raises:
+        OutputError: unless they are one stack.
     """
 
     def __init__(self, paths: Iterable[str | Path]) -> None:
@@ -84,12 +88,21 @@ class Sources:
         self._positions = np.array([one.frame.origin @ self._normal for one in self.slices])
 
     def place(
-        self, origins: np.ndarray, in_plane_axes: np.ndarray, synthetic: Sequence[bool]
+        self, origins: np.ndarray, in_plane_axes: np.ndarray, synthetic: np.ndarray
     ) -> list[list[Source]]:
         """For each slice of a result the source in its plane, else the two that enclose it.
 
-        origins: (n, 3) mm, LPS. Raises OutputError if the planes are not parallel to the sources',
-        if an acquired slice lies in no source's plane, or a synthetic one not between two.
+        Args:
+            origins: (n, 3) mm, LPS.
+            in_plane_axes: (3, 2), as `Volume` has them.
+            synthetic: (n,) bool; an acquired slice must lie in a source's plane.
+
+        Returns:
+            A list of one or two sources for each slice.
+
+        Raises:
+            OutputError: if the planes are not parallel to the sources', if an acquired slice lies
+                in no source's plane, or a synthetic one not between two.
         """
         if np.linalg.norm(np.cross(np.cross(*in_plane_axes.T), self._normal)) > 2e-3:
             raise stranger("The result's slices are not parallel to those of the sources.")

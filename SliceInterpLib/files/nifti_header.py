@@ -8,8 +8,9 @@ from __future__ import annotations
 import gzip
 import math
 import zlib
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO
+from typing import Literal
 
 import numpy as np
 
@@ -78,7 +79,7 @@ def check_nifti(path: Path) -> None:
         with (gzip.open if path.name.lower().endswith(".gz") else open)(path, "rb") as file:
             start = file.read(540)
             length = _header_length(start)
-            order = "<" if int.from_bytes(start[:4], "little") == length else ">"
+            order: Literal["<", ">"] = "<" if int.from_bytes(start[:4], "little") == length else ">"
             layout = _LAYOUTS[length].newbyteorder(order)
             header = np.frombuffer(start.ljust(540, b"\0")[:length], layout)[0]
             sizes = _sizes(header)
@@ -185,7 +186,7 @@ def _qform(header: np.void, spacing: np.ndarray) -> np.ndarray:
     return np.column_stack([rotation * spacing, header["offset"]])
 
 
-def _check_voxels(file: BinaryIO, header: np.void, sizes: list[int], order: str) -> None:
+def _check_voxels(file: BufferedIOBase, header: np.void, sizes: list[int], order: str) -> None:
     """Raise VolumeError unless all voxels come next, and are finite."""
     size = int(header["bitpix"]) // 8
     left = math.prod(sizes) * size

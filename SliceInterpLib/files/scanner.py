@@ -33,10 +33,15 @@ _GROUPS = "SharedFunctionalGroupsSequence"
 
 
 def scanner_facts(path: Path, *, identity: bool = False) -> dict[str, str]:
-    """Scanner, kernel, slice thickness and tube voltage of a DICOM file by their titles.
+    """Scanner, kernel, slice thickness and tube voltage of a DICOM file.
 
-    identity: who the patient is and when the study was, too. What the header lacks is left out;
-    of a header that is damaged all, with a warning. The texts are as they stand in the header.
+    Args:
+        path: the file.
+        identity: who the patient is and when the study was, too.
+
+    Returns:
+        The texts as they stand in the header, by their titles. What the header lacks is left out;
+        of a header that is damaged all, with a warning.
     """
     titles = _SCANNER | (_IDENTITY if identity else {})
     try:

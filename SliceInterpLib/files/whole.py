@@ -15,9 +15,15 @@ TEMPORARY = ".sliceinterp-"
 
 
 def check_place(path: Path, *, overwrite: bool) -> None:
-    """Raise OutputError, before a long run and not after it, if no file can be put there.
+    """Refuse a place where no file can be put, before a long run and not after it.
 
-    Refused: a missing folder, a folder of that name, and a file that exists, unless `overwrite`.
+    Args:
+        path: where the file is to be.
+        overwrite: allow a file that exists.
+
+    Raises:
+        OutputError: for a missing folder, a folder of that name, and a file that exists, unless
+            `overwrite`.
     """
     if not path.parent.is_dir():
         raise OutputError(f"{path}: The folder does not exist. Make it first, or choose another.")

@@ -33,9 +33,15 @@ def write_volume(volume: Volume, path: str | Path, *, overwrite: bool = False) -
     ("1,3,5"); NIfTI, which has no room for them, gets a short `descrip` and the same two in a file
     NAME.json beside it. Files appear under their names only when they are complete.
 
-    Raises OutputError, and leaves nothing behind, for another suffix, a missing folder, a file that
-    exists (unless `overwrite`), unevenly spaced slices, which only DICOM can hold, a tilted volume
-    as NIfTI and everything that fails on the way.
+    Args:
+        volume: what to write.
+        path: its suffix names the format.
+        overwrite: replace a file that exists.
+
+    Raises:
+        OutputError: for another suffix, a missing folder, a file that exists (unless `overwrite`),
+            unevenly spaced slices, which only DICOM can hold, a tilted volume as NIfTI and
+            everything that fails on the way; nothing is left behind.
     """
     path = Path(path)
     marks = _marks(volume)
@@ -76,9 +82,16 @@ def write_volume(volume: Volume, path: str | Path, *, overwrite: bool = False) -
 
 
 def check_writable(path: str | Path, *, overwrite: bool = False, marked: bool = True) -> None:
-    """Raise OutputError if `write_volume` would refuse the path, before a long run and not after.
+    """Refuse a path that `write_volume` would refuse, before a long run and not after.
 
-    marked: the volume will have synthetic slices, so that NIfTI gets a second file.
+    Args:
+        path: where the file is to be.
+        overwrite: allow a file that exists.
+        marked: the volume will have synthetic slices, so that NIfTI gets a second file.
+
+    Raises:
+        OutputError: for a suffix that is not written, a folder's name that is not UTF-8, and what
+            `check_place` refuses, of both files.
     """
     path = Path(path)
     if matching_suffix(path, WRITABLE) is None:
@@ -105,7 +118,7 @@ def _marks(volume: Volume) -> dict[str, object]:
     }
 
 
-def _image(volume: Volume, marks: dict[str, object], suffix: str) -> sitk.Image:
+def _image(volume: Volume, marks: dict[str, object], suffix: str | None) -> sitk.Image:
     """The volume as ITK's image, with its marks as far as the format has room for them."""
     try:
         image = sitk.GetImageFromArray(volume.hu)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 import numpy as np
 
@@ -23,10 +23,14 @@ class Interpolator(Protocol):
 
     name: str
     """One of METHODS, or a name of one's own."""
-    context: int
-    """How many slices beyond the pair the method wants to see on each side."""
-    batch: int
-    """How many pairs to give at a time: as few as are quick, since memory grows with it."""
+
+    @property
+    def context(self) -> int:
+        """How many slices beyond the pair the method wants to see on each side."""
+
+    @property
+    def batch(self) -> int:
+        """How many pairs to give at a time: as few as are quick, since memory grows with it."""
 
     @property
     def provenance(self) -> Mapping[str, object]:
@@ -39,14 +43,34 @@ class Interpolator(Protocol):
         """
 
 
+class TellsError(Interpolator, Protocol):
+    """A method that can also tell how far its slices may be off."""
+
+    def with_expected_error(self, slices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The slices as when called, and their expected absolute error in HU; (n, h, w) both.
+
+        Raises MethodError if it was not measured for the model in use.
+        """
+
+
+def tells_error(method: Interpolator) -> TypeGuard[TellsError]:
+    """Whether it is one that can."""
+    return hasattr(method, "with_expected_error")
+
+
 def make_interpolator(
     method: str, *, model: str | None = None, device: str = "auto"
 ) -> Interpolator:
     """The interpolator called `method`.
 
-    model: for 'learned', name of a trained model or path of its card (JSON); None takes the
-    default. device: for 'learned', 'auto' (CUDA if there is one, else CPU), 'cuda' or 'cpu'.
-    Raises MethodError for an unknown method, a missing library, model or device.
+    Args:
+        method: one of METHODS.
+        model: for 'learned', name of a trained model or path of its card (JSON); None takes the
+            default.
+        device: for 'learned', 'auto' (CUDA if there is one, else CPU), 'cuda' or 'cpu'.
+
+    Raises:
+        MethodError: for an unknown method, a missing library, model or device.
     """
     if method in classical.METHODS:
         return classical.METHODS[method]
@@ -65,8 +89,14 @@ def make_interpolator(
 def usable_interpolators(
     methods: Sequence[str] = METHODS, *, model: str | None = None, device: str = "auto"
 ) -> list[Interpolator]:
-    """The interpolators of those methods that can run here; warns of each that cannot."""
-    usable = []
+    """The interpolators of those methods that can run here; warns of each that cannot.
+
+    Args:
+        methods: some of METHODS.
+        model: as `make_interpolator` takes it.
+        device: as `make_interpolator` takes it.
+    """
+    usable: list[Interpolator] = []
     for method in methods:
         try:
             usable.append(make_interpolator(method, model=model, device=device))

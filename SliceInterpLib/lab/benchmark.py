@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -35,22 +36,32 @@ def benchmark(
     against: Sequence[str] | None = None,
     ceiling: Interpolator | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Compare methods on volumes, one a patient, each loaded when its turn comes.
 
-    every: hold out slices 1, 1 + every, …. thickness: average that many thin slices into thick
-    ones and compare with the true middle slice at the real gap, instead of holding slices out.
-    against: names of the methods that every learned one is compared with, patient by patient;
-    by default linear, optical-flow and the models of architecture "reference-unet", as far as
-    they are among `methods`. ceiling: a quiet method, on whose predictions is measured what one
-    without any error would score against slices with noise; it has the row "perfect".
+    Args:
+        patients: by name, what loads a patient's volume.
+        methods: those that are compared.
+        every: hold out slices 1, 1 + every, ….
+        thickness: average that many thin slices into thick ones and compare with the true middle
+            slice at the real gap, instead of holding slices out.
+        against: names of the methods that every learned one is compared with, patient by patient;
+            by default linear, optical-flow and the models of architecture "reference-unet", as far
+            as they are among `methods`.
+        ceiling: a quiet method, on whose predictions is measured what one without any error would
+            score against slices with noise; it has the row "perfect".
+        progress: called with how many methods are done, of all patients together, and their number.
 
-    Returns {"patients": n, "protocol": …, "methods": {method: {metric: {"mean", "ci95"}}},
-    "comparisons": {method: {against: {metric: {"difference": mean of method − against, "ci95",
-    "p", "q"}}}}, "per_patient": {patient: {method: {metric: mean over slices}}}}; a metric that
-    a volume does not allow (mae_hu without the full range, the ceiling without brain) is None. p
-    is that of `patient_statistics.paired_p`, q the same adjusted over all comparisons and metrics.
-    Raises MethodError if `against` names a method that is not among `methods`.
+    Returns:
+        {"patients": n, "protocol": …, "methods": {method: {metric: {"mean", "ci95"}}},
+        "comparisons": {method: {against: {metric: {"difference": mean of method − against, "ci95",
+        "p", "q"}}}}, "per_patient": {patient: {method: {metric: mean over slices}}}}; a metric that
+        a volume does not allow (mae_hu without the full range, the ceiling without brain) is None.
+        p is that of `patient_statistics.paired_p`, q the same adjusted over all comparisons and
+        metrics.
+
+    Raises:
+        MethodError: if `against` names a method that is not among `methods`.
     """
     references = _references(methods, against)
     per_patient: dict[str, dict[str, dict[str, float | None]]] = {}
@@ -97,7 +108,7 @@ def _mean_metrics(pairs: Iterable[Comparison], volume: Volume) -> dict[str, floa
     rows = [slice_metrics(found, truth) for _, found, truth in pairs]
     means: dict[str, float | None] = {}
     for metric in METRICS:
-        values = [row[metric] for row in rows if row[metric] is not None]
+        values = [value for row in rows if (value := row[metric]) is not None]
         means[metric] = float(np.mean(values)) if values else None
     if not has_full_range(volume.hu):
         means["mae_hu"] = None
@@ -144,7 +155,7 @@ def _is_reference(method: Interpolator) -> bool:
 
 def _comparisons(
     per_patient: PatientTable, methods: Iterable[str], references: Sequence[str]
-) -> dict[str, dict[str, dict[str, dict[str, object] | None]]]:
+) -> dict[str, dict[str, dict[str, dict[str, Any] | None]]]:
     """Paired differences over patients; None for a metric that no patient has for both."""
     table = {
         method: {
@@ -162,7 +173,7 @@ def _comparisons(
 
 def _difference(
     per_patient: PatientTable, method: str, other: str, metric: str
-) -> dict[str, object] | None:
+) -> dict[str, Any] | None:
     pairs = [(rows[method][metric], rows[other][metric]) for rows in per_patient.values()]
     differences = [one - two for one, two in pairs if one is not None and two is not None]
     if not differences:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -35,16 +36,27 @@ def judge_expected_error(
     thickness: int | None = None,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Compare the expected absolute error with the real one, voxel by voxel inside the head.
 
-    every, thickness: as `hold_one_out` and, where a thickness is given, `true_middles` take them.
+    Args:
+        patients: by name, what loads a patient's volume.
+        learned: the method whose expected error is judged.
+        every: as `hold_one_out` takes it.
+        thickness: where it is given, `every` and it are as `true_middles` takes them.
+        seed: of the voxels that are taken, and of the normal distribution.
+        progress: called with the number of patients done and their number.
 
-    Returns {"patients": n, "voxels": n, "head" and "brain" (below BRAIN_BELOW_HU in truth):
-    {"spearman" over all voxels, "spearman_if_normal": what it would be if each error were drawn
-    from a normal distribution with just the expected absolute error, "expected" and "real": mean
-    HU}, "deciles" of the expected error in the head: [{"expected", "real"}, …], "per_patient":
-    {patient: {"head", "brain": Spearman}}}. Raises VolumeError where no slice shows a head.
+    Returns:
+        {"patients": n, "voxels": n, "head" and "brain" (below BRAIN_BELOW_HU in truth):
+        {"spearman" over all voxels, "spearman_if_normal": what it would be if each error were drawn
+        from a normal distribution with just the expected absolute error, "expected" and "real":
+        mean HU},
+        "deciles" of the expected error in the head: [{"expected", "real"}, …], "per_patient":
+        {patient: {"head", "brain": Spearman}}}.
+
+    Raises:
+        VolumeError: where no slice shows a head.
     """
     rng = np.random.default_rng(seed)
     voxels = []

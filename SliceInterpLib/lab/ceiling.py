@@ -24,11 +24,20 @@ PERFECT = "perfect"
 def with_new_noise(pairs: Iterable[Comparison], *, seed: int = 0) -> Iterator[Comparison]:
     """For each predicted slice itself, and the same with noise like the acquired slice's.
 
-    pairs: a quiet method's, of one volume, as `hold_one_out` gives them. The noise is Gaussian,
-    with the power spectrum of acquired − predicted in homogeneous brain, a quadratic surface taken
-    off each square of 32 pixels; what of that is not noise but error makes the result look less
-    within reach than it is. It has the same strength everywhere, and none where the acquired
-    slices are saturated. Raises VolumeError if no slice has homogeneous brain.
+    The noise is Gaussian, with the power spectrum of acquired − predicted in homogeneous brain, a
+    quadratic surface taken off each square of 32 pixels; what of that is not noise but error makes
+    the result look less within reach than it is. It has the same strength everywhere, and none
+    where the acquired slices are saturated.
+
+    Args:
+        pairs: a quiet method's, of one volume, as `hold_one_out` gives them.
+        seed: of the noise.
+
+    Yields:
+        Index of the slice, (h, w) HU predicted, (h, w) HU predicted with new noise.
+
+    Raises:
+        VolumeError: if no slice has homogeneous brain.
     """
     pairs = list(pairs)
     kernel = _noise_kernel(pairs)

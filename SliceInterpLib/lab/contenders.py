@@ -14,12 +14,16 @@ PEERS = ("registration", "denoised-linear", "torchscript")
 
 
 def make_contender(method: str, *, model: str | None = None, device: str = "auto") -> Interpolator:
-    """The method called `method`, one of METHODS or PEERS.
+    """The method called `method`.
 
-    model: for 'learned', name of a trained model or path of its card (JSON), None takes the
-    default; for 'torchscript', path of the TorchScript file. device: 'auto' (CUDA if there is
-    one, else CPU), 'cuda' or 'cpu', for the two.
-    Raises MethodError for an unknown method, a missing library, model or device.
+    Args:
+        method: one of METHODS or PEERS.
+        model: for 'learned', name of a trained model or path of its card (JSON), None takes the
+            default; for 'torchscript', path of the TorchScript file.
+        device: 'auto' (CUDA if there is one, else CPU), 'cuda' or 'cpu', for the two.
+
+    Raises:
+        MethodError: for an unknown method, a missing library, model or device.
     """
     if method == "learned":
         from SliceInterpLib.interpolators.learned import Learned
@@ -53,7 +57,13 @@ def make_contender(method: str, *, model: str | None = None, device: str = "auto
 def usable_contenders(
     methods: Sequence[str], *, model: str | None = None, device: str = "auto"
 ) -> list[Interpolator]:
-    """Those of the methods that can run here; warns of each that cannot."""
+    """Those of the methods that can run here; warns of each that cannot.
+
+    Args:
+        methods: some of METHODS and PEERS.
+        model: as `make_contender` takes it.
+        device: as `make_contender` takes it.
+    """
     usable = []
     for method in methods:
         try:

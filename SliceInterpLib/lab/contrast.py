@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
@@ -60,21 +61,36 @@ def contrast_kept(
     both: bool = True,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
-) -> dict[str, object]:
-    """Measure the contrast that methods keep of discs of `hu` HU in homogeneous brain.
+) -> dict[str, Any]:
+    """Measure the contrast that methods keep of faint discs in homogeneous brain.
 
     The discs, their edges blurred by a Gaussian of 1 pixel, go into the slices before and after a
-    hidden one (into the one before alone without `both`), at seeded places that are spread over
-    the patients and are the same for every radius and method. Kept at a place is the mean over
-    the disc of (predicted with the discs − predicted without) over that of the profile added: 1
-    where nothing is lost; a mean of the slices keeps 0.5 of a disc in one of them alone. Slices
-    further away that a method sees get no discs, but beyond an end of the scan the outermost slice
-    repeats with its discs, as it does in use. The discs stay where they are while the anatomy may
-    move from slice to slice, so that a method that follows the anatomy spreads them as well.
+    hidden one, at seeded places that are spread over the patients and are the same for every radius
+    and method. Kept at a place is the mean over the disc of (predicted with the discs − predicted
+    without) over that of the profile added: 1 where nothing is lost; a mean of the slices keeps 0.5
+    of a disc in one of them alone. Slices further away that a method sees get no discs, but beyond
+    an end of the scan the outermost slice repeats with its discs, as it does in use. The discs stay
+    where they are while the anatomy may move from slice to slice, so that a method that follows the
+    anatomy spreads them as well.
 
-    Returns {"patients": n, "hu", "both", "seed", "methods": {method: [{"radius_mm", "mean",
-    "ci95" (over places), "places": n} of each radius]}}; fewer places than asked for where the
-    scans have no more. Raises VolumeError where they have none, ValueError for discs of 0 HU.
+    Args:
+        patients: by name, what loads a patient's volume.
+        methods: those that are measured.
+        hu: of the discs, above or below what is around them.
+        radii_mm: of the discs.
+        places: how many are wanted.
+        both: without it, the discs go into the slice before the hidden one alone.
+        seed: of the places.
+        progress: called with the number of patients done and their number.
+
+    Returns:
+        {"patients": n, "hu", "both", "seed", "methods": {method: [{"radius_mm", "mean", "ci95"
+        (over places), "places": n} of each radius]}}; fewer places than asked for where the scans
+        have no more.
+
+    Raises:
+        VolumeError: where the scans have no such place.
+        ValueError: for discs of 0 HU.
     """
     if hu == 0.0:
         raise ValueError("discs of 0 HU have no contrast")
@@ -114,12 +130,21 @@ def contrast_kept(
 def find_places(
     volume: Volume, count: int, *, radius_mm: float, rng: np.random.Generator
 ) -> list[Place]:
-    """Up to `count` places for discs of `radius_mm` in homogeneous brain, slice by slice.
+    """Places for discs in homogeneous brain, slice by slice.
 
     Over the whole disc and a rim, the hidden slice and both its neighbours show soft tissue of
     15…60 HU inside a skull that is closed in each of them. Discs that share a slice have centres
     at least four radii apart, so that they do not disturb each other; up to three do, so that few
     predictions serve many places.
+
+    Args:
+        volume: where they are sought.
+        count: how many are wanted.
+        radius_mm: of the discs.
+        rng: draws them.
+
+    Returns:
+        Up to `count` places.
     """
     spacing = volume.pixel_spacing
     tissue = [_brain(hu) for hu in volume.slices]

@@ -26,9 +26,18 @@ def save_mpr_figure(
 ) -> None:
     """Write a PNG: the middle plane of some reformats, and below a close-up of the vault.
 
-    images: (planes, rows, columns) HU by row, on the planes of `grid`, NaN where there is nothing.
-    columns: which of them are shown, by title. Superior is up. Raises MethodError without
-    matplotlib.
+    Superior is up.
+
+    Args:
+        path: the file.
+        images: (planes, rows, columns) HU by row, on the planes of `grid`, NaN where there is
+            nothing.
+        grid: the volume that has these planes.
+        columns: which of the images are shown, by title.
+        window: in which they are shown.
+
+    Raises:
+        MethodError: without matplotlib.
     """
     shown = {title: _upright(images[name], grid) for title, name in columns.items()}
     height, width = next(iter(shown.values())).shape

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -61,23 +62,33 @@ def mpr_check(
     *,
     progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
-) -> tuple[dict[str, object], dict[str, np.ndarray]]:
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Compare reformatted views of `axial` with `reformat`, which shows the same head.
 
-    methods: interpolators with the factor (2 or 4) by which each fills `axial`. Their volumes are
-    sampled linearly, as a viewer does, and so are the acquired slices, once more as nearest.
+    The rows of the figures are SHOWN_NOW, STAIRS, "method ×factor" and TRUTH, which has the last
+    two figures alone. PSNR (dB) and SSIM are taken in the window −20…107 HU over brain more than
+    4 mm from the skull's inner surface, over that more than 10 mm from it ("deep"), and over what
+    lies within 10 mm of it on either side ("rim"). edge_mm and roughness_mm (see `edges`) are those
+    of the vault's inner table, medians over planes; rough is what is finer than the axial gap.
 
-    Returns the figures and the images. Figures: {"registration": {"offset_mm", "degrees"}, "rows":
-    {row: {"brain_psnr", "brain_ssim", "deep_psnr", "deep_ssim", "rim_psnr", "rim_ssim", "edge_mm",
-    "roughness_mm"}}}, the rows being SHOWN_NOW, STAIRS, "method ×factor" and TRUTH, which has the
-    last two alone. PSNR (dB) and SSIM are taken in the window −20…107 HU over brain more than 4 mm
-    from the skull's inner surface, over that more than 10 mm from it ("deep"), and over what lies
-    within 10 mm of it on either side ("rim"). edge_mm and roughness_mm (see `edges`) are those of
-    the vault's inner table, medians over planes; rough is what is finer than the axial gap.
-    Images: (planes, rows, columns) HU by row, on the reformat's grid, NaN beyond the axial stack.
+    Args:
+        axial: the volume that is filled and reformatted.
+        reformat: what the scanner's own reformats show.
+        methods: interpolators with the factor (2 or 4) by which each fills `axial`. Their volumes
+            are sampled linearly, as a viewer does, and so are the acquired slices, once more as
+            nearest.
+        progress: called with the number of steps done and their number.
+        cancelled: asked after every step and before every batch.
 
-    Raises VolumeError where the two do not overlap or there is no brain, Cancelled as soon as
-    `cancelled()` is true.
+    Returns:
+        The figures, {"registration": {"offset_mm", "degrees"}, "rows": {row: {"brain_psnr",
+        "brain_ssim", "deep_psnr", "deep_ssim", "rim_psnr", "rim_ssim", "edge_mm",
+        "roughness_mm"}}}, and the images: (planes, rows, columns) HU by row, on the reformat's
+        grid, NaN beyond the axial stack.
+
+    Raises:
+        VolumeError: where the two do not overlap or there is no brain.
+        Cancelled: as soon as `cancelled()` is true.
     """
     steps = 3 + len(methods)
 
@@ -115,7 +126,10 @@ def register(axial: Volume, reformat: Volume) -> sitk.Euler3DTransform:
     """The rigid transform that leads from places (LPS, mm) in `reformat` to those in `axial`.
 
     Mean squares of HU from coarse to fine, starting with the centres of mass on each other, so
-    that coordinates may be off by centimetres. Raises VolumeError if the two do not overlap.
+    that coordinates may be off by centimetres.
+
+    Raises:
+        VolumeError: if the two do not overlap.
     """
     fixed, moving = clamped(reformat), clamped(axial)
     start = sitk.CenteredTransformInitializer(
@@ -155,10 +169,17 @@ def resampled(
     *,
     thick: bool = True,
 ) -> np.ndarray:
-    """`volume` at the planes of `grid`: (planes, rows, columns) float32, NaN where it has nothing.
+    """`volume` at the planes of `grid`.
 
-    pose: leads from places of the grid to those of the volume. thick: the mean over the thickness
-    of the planes, which is taken to be their distance.
+    Args:
+        volume: what is sampled.
+        grid: the volume that has the planes.
+        pose: leads from places of the grid to those of the volume.
+        interpolator: ITK's number of one.
+        thick: the mean over the thickness of the planes, which is taken to be their distance.
+
+    Returns:
+        (planes, rows, columns) float32, NaN where `volume` has nothing.
     """
     image = sitk.Cast(_itk(volume), sitk.sitkFloat32)
     planes = _PLANES if thick else 1
@@ -202,9 +223,9 @@ def _figures(
             "same head that overlap."
         )
     rows: dict[str, dict[str, float | None]] = {}
-    for name, image in (images | {TRUTH: truth}).items():
+    for name, image in {**images, TRUTH: truth}.items():
         likeness = {} if name == TRUTH else _likeness(image, truth, regions)
-        rows[name] = likeness | _contour(image, inside, grid, axial.slice_spacing)
+        rows[name] = {**likeness, **_contour(image, inside, grid, axial.slice_spacing)}
     return rows
 
 

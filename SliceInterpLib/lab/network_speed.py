@@ -13,14 +13,14 @@ from functools import cache, partial
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from SliceInterpLib.errors import MethodError
 from SliceInterpLib.lab.designs import ARCHITECTURES
 from SliceInterpLib.lab.peers.reference_unet import ReferenceUNet, tiled
-from SliceInterpLib.networks.devices import choose_device, has_bf16
-from SliceInterpLib.networks.prediction import Prediction
+from SliceInterpLib.networks.devices import choose_device, has_bf16, on_device
+from SliceInterpLib.networks.prediction import Network, Prediction
 from SliceInterpLib.networks.registry import find_model, load_network
 from SliceInterpLib.phantom import head_phantom
 from SliceInterpLib.table import Column, Table
@@ -34,7 +34,7 @@ REFERENCE = "reference U-Net"
 DEPLOYED = "reference U-Net, 13 crops"
 """The row of the same network as its authors deploy it: see `tiled`."""
 
-_How = Callable[[nn.Module, Tensor], Prediction]
+_How = Callable[[Network, Tensor], Prediction]
 
 
 def network_speed(
@@ -42,16 +42,23 @@ def network_speed(
 ) -> dict[str, object]:
     """Time trained models and the reference's network on one 512×512 pair of slices.
 
-    models: names of shipped models or paths of cards (JSON). device: 'auto', 'cuda' or 'cpu'.
-    runs: how often each is timed, after one run that is not. The networks take turns, so that
-    whatever else the machine does meets all of them alike. bf16 where the device is quick in it.
+    The networks take turns, so that whatever else the machine does meets all of them alike. bf16
+    where the device is quick in it.
 
-    Returns {"device", "precision", "threads", "runs", "networks"}; "networks" is, for each model
-    as it was named, then REFERENCE and DEPLOYED: {"seconds" (median), "parameters", "gflop"
-    (2 for each multiply-add of convolutions and matrix products), "to_reference" (its seconds
-    over those of REFERENCE)}.
-    Raises MethodError for a model or device that is not there, or a prediction that is not
-    finite; ValueError for less than one run.
+    Args:
+        models: names of shipped models or paths of cards (JSON).
+        device: 'auto', 'cuda' or 'cpu'.
+        runs: how often each is timed, after one run that is not.
+
+    Returns:
+        {"device", "precision", "threads", "runs", "networks"}; "networks" is, for each model as it
+        was named, then REFERENCE and DEPLOYED: {"seconds" (median), "parameters", "gflop" (2 for
+        each multiply-add of convolutions and matrix products), "to_reference" (its seconds over
+        those of REFERENCE)}.
+
+    Raises:
+        MethodError: for a model or device that is not there, or a prediction that is not finite.
+        ValueError: for less than one run.
     """
     if runs < 1:
         raise ValueError(f"runs must be at least 1, not {runs}")
@@ -94,10 +101,10 @@ def network_speed_table(result: Mapping) -> Table:
     )
 
 
-def _contenders(models: Sequence[str]) -> dict[str, tuple[nn.Module, _How]]:
+def _contenders(models: Sequence[str]) -> dict[str, tuple[Network, _How]]:
     """Every network, in evaluation mode on the CPU, and how it is asked for its prediction."""
 
-    def whole(network: nn.Module, slices: Tensor) -> Prediction:
+    def whole(network: Network, slices: Tensor) -> Prediction:
         return network(slices)
 
     found = {name: (load_network(find_model(name), ARCHITECTURES), whole) for name in models}
@@ -108,7 +115,7 @@ def _contenders(models: Sequence[str]) -> dict[str, tuple[nn.Module, _How]]:
     return {**found, REFERENCE: (reference, whole), DEPLOYED: (reference, tiled)}
 
 
-def _size(network: nn.Module, how: _How) -> dict[str, float]:
+def _size(network: Network, how: _How) -> dict[str, float]:
     """Parameters, and GFLOP, counted on tensors without data."""
     shadow = copy.deepcopy(network).to("meta")
     slices = torch.empty(1, 2 + 2 * network.context, MATRIX, MATRIX, device="meta")
@@ -121,12 +128,11 @@ def _size(network: nn.Module, how: _How) -> dict[str, float]:
 
 
 def _timer(
-    name: str, network: nn.Module, how: _How, device: torch.device, half: bool
+    name: str, network: Network, how: _How, device: torch.device, half: bool
 ) -> Callable[[], float]:
     """A function that predicts a slice of the phantom's head and says how many seconds it took."""
     head = _head(2 + 2 * network.context).to(device)
-    network = network.to(device, memory_format=torch.channels_last)
-    return partial(_seconds, name, partial(how, network, head), device, half)
+    return partial(_seconds, name, partial(how, on_device(network, device), head), device, half)
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -10,11 +11,15 @@ from scipy import stats
 _FEWEST_TO_TEST = 6
 
 
-def mean_with_interval(values: Sequence[float], *, seed: int = 0) -> dict[str, object]:
+def mean_with_interval(values: Sequence[float], *, seed: int = 0) -> dict[str, Any]:
     """{"mean": …, "ci95": [low, high]} of one value a patient.
 
     The interval is a percentile bootstrap over patients (10,000 resamples, seeded); None for
     fewer than three patients, where it would say nothing.
+
+    Args:
+        values: one a patient.
+        seed: of the resamples.
     """
     mean = float(np.mean(values))
     if len(values) < 3:

@@ -27,12 +27,21 @@ SHAPE = (40, 512, 512)
 
 def speed_table(
     methods: Sequence[str], *, model: str | None = None, device: str = "auto"
-) -> dict[str, object]:
+) -> dict[str, dict[str, float]]:
     """Time `methods` on a 512×512×40 phantom, the median of three runs after the model is loaded.
 
-    Returns {method: {"seconds", "working_mib", "to_linear"}}: working memory is the process's
-    peak above the two volumes, with the method's libraries and network; to_linear is the seconds
-    over those of linear. Raises MethodError if a method cannot run.
+    Args:
+        methods: names of methods, as `make_contender` takes them.
+        model: as `make_contender` takes it.
+        device: as `make_contender` takes it.
+
+    Returns:
+        {method: {"seconds", "working_mib", "to_linear"}}: working memory is the process's peak
+        above the two volumes, with the method's libraries and network; to_linear is the seconds
+        over those of linear.
+
+    Raises:
+        MethodError: if a method cannot run.
     """
     rows = {}
     with tempfile.TemporaryDirectory() as folder:

@@ -17,8 +17,20 @@ def true_middles(
 ) -> Iterator[Comparison]:
     """Thin slices averaged into thick ones that touch, and the true slice between.
 
-    thickness: how many thin slices make a thick one; even, so that the thick slice half-way
-    between two neighbours is the mean of other thin ones. Raises VolumeError for too few slices.
+    Args:
+        volume: evenly spaced thin slices.
+        interpolator: what predicts.
+        thickness: how many thin slices make a thick one; even, so that the thick slice half-way
+            between two neighbours is the mean of other thin ones.
+        every: predict slices 1, 1 + every, ….
+
+    Yields:
+        Index of the thick slice among all that begin half a thickness apart, (h, w) HU predicted,
+        (h, w) HU true.
+
+    Raises:
+        VolumeError: for too few slices, or unevenly spaced ones.
+        ValueError: for a thickness that is odd or less than 2.
     """
     if thickness < 2 or thickness % 2:
         raise ValueError(f"thickness must be an even number of slices, not {thickness}")

@@ -35,11 +35,24 @@ def uniform_check(
 ) -> dict[str, object]:
     """Double `volume`, make it uniform at full strength, and measure both.
 
-    Returns {"before", "after": stripe index by view, "reduced": part of it that went, by view;
-    "kept": {radius in mm: [part of the contrast left, a value a place]}}. For the latter, a disc of
-    `hu` HU is added to one acquired slice alone, at seeded places in homogeneous brain; kept is the
-    mean over the disc of the denoised slice's change over that of the disc. Raises VolumeError as
-    `stripe_index` does.
+    For the contrast kept, a disc is added to one acquired slice alone, at seeded places in
+    homogeneous brain; kept is the mean over the disc of the denoised slice's change over that of
+    the disc.
+
+    Args:
+        volume: as it was acquired.
+        method: what doubles it.
+        hu: of the discs.
+        radii_mm: of the discs.
+        places: how many for each radius.
+        seed: of the places.
+
+    Returns:
+        {"before", "after": stripe index by view, "reduced": part of it that went, by view; "kept":
+        {radius in mm: [part of the contrast left, a value a place]}}.
+
+    Raises:
+        VolumeError: as `stripe_index` does.
     """
     result = upsample(volume, method)
     before, after = stripe_index(result), stripe_index(uniform(result))

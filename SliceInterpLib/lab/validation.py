@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from html import escape
 from typing import TypeAlias
 
@@ -26,6 +27,10 @@ Scan: TypeAlias = Callable[[], tuple[Volume, Mapping[str, str]]]
 tells who the patient is."""
 
 
+def _volume_of(scan: Scan) -> Volume:
+    return scan()[0]
+
+
 def validate(
     scans: Mapping[str, Scan],
     methods: Sequence[Interpolator],
@@ -34,11 +39,22 @@ def validate(
 ) -> dict[str, object]:
     """Measure methods on a set of scans: quality, noise, sharpness, contrast kept.
 
-    Returns {"scans": n, "kinds": [{"scans", "slices": [fewest, most], "facts"}] of scans that are
-    alike, "quality": as of `benchmark`, "noise": parts of the acquired slices' as of
-    `over_patients` or None, "contrast": as of `contrast_kept` or None, "notes": what could not be
-    measured and why}. A scan that cannot be used is left out and noted, by its place in `scans`
-    and not by its key, which may be a patient's name. Raises VolumeError if none can be used.
+    A scan that cannot be used is left out and noted, by its place in `scans` and not by its key,
+    which may be a patient's name.
+
+    Args:
+        scans: by name, what loads a scan.
+        methods: those that are measured.
+        say: called with a line about what is done now.
+
+    Returns:
+        {"scans": n, "kinds": [{"scans", "slices": [fewest, most], "facts"}] of scans that are
+        alike, "quality": as of `benchmark`, "noise": parts of the acquired slices' as of
+        `over_patients` or None, "contrast": as of `contrast_kept` or None, "notes": what could not
+        be measured and why}.
+
+    Raises:
+        VolumeError: if none can be used.
     """
     notes: list[str] = []
     kinds: dict[tuple[tuple[str, str], ...], list[int]] = defaultdict(list)
@@ -52,7 +68,7 @@ def validate(
         except VolumeError as problem:
             notes.append(f"Scan {number} left out: {problem}")
             continue
-        usable[name] = lambda scan=scan: scan()[0]
+        usable[name] = partial(_volume_of, scan)
         kinds[tuple((_geometry(volume) | dict(facts)).items())].append(volume.slice_count)
     if not usable:
         raise VolumeError("No scan of the set can be used. " + " ".join(notes))

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
-from torch import nn
-
 from SliceInterpLib.errors import MethodError
 from SliceInterpLib.networks.flow_inside import FlowInside
+from SliceInterpLib.networks.prediction import Network
 
-Architectures: TypeAlias = Mapping[str, Callable[..., nn.Module]]
-"""Networks by name. Each takes (n, 2 + 2·context, h, w) HU, gives a Prediction, and has the
-attribute `context`."""
+Architectures: TypeAlias = Mapping[str, Callable[..., Network]]
+"""Networks by name."""
 
 ARCHITECTURES: Architectures = {"flow-inside-2": FlowInside}
 """What SliceInterp itself predicts with; the laboratory knows peers too."""
@@ -24,7 +22,7 @@ class Design(NamedTuple):
     architecture: str
     configuration: dict[str, Any]
 
-    def build(self, known: Architectures = ARCHITECTURES) -> nn.Module:
+    def build(self, known: Architectures = ARCHITECTURES) -> Network:
         """A new network with random weights. Raises MethodError for an unknown architecture."""
         if self.architecture not in known:
             raise MethodError(

@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Any
 from SliceInterpLib.errors import MethodError
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from SliceInterpLib.networks.architectures import Architectures, Design
+    from SliceInterpLib.networks.prediction import Network
 
 DEFAULT_MODEL = "small"
 
@@ -63,7 +62,8 @@ def available_models() -> list[TrainedModel]:
 def find_model(name: str | None = None) -> TrainedModel:
     """A shipped model by its name, any model by its card's path (….json), or the default.
 
-    Raises MethodError if there is no such model.
+    Raises:
+        MethodError: if there is no such model.
     """
     name = name or DEFAULT_MODEL
     if name.endswith(".json"):
@@ -81,7 +81,8 @@ def find_model(name: str | None = None) -> TrainedModel:
 def read_card(path: Path) -> TrainedModel:
     """The model that a card describes.
 
-    Raises MethodError if the card cannot be read or lacks what loading needs.
+    Raises:
+        MethodError: if the card cannot be read or lacks what loading needs.
     """
     try:
         card = json.loads(_content(path))
@@ -101,13 +102,16 @@ def read_card(path: Path) -> TrainedModel:
     return TrainedModel(card=card, weights=path.parent / card["weights"])
 
 
-def load_network(model: TrainedModel, known: Architectures | None = None) -> nn.Module:
+def load_network(model: TrainedModel, known: Architectures | None = None) -> Network:
     """The network with its weights, in evaluation mode, on the CPU.
 
-    known: the architectures that the card may name; by default those that are shipped.
+    Args:
+        model: what to load.
+        known: the architectures that the card may name; by default those that are shipped.
 
-    Raises MethodError if torch is missing, or the weights are missing, are not those that the
-    card describes (sha256) or do not fit the architecture.
+    Raises:
+        MethodError: if torch is missing, or the weights are missing, are not those that the card
+            describes (sha256) or do not fit the architecture.
     """
     try:
         from safetensors.torch import load
@@ -146,7 +150,7 @@ def read_weights(model: TrainedModel) -> bytes:
     return data
 
 
-def _without_weights(design: Design, known: Architectures) -> nn.Module:
+def _without_weights(design: Design, known: Architectures) -> Network:
     """The network, taking no memory for weights that its file may not have."""
     import torch
     from torch.overrides import TorchFunctionMode

@@ -13,7 +13,7 @@ from SliceInterpLib.evidence.expected_error import BRAIN_BELOW_HU, upsample_with
 from SliceInterpLib.evidence.noise import noise_signature
 from SliceInterpLib.evidence.scan_check import check_scan
 from SliceInterpLib.evidence.stripes import stripe_index
-from SliceInterpLib.interpolators import Interpolator
+from SliceInterpLib.interpolators import Interpolator, tells_error
 from SliceInterpLib.upsampling import upsample
 from SliceInterpLib.volume import Volume
 from SliceInterpLib.volumetry.carrying import carried_space
@@ -82,7 +82,7 @@ def examine(
 
     say("Predicting the slices between…")
     expected_error = None
-    if factor == 2 and hasattr(method, "with_expected_error"):
+    if factor == 2 and tells_error(method):
         try:
             doubled, expected_error = upsample_with_expected_error(
                 volume, method, cancelled=cancelled
@@ -146,7 +146,8 @@ def _measured(
     reasons: dict[str, str],
 ) -> dict[str, Measurement] | None:
     """The hematoma, segmented and measured on each grid by itself."""
-    found, doubts = {}, []
+    found: dict[str, Measurement] = {}
+    doubts: list[str] = []
     try:
         space = intracranial_mask(volume)
         grids: dict[str, tuple[Volume, np.ndarray]] = {"acquired": (volume, space)}

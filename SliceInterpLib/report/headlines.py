@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -70,17 +71,14 @@ def _error(findings: Findings) -> Headline | None:
         method: findings.check["methods"][method]["mean"]["mae_window_hu"]
         for method in (name, plain)
     }
+    hidden = findings.volume.slice_count - 2 - findings.check["not_hidden"]
     gained = "" if errors[name] < errors[plain] else f": no gain over {plain} on this scan"
     return Headline(
         f"Error {errors[name]:.1f} HU, {plain} {errors[plain]:.1f}",
         f"mean, on hidden slices, in the brain window{gained}",
-        f"each of {_hidden(findings)} inner slices predicted from neighbours "
+        f"each of {hidden} inner slices predicted from neighbours "
         f"{findings.check['hidden_gap_mm']:.3g} mm apart, twice the real gap: conservative",
     )
-
-
-def _hidden(findings: Findings) -> int:
-    return findings.volume.slice_count - 2 - findings.check["not_hidden"]
 
 
 def _noise(findings: Findings) -> Headline | None:
@@ -95,13 +93,13 @@ def _noise(findings: Findings) -> Headline | None:
     return Headline(
         f"Noise {parts[name]:.0%}, {plain} {parts[plain]:.0%}",
         f"left in synthetic slices of the {acquired:.1f} HU in acquired brain",
-        f"averaging alone leaves {findings.noise['linear_theory']:.0%}{_sharpness(findings)}",
+        f"averaging alone leaves {findings.noise['linear_theory']:.0%}{_sharpness(rows[name])}",
     )
 
 
-def _sharpness(findings: Findings) -> str:
+def _sharpness(row: Mapping) -> str:
     """Whether blur was taken for denoising."""
-    width = findings.noise["rows"][findings.method.name]["of_acquired"]["inner_table_mm"]
+    width = row["of_acquired"]["inner_table_mm"]
     return "" if width is None else f"; the skull's inner edge is {width:.2f} times as wide"
 
 

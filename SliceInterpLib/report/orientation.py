@@ -30,14 +30,15 @@ class PatientOrder:
         """Raises VolumeError for a volume that lies too obliquely to tell."""
         columns, rows = volume.in_plane_axes.T
         towards = np.stack([volume.normal, rows, columns], axis=1)  # rows: L, P, S
-        axes = tuple(int(np.abs(towards[world]).argmax()) for world in _WORLD)
+        one, two, three = (int(np.abs(towards[world]).argmax()) for world in _WORLD)
+        axes = one, two, three
         if sorted(axes) != [0, 1, 2]:
             raise VolumeError(
                 "The volume lies too obliquely for axial, coronal and sagittal views. "
                 "Resample it along the patient's axes first."
             )
-        flipped = tuple(bool(towards[w, axis] < 0) for w, axis in zip(_WORLD, axes, strict=True))
-        return cls(axes, flipped)
+        up, back, left = (bool(towards[w, axis] < 0) for w, axis in zip(_WORLD, axes, strict=True))
+        return cls(axes, (up, back, left))
 
     def turned(self, array: np.ndarray) -> np.ndarray:
         """View of an array that is shaped as `slices`: (superior, posterior, left)."""

@@ -240,7 +240,7 @@ class _Drawing:
         All volumes begin and end at the same planes; midway it is the earlier on that axis.
         """
         if not self.order.flipped[self.through]:
-            return volume.slice_at(mm)
+            return volume.slice_at(np.asarray(mm))
         found = volume.slice_at(self.result.positions[-1] - np.asarray(mm) + 2e-6)
         return np.where(found >= 0, volume.slice_count - 1 - found, -1)
 

@@ -10,7 +10,7 @@ from SliceInterpLib.networks.expected_error import card_path
 from SliceInterpLib.networks.registry import read_card
 from SliceInterpLib.report.findings import Findings
 from SliceInterpLib.report.orientation import PatientOrder
-from SliceInterpLib.table import MISSING, Column, Table
+from SliceInterpLib.table import MISSING, Column, Table, Value
 from SliceInterpLib.volume import spacing_in_words
 
 Facts: TypeAlias = list[tuple[str, str]]
@@ -40,7 +40,7 @@ def done(findings: Findings) -> Facts:
     model = getattr(findings.method, "model", None)
     licence = [("Licence of the model", str(model.card.get("licence", MISSING)))] if model else []
     provenance = [
-        (name.replace("_", " ").capitalize(), str(value))
+        (name.replace("_", " ").capitalize(), _in_words(value))
         for name, value in doubled.provenance.items()
         if value is not None
     ]
@@ -52,14 +52,29 @@ def done(findings: Findings) -> Facts:
     ]
 
 
+def _in_words(value: object) -> str:
+    """A value of the provenance; of an uneven scan's stretches, one behind the other."""
+    if not isinstance(value, list):
+        return str(value)
+    stretches = (
+        "slices {}–{}: {:.4g} mm, ×{}".format(*part["slices"], part["gap_mm"], part["times"])
+        for part in value
+    )
+    return "; ".join(stretches)
+
+
 def stripes(findings: Findings) -> Table:
     """The stripe index by method and view."""
-    rows = [{"method": name, **found} for name, found in findings.stripes.items()]
+    assert findings.stripes is not None
+    rows: list[dict[str, Value]] = [
+        {"method": name, **found} for name, found in findings.stripes.items()
+    ]
     return Table([Column("method"), *(Column(view, style=".2f") for view in VIEWS)], rows)
 
 
 def hematoma(findings: Findings) -> Table:
     """What the hematoma measures, by grid."""
+    assert findings.hematoma is not None
     columns = (
         Column("grid"),
         Column("voxel_ml", "voxels", "ml", ".1f"),
@@ -75,6 +90,7 @@ def hematoma(findings: Findings) -> Table:
 
 def slices(findings: Findings) -> Table:
     """Where to trust it, slice by slice: errors of the hidden ones, expected errors of the rest."""
+    assert findings.check is not None
     names = (findings.classical.name, findings.method.name)
     columns = [
         Column("slice"),
@@ -106,7 +122,7 @@ def limits(findings: Findings) -> list[str]:
     model = getattr(findings.method, "model", None)
     if model:
         found += model.card.get("limits", ())
-    if findings.expected_error is not None:
+    if model and findings.expected_error is not None:
         card = read_card(card_path(model)).card
         found += [f"Expected error: {limit}" for limit in card.get("limits", ())]
     return found

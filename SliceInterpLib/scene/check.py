@@ -39,6 +39,10 @@ def add_check_nodes(
     """A table of every metric of every hidden slice, and a chart of PSNR along the scan.
 
     Slices are numbered from 1.
+
+    Args:
+        results: the rows of a check, by method.
+        source: the volume that was checked; the two are named after it.
     """
     add = slicer.mrmlScene.AddNewNodeByClass
     name = f"{source.GetName()} (SliceInterp check)"

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import slicer
 
@@ -19,20 +20,24 @@ from SliceInterpLib.scene.check import Rows, add_check_nodes, check_table
 from SliceInterpLib.scene.tables import rich_text
 from SliceInterpLib.volume import Volume
 
-Keep = Callable[[object, slicer.vtkMRMLScalarVolumeNode], None]
+Keep = Callable[[Any, slicer.vtkMRMLScalarVolumeNode], None]
 """Takes what a run gave, and the node that it ran on."""
 
 
 class CheckSection:
     """The behaviour of the section's widgets.
 
-    settings: the panel's choices, for a task. start: starts a run with them. choose_file: asks the
-    user where to write, '' for nowhere; open_file: shows what was written.
+    Args:
+        ui: the widgets by name.
+        settings: the panel's choices, for a task.
+        start: starts a run with them.
+        choose_file: asks the user where to write, '' for nowhere.
+        open_file: shows what was written.
     """
 
     def __init__(
         self,
-        ui: object,
+        ui: Any,
         settings: Callable[[str], JobSettings],
         start: Callable[[JobSettings, Keep], None],
         choose_file: Callable[[], str] | None = None,
@@ -42,14 +47,20 @@ class CheckSection:
         self.choose_file = choose_file or _ask_for_file
         self.open_file = open_file or _open
         self._settings, self._start = settings, start
-        self._source = None
+        self._source: slicer.vtkMRMLScalarVolumeNode | None = None
         ui.checkButton.connect("clicked()", self.on_check)
         ui.reportButton.connect("clicked()", self.on_report)
 
     def refresh(
         self, source: slicer.vtkMRMLScalarVolumeNode | None, volume: Volume | None, running: bool
     ) -> None:
-        """Offer what can be done with the node, whose volume this is; None: it is none."""
+        """Offer what can be done with the node.
+
+        Args:
+            source: the node.
+            volume: the node's volume; None: it is none.
+            running: a run is going on, and nothing can be started.
+        """
         self._source = source
         self.ui.checkButton.enabled = bool(volume and volume.slice_count > 2 and not running)
         self.ui.reportButton.enabled = bool(volume and not running)

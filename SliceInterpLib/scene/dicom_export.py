@@ -1,6 +1,6 @@
-"""Results of the scene as derived DICOM series, beside the scans that they were made from.
+r"""Results of the scene as derived DICOM series, beside the scans that they were made from.
 
-Slicer's own export would call every slice ORIGINAL\\PRIMARY, as if it had been acquired.
+Slicer's own export would call every slice ORIGINAL\PRIMARY, as if it had been acquired.
 """
 
 from __future__ import annotations
@@ -24,11 +24,18 @@ def export_result(
 ) -> None:
     """Write a result into a new folder, as a series of the study that `source` was loaded from.
 
-    source: the volume that the result was made from. add_to_database: list the series in Slicer's
-    DICOM database too, which then refers to the files in the folder.
+    Args:
+        node: the result.
+        source: the volume that the result was made from; None: it is not known.
+        folder: as `write_dicom` takes it.
+        overwrite: as `write_dicom` takes it.
+        add_to_database: list the series in Slicer's DICOM database too, which then refers to the
+            files in the folder.
 
-    Raises VolumeError if the node is no result, OutputError if its source does not come from the
-    DICOM database, and what `write_dicom` raises; then nothing is written.
+    Raises:
+        VolumeError: if the node is no result, and as `write_dicom` does; then nothing is written.
+        OutputError: if its source does not come from the DICOM database, and as `write_dicom` does;
+            then nothing is written.
     """
     if source is None:
         raise OutputError(

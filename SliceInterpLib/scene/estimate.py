@@ -40,7 +40,13 @@ class Estimate:
         return total
 
     def learn(self, volume: Volume, settings: JobSettings, began: dict[str, tuple]) -> None:
-        """Take the rate of the last method of a run that has just ended."""
+        """Take the rate of the last method of a run that has just ended.
+
+        Args:
+            volume: what was doubled.
+            settings: what was asked for.
+            began: by method, slices done and `time.monotonic` when the first of it was heard.
+        """
         method = settings.methods[-1]
         if method in began and _megapixels(volume, settings.factor) > 1:
             where = self.device(settings.device) if method == "learned" else "CPU"

@@ -28,10 +28,15 @@ def add_expected_error(
 ) -> slicer.vtkMRMLScalarVolumeNode:
     """Put a map into the scene; `give_to` says later which result's it is.
 
-    error: HU, 0 in acquired slices. Voxels below LEAST_SHOWN_HU, and so those slices, stay
-    uncovered. source: what was doubled.
+    Args:
+        error: HU, 0 in acquired slices. Voxels below LEAST_SHOWN_HU, and so those slices, stay
+            uncovered.
+        source: what was doubled.
+
+    Returns:
+        The map's node.
     """
-    marked = replace(error, provenance=error.provenance | {nodes.QUANTITY: _QUANTITY})
+    marked = replace(error, provenance={**error.provenance, nodes.QUANTITY: _QUANTITY})
     node = nodes.add_output_node(marked, source, f"{source.GetName()} expected error")
     try:
         node.SetNodeReferenceID(nodes.SOURCE, None)  # no result to compare, measure or export

@@ -47,8 +47,9 @@ def volume_from_node(node: slicer.vtkMRMLScalarVolumeNode | None) -> Volume:
     patient, for a registration, and is left out. `to_volume` brings places of the world into the
     same coordinates. A result of SliceInterp has its marks: `synthetic` and `provenance`.
 
-    Raises VolumeError, with cause and way out, if that is no stack of slices in HU, or if slices of
-    the scan are missing.
+    Raises:
+        VolumeError: with cause and way out, if that is no stack of slices in HU, or if slices of
+            the scan are missing.
     """
     if node is None:
         raise VolumeError("No volume is chosen. Load a head CT and choose it as the input.")
@@ -84,7 +85,15 @@ def slice_axis_of(node: slicer.vtkMRMLVolumeNode) -> int:
 
 
 def to_volume(node: slicer.vtkMRMLVolumeNode, world: np.ndarray) -> tuple[float, float, float]:
-    """A place of the world (mm, RAS) in the coordinates of `volume_from_node`, mm, LPS."""
+    """A place of the world in the coordinates of `volume_from_node`.
+
+    Args:
+        node: the volume's node.
+        world: (3,) mm, RAS.
+
+    Returns:
+        Three coordinates in mm, LPS.
+    """
     moved = [0.0, 0.0, 0.0]
     _mover(node).TransformPointFromWorld(world, moved)
     right, front, up = moved
@@ -92,7 +101,15 @@ def to_volume(node: slicer.vtkMRMLVolumeNode, world: np.ndarray) -> tuple[float,
 
 
 def require_doublable_node(volume: Volume, *, allow_thin: bool = False) -> None:
-    """As `require_doublable`; also refused is what a node could not hold after doubling."""
+    """As `require_doublable`; also refused is what a node could not hold after doubling.
+
+    Args:
+        volume: of a node.
+        allow_thin: fill gaps no wider than the pixels too.
+
+    Raises:
+        VolumeError: with cause and way out, for what is refused.
+    """
     try:
         require_doublable(volume, allow_thin=allow_thin)
     except ThinSlicesError as thin:
@@ -175,8 +192,19 @@ def add_output_node(
 
     It gets the source's parent transform, study (subject hierarchy), window and colours, its
     provenance as attributes and SOURCE as a reference; nothing of the source's DICOM identity,
-    for it is another image. output: a node to fill instead of adding one. If anything fails, the
-    scene is as it was.
+    for it is another image. If anything fails, the scene is as it was.
+
+    Args:
+        result: of `upsample`, or a map of the same geometry.
+        source: the node that it was made from.
+        name: of the node; by default one that tells the source and the method.
+        output: a node to fill instead of adding one.
+
+    Returns:
+        The node with the result.
+
+    Raises:
+        VolumeError: if the output is the source, or a node cannot hold the result.
     """
     if output is source and output is not None:
         raise VolumeError("The result cannot replace its input. Choose another output volume.")
@@ -216,7 +244,8 @@ def synthetic_slices_of(node: slicer.vtkMRMLVolumeNode) -> tuple[int, np.ndarray
 def result_from_node(node: slicer.vtkMRMLScalarVolumeNode) -> Volume:
     """The result that is in the node, as `add_output_node` took it.
 
-    Raises VolumeError if there is none, or if it has other slices by now.
+    Raises:
+        VolumeError: if there is none, or if it has other slices by now.
     """
     volume = volume_from_node(node)
     if not volume.is_derived:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import slicer
 import vtk
@@ -56,7 +57,7 @@ def model_names() -> list[str]:
     return sorted(names or [DEFAULT_MODEL], key=lambda name: name != DEFAULT_MODEL)
 
 
-def choose_first_volume(parameters: object) -> None:
+def choose_first_volume(parameters: Any) -> None:
     """Take the scene's first volume as input where none is chosen, to save a click."""
     if not parameters.inputVolume:
         first = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
@@ -80,13 +81,17 @@ def _gaps(volume: Volume, factor: int, style: str) -> str:
 class Panel:
     """The behaviour of the widgets in SliceInterp.ui.
 
-    ui: the widgets by name. requirements: the module's requirements.txt. The collaborators can be
-    replaced: dependencies, comparison, and start_job, which makes a Job.
+    Args:
+        ui: the widgets by name.
+        requirements: the module's requirements.txt.
+        dependencies: a collaborator that can be replaced.
+        comparison: another.
+        start_job: makes a Job; can be replaced too.
     """
 
     def __init__(
         self,
-        ui: object,
+        ui: Any,
         requirements: str,
         *,
         dependencies: Dependencies | None = None,
@@ -101,8 +106,10 @@ class Panel:
         self.volumetry = VolumetrySection(ui)
         self.job: Job | None = None
         self._start_job = start_job
-        self._parameters = None
-        self._source = self._output = None
+        self._parameters: Any = None
+        self._source: Any = None
+        self._output: Any = None
+        self._began: dict[str, tuple[int, float]] = {}
         self._watched: tuple = (None, [])
         self._estimate = Estimate()
         self._looked_at: tuple = (None, None, "")
@@ -112,7 +119,7 @@ class Panel:
 
     # What the panel says
 
-    def set_parameters(self, parameters: object) -> None:
+    def set_parameters(self, parameters: Any) -> None:
         """Show and obey this parameter node; None where the module is not open."""
         self._parameters = parameters
         if parameters is None:
@@ -140,7 +147,7 @@ class Panel:
         self.volumetry.refresh(self._parameters.inputVolume)
         self.ui.deviceLabel.text = device_note(self._parameters.device)
 
-    def _watch(self, node: object) -> None:
+    def _watch(self, node: Any) -> None:
         """Refresh when the input changes; a new node gets its voxels only after it was chosen."""
         watched, tags = self._watched
         if node is watched:
@@ -175,7 +182,7 @@ class Panel:
         missing = self.dependencies.missing(self._settings().methods)
         return f"{plan}, after installing {', '.join(missing)}" if missing else plan, ""
 
-    def _look_at(self, node: object) -> tuple[Volume | None, str]:
+    def _look_at(self, node: Any) -> tuple[Volume | None, str]:
         """The node's volume and what stands against doubling it; kept until the node changes."""
         if not node:
             return None, ""
@@ -226,13 +233,12 @@ class Panel:
         self._source, self._output = self._parameters.inputVolume, self._parameters.outputVolume
         volume = nodes.volume_from_node(self._source)
         self._began = {}
-        self._volume = volume
         self.job = self._start_job(
             volume,
             settings,
             progress=self._on_progress,
             step=self._on_step,
-            finished=lambda outcome: self._on_finished(outcome, keep),
+            finished=lambda outcome: self._on_finished(outcome, volume, settings, keep),
         )
         self._show_running(True)
         self.ui.statusLabel.text = "Starting…"
@@ -280,8 +286,10 @@ class Panel:
     def _on_step(self, text: str) -> None:
         self.ui.statusLabel.text = text
 
-    def _on_finished(self, outcome: Outcome, keep: Keep) -> None:
-        settings, self.job = self.job.settings, None
+    def _on_finished(
+        self, outcome: Outcome, volume: Volume, settings: JobSettings, keep: Keep
+    ) -> None:
+        self.job = None
         self._show_running(False)
         source, self._source = self._source, None
         try:
@@ -289,7 +297,7 @@ class Panel:
             if not slicer.mrmlScene.IsNodePresent(source):
                 raise Cancelled("The volume was deleted.")
             if settings.task == "upsample":
-                self._estimate.learn(self._volume, settings, self._began)
+                self._estimate.learn(volume, settings, self._began)
             keep(results, source)
         except Cancelled:
             self.ui.statusLabel.text = "Cancelled. Nothing was kept."
@@ -298,7 +306,7 @@ class Panel:
             details = problem.details if isinstance(problem, JobError) else ""
             slicer.util.errorDisplay(str(problem), detailedText=details)
         finally:
-            self._output = self._volume = None
+            self._output = None
             self.refresh()
 
     def _add_results(self, doubled: Doubled, source: slicer.vtkMRMLScalarVolumeNode) -> None:

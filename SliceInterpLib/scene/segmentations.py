@@ -54,7 +54,9 @@ def seeds_of(source: slicer.vtkMRMLVolumeNode) -> Seeds:
     """The volume's seeds in mm, LPS, in the coordinates of `nodes.volume_from_node`."""
     node = seeds_node_of(source)
     places: Seeds = []
-    for index in range(node.GetNumberOfControlPoints() if node else 0):
+    if node is None:
+        return places
+    for index in range(node.GetNumberOfControlPoints()):
         # One that is just being placed follows the mouse.
         if node.GetNthControlPointPositionStatus(index) == node.PositionDefined:
             world = np.zeros(3)
@@ -72,7 +74,14 @@ def add_segmentation(
     seeds: Seeds,
     settings: SegmentationSettings,
 ) -> slicer.vtkMRMLSegmentationNode:
-    """A hematoma found in a volume as a segmentation node, which knows by what rule it was."""
+    """A hematoma found in a volume as a segmentation node, which knows by what rule it was.
+
+    Args:
+        source: the volume.
+        found: the hematoma.
+        seeds: by which it was found.
+        settings: by which it was found.
+    """
     node = add_mask(source, found.mask, f"{source.GetName()} {_SEGMENT}")
     node.SetAttribute(RULE, json.dumps({"seeds": seeds, "settings": asdict(settings)}))
     return node
@@ -92,7 +101,14 @@ def add_preview(source: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkMRMLSegment
 def add_mask(
     source: slicer.vtkMRMLVolumeNode, mask: np.ndarray, name: str, colour: Colour = _COLOUR
 ) -> slicer.vtkMRMLSegmentationNode:
-    """A mask, bool (slice, row, column), as a segmentation with one segment."""
+    """A mask as a segmentation with one segment.
+
+    Args:
+        source: the volume on whose grid the mask is.
+        mask: bool (slice, row, column).
+        name: of the node; made unique.
+        colour: of the segment, RGB in [0, 1].
+    """
     node = _add_node(source, slicer.mrmlScene.GenerateUniqueName(name), colour)
     set_mask(node, source, mask)
     return node
@@ -118,6 +134,11 @@ def set_mask(
     """Put another mask into a segmentation of ours.
 
     slicer.util does the same through a volume node, which leaves its display node in the scene.
+
+    Args:
+        segmentation: what is changed.
+        source: the volume on whose grid the mask is.
+        mask: bool (slice, row, column).
     """
     stored = np.moveaxis(mask, 0, nodes.slice_axis_of(source)).astype(np.uint8)
     image, matrix = slicer.vtkOrientedImageData(), vtk.vtkMatrix4x4()
@@ -132,10 +153,17 @@ def set_mask(
 def mask_of(
     segmentation: slicer.vtkMRMLSegmentationNode, source: slicer.vtkMRMLVolumeNode
 ) -> np.ndarray:
-    """The segmentation as it is now, on the volume's grid; bool (slice, row, column).
+    """The segmentation as it is now, on the volume's grid.
 
-    It may be anybody's and lie under another transform. Raises SegmentationError unless exactly
-    one of its segments is visible.
+    Args:
+        segmentation: anybody's; it may lie under another transform.
+        source: the volume.
+
+    Returns:
+        bool (slice, row, column).
+
+    Raises:
+        SegmentationError: unless exactly one of its segments is visible.
     """
     ids = vtk.vtkStringArray()
     ids.InsertNextValue(segment_of(segmentation))

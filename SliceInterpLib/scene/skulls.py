@@ -24,8 +24,11 @@ _FROM = (-0.45, 0.75, 0.5)
 class Skulls:
     """Surfaces of the bone, each in its own 3D view.
 
-    volumes: by the name of their column. The views are there once a layout with `view_xml` was
-    shown. They are linked within view_group.
+    The views are there once a layout with `view_xml` was shown.
+
+    Args:
+        volumes: by the name of their column.
+        view_group: the views are linked within it.
     """
 
     def __init__(

@@ -38,13 +38,23 @@ def measured_rows(
     The first row is the segmentation as it is now. A result of `source` is segmented by the rule
     that made the segmentation, if it is one of ours, and has a second row with the first row's
     mask carried over. Where the segmentation was edited since, the acquired grid has a second row
-    too, by the rule. segmenter: of `source`; None where no skull is found, and then there is no
-    rule. Raises SegmentationError as `mask_of`, `measure` and `Segmenter.segment` do.
+    too, by the rule.
+
+    Args:
+        segmentation: the lesion.
+        source: the acquired volume.
+        segmenter: of `source`; None where no skull is found, and then there is no rule.
+
+    Returns:
+        A row a grid and mask.
+
+    Raises:
+        SegmentationError: as `mask_of`, `measure` and `Segmenter.segment` do.
     """
     volume = nodes.volume_from_node(source)
-    mask, space = mask_of(segmentation, source), segmenter and segmenter.space
+    mask, space = mask_of(segmentation, source), segmenter.space if segmenter else None
     rule = rule_of(segmentation, source) if segmenter else None
-    rows = [segmented(ACQUIRED, segmenter, *rule)] if rule else []
+    rows = [segmented(ACQUIRED, segmenter, *rule)] if segmenter and rule else []
     if not rows or not np.array_equal(rows[0].mask, mask):
         rows.insert(0, Compared(ACQUIRED, GIVEN, mask, measure(volume, mask, space), None))
     for node in comparable_results(source):
@@ -67,8 +77,11 @@ def comparable_results(
     fitting = []
     for node in nodes.results_of(source):
         marks = nodes.synthetic_slices_of(node)
-        slices = marks and np.moveaxis(slicer.util.arrayFromVolume(node), marks[0], 0)
-        if marks and len(slices) == len(marks[1]) and slices[~marks[1]].shape == shape:
+        if marks is None:
+            continue
+        axis, synthetic = marks
+        slices = np.moveaxis(slicer.util.arrayFromVolume(node), axis, 0)
+        if len(slices) == len(synthetic) and slices[~synthetic].shape == shape:
             fitting.append(node)
     return sorted(fitting, key=lambda node: nodes.provenance_of(node)["method"] == "learned")
 
@@ -83,10 +96,22 @@ def add_segmentation_of_result(
 
     By the rule that made the segmentation, or, if that is not ours, carried over. The one that was
     added before goes.
+
+    Args:
+        result: the node on whose grid the lesion is wanted.
+        segmentation: the lesion.
+        source: the acquired volume.
+        segmenter: of `source`; None where no skull is found, and then there is no rule.
+
+    Returns:
+        The new segmentation.
+
+    Raises:
+        SegmentationError: as `mask_of` and `Segmenter.segment` do.
     """
     volume, finer = nodes.volume_from_node(source), nodes.result_from_node(result)
     rule = rule_of(segmentation, source) if segmenter else None
-    if rule:
+    if segmenter and rule:
         space = carried_space(volume, segmenter.space, finer)
         mask = Segmenter(finer, space=space).segment(*rule).mask
     else:
@@ -108,7 +133,12 @@ def _grid_of(node: slicer.vtkMRMLVolumeNode) -> str:
 def add_table(
     rows: Sequence[Compared], segmentation: slicer.vtkMRMLSegmentationNode
 ) -> slicer.vtkMRMLTableNode:
-    """All measures as a table node, which Slicer saves as CSV: a row for each grid and mask."""
+    """All measures as a table node, which Slicer saves as CSV: a row for each grid and mask.
+
+    Args:
+        rows: of `measured_rows`.
+        segmentation: the table is named after it.
+    """
     found = measures(rows)
     name = slicer.mrmlScene.GenerateUniqueName(f"{segmentation.GetName()} volumetry")
     return tables.add_table_node(Table([Column(key) for key in found[0]], found), name)

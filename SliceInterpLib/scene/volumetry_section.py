@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from html import escape
+from typing import Any
 
 import slicer
 
@@ -23,18 +24,23 @@ _HELP = (
 
 
 class VolumetrySection:
-    """The behaviour of the section's widgets. select_module: opens a module of Slicer by name."""
+    """The behaviour of the section's widgets.
 
-    def __init__(self, ui: object, select_module: Callable[[str], None] | None = None) -> None:
+    Args:
+        ui: the widgets by name.
+        select_module: opens a module of Slicer by name.
+    """
+
+    def __init__(self, ui: Any, select_module: Callable[[str], None] | None = None) -> None:
         import qt
 
         self.ui = ui
         self.select_module = select_module or slicer.util.selectModule
-        self._source = None
+        self._source: Any = None
         self._segmenter: tuple = (None, None)
         self._watched: tuple = (None, [])
         self._seeds: segmentations.Seeds = []
-        self._preview = None
+        self._preview: slicer.vtkMRMLSegmentationNode | None = None
         self._timer = qt.QTimer()
         self._timer.setSingleShot(True)
         self._timer.setInterval(_DELAY_MS)
@@ -89,7 +95,9 @@ class VolumetrySection:
 
     def on_clear_seeds(self) -> None:
         """Take all seeds away."""
-        segmentations.seeds_node_of(self._source).RemoveAllControlPoints()
+        seeds = segmentations.seeds_node_of(self._source)
+        if seeds:
+            seeds.RemoveAllControlPoints()
 
     def _watch(self, seeds: slicer.vtkMRMLMarkupsNode | None) -> None:
         """Follow the points, which the user may place, drag and delete."""

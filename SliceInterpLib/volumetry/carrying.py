@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import overload
+
 import numpy as np
 
 from SliceInterpLib.volume import Volume
@@ -19,7 +21,7 @@ def carried_over(volume: Volume, mask: np.ndarray, filled: Volume) -> np.ndarray
     """
     pixel = volume.pixel_spacing
     distance = morphology.depth(mask, pixel) - morphology.depth(~mask, pixel)
-    shown = mask.any(axis=(1, 2))
+    shown = np.any(mask, axis=(1, 2))
     one, other = _beside(distance, shown, 1), _beside(distance, shown, -1)
     acquired = np.flatnonzero(~filled.synthetic)
     index = np.arange(filled.slice_count)
@@ -28,6 +30,14 @@ def carried_over(volume: Volume, mask: np.ndarray, filled: Volume) -> np.ndarray
     return np.stack(
         [(1.0 - t) * one[k] + t * other[k] > 0 for k, t in zip(first, part, strict=True)]
     )
+
+
+@overload
+def carried_space(volume: Volume, space: np.ndarray, filled: Volume) -> np.ndarray: ...
+
+
+@overload
+def carried_space(volume: Volume, space: None, filled: Volume) -> None: ...
 
 
 def carried_space(volume: Volume, space: np.ndarray | None, filled: Volume) -> np.ndarray | None:

@@ -55,6 +55,7 @@ def compare(
     intracranial space, and has a second row with the acquired grid's mask carried over. Raises
     SegmentationError and VolumeError as `Segmenter`, `measure` and `upsample` do.
     """
+    space: np.ndarray | None
     if mask is None:
         segmenter = Segmenter(volume)
         space, rows = segmenter.space, [segmented(ACQUIRED, segmenter, seeds, settings)]
@@ -96,11 +97,21 @@ def measures(rows: Sequence[Compared]) -> list[dict[str, Value]]:
     """All that the rows tell, by the names of `Measurement`, place and range a value each."""
     found = []
     for row in rows:
-        record = {"grid": row.grid, "mask": row.mask_is, "difference_ml": difference_ml(row, rows)}
-        record |= asdict(row.measured)
-        place = record.pop("centroid_ras")
-        record |= zip(("right_mm", "anterior_mm", "superior_mm"), place, strict=True)
-        record |= zip(("low_hu", "high_hu"), row.limits_hu or (None, None), strict=True)
+        right, anterior, superior = row.measured.centroid_ras
+        low, high = row.limits_hu or (None, None)
+        measured = asdict(row.measured)
+        del measured["centroid_ras"]
+        record: dict[str, Value] = {
+            "grid": row.grid,
+            "mask": row.mask_is,
+            "difference_ml": difference_ml(row, rows),
+            **measured,
+            "right_mm": right,
+            "anterior_mm": anterior,
+            "superior_mm": superior,
+            "low_hu": low,
+            "high_hu": high,
+        }
         found.append(record)
     return found
 

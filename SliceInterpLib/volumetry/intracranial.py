@@ -54,7 +54,8 @@ def intracranial_mask(volume: Volume) -> np.ndarray:
     """
     slices = volume.slices
     steps = [max(1, round(_PIXEL_MM / size)) for size in volume.pixel_spacing]
-    pixel = tuple(size * step for size, step in zip(volume.pixel_spacing, steps, strict=True))
+    down, across = volume.pixel_spacing
+    pixel = (down * steps[0], across * steps[1])
     hu = slices[:, :: steps[0], :: steps[1]].astype(np.float32)
     bone = hu >= bone_hu(volume)
     tissue = (ndimage.gaussian_filter(hu, (0, 1, 1)) > AIR_HU) & ~bone

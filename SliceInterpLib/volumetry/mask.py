@@ -49,7 +49,7 @@ def voxel_ml(volume: Volume, mask: np.ndarray) -> float:
     return float(np.count_nonzero(mask, axis=(1, 2)) @ volume.voxel_mm3) / 1000.0
 
 
-def bounds(mask: np.ndarray, margin: tuple[int, int, int] = (0, 0, 0)) -> tuple[slice, ...]:
+def bounds(mask: np.ndarray, margin: tuple[int, ...] = (0, 0, 0)) -> tuple[slice, ...]:
     """The box around what is set, with a margin as far as the array goes; empty if nothing is."""
     box = []
     for axis, more in enumerate(margin):

@@ -67,7 +67,9 @@ class SegmentationSettings:
     """Without seeds, smaller pieces are left out."""
 
     def __post_init__(self) -> None:
-        if None not in (self.low_hu, self.high_hu) and not self.low_hu < self.high_hu:
+        if self.low_hu is None or self.high_hu is None:
+            return
+        if not self.low_hu < self.high_hu:
             raise SegmentationError(
                 f"The threshold range {self.low_hu:g}…{self.high_hu:g} HU is empty. Give a lower "
                 "limit that is below the upper one."
@@ -286,7 +288,7 @@ class Segmenter:
         touching = np.count_nonzero(mask[self._box] & rim)
         if touching > _TOUCHING_SHARE * np.count_nonzero(mask):
             yield "The segmentation touches bone: look whether a rim of bone was taken for blood."
-        shown = mask.any(axis=(1, 2))
+        shown = np.any(mask, axis=(1, 2))
         guessed = np.flatnonzero(self.volume.missing & shown[:-1] & shown[1:])
         if guessed.size:
             yield (

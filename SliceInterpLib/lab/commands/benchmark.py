@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -233,7 +234,7 @@ def _interpolators(
     return made
 
 
-def _speed(contenders: Sequence[Contender], device: str) -> dict[str, object]:
+def _speed(contenders: Sequence[Contender], device: str) -> dict[str, dict[str, float]]:
     from SliceInterpLib.lab.speed import speed_table
 
     rows = speed_table([c.method for c in contenders if c.model is None], device=device)
@@ -248,7 +249,7 @@ def _patients(data: Path) -> dict[str, Callable[[], Volume]]:
     paths = scans([data])
     names = [path.name.split(".")[0] for path in paths]
     return {
-        name if names.count(name) == 1 else str(path): (lambda path=path: read_volume(path))
+        name if names.count(name) == 1 else str(path): partial(read_volume, path)
         for name, path in zip(names, paths, strict=True)
     }
 

@@ -13,7 +13,12 @@ from SliceInterpLib.lab.contenders import make_contender
 
 
 def add_methods(sub: argparse.ArgumentParser, default: Sequence[str]) -> None:
-    """Which methods are measured, and the model of the learned one."""
+    """Add the options that name the methods to measure, and the model of the learned one.
+
+    Args:
+        sub: the parser of a command.
+        default: names of methods.
+    """
     sub.add_argument(
         "--methods",
         type=lambda text: text.split(","),

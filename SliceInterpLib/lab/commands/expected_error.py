@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from SliceInterpLib.interpolators.learned import Learned
 
 _REPORT_EVERY = 3
-"""On the card, every N-th slice is judged, N being this."""
+"""N, where every N-th slice is judged for the card."""
 
 _MEANING = (
     "Expected absolute error in HU of each synthetic voxel against what the scanner would have "

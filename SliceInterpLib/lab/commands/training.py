@@ -114,8 +114,18 @@ def split_by_patient(
 ) -> tuple[list[Path], list[Path]]:
     """The scans to train on and those to validate with, no patient in both.
 
-    A patient is a folder within one of `places`, or a file directly in it. part: 0…1, of the
-    patients, at least one. Raises TrainingError where that leaves none to train on.
+    A patient is a folder within one of `places`, or a file directly in it.
+
+    Args:
+        places: files and folders.
+        part: 0…1, of the patients that validate, at least one.
+        seed: of the draw.
+
+    Returns:
+        The two lists.
+
+    Raises:
+        TrainingError: where that leaves none to train on.
     """
     patients: dict[Path, list[Path]] = {}
     for place in places:
@@ -130,10 +140,11 @@ def split_by_patient(
             f"{len(order)} patient{'s' if len(order) != 1 else ''} cannot be split into training "
             "and validation. Give more scans, or leave --split out."
         )
-    return tuple(
+    training, validation = (
         [scan for patient in some for scan in patients[patient]]
         for some in (order[kept:], order[:kept])
     )
+    return training, validation
 
 
 def _part(text: str) -> float:

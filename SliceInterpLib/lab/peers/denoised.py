@@ -65,7 +65,8 @@ def _in_window(hu: np.ndarray) -> np.ndarray:
 class DenoisedLinear:
     """The mean of two denoised slices as an interpolator.
 
-    Raises MethodError at construction when OpenCV is missing.
+    Raises:
+        MethodError: at construction when OpenCV is missing.
     """
 
     name = "denoised-linear"

@@ -14,7 +14,12 @@ from SliceInterpLib.networks.flow_inside import FlowInside, Motion
 
 
 class Plain(FlowInside):
-    """No motion: the correction of the mean of the two slices."""
+    """No motion: the correction of the mean of the two slices.
+
+    Args:
+        widths: channels of each level, the finest first.
+        blocks: residual blocks a level.
+    """
 
     def __init__(self, widths: tuple[int, ...], blocks: int) -> None:
         super().__init__(residual_widths=widths, residual_blocks=blocks)

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from SliceInterpLib.hounsfield import BRAIN
-from SliceInterpLib.networks.prediction import Prediction, brain_view
+from SliceInterpLib.networks.prediction import Network, Prediction, brain_view
 
 SMALL = {
     "encoder_widths": (8, 16, 24, 32, 48, 64),
@@ -45,14 +45,19 @@ _CROP = 256
 _SLICE = 512
 
 
-class ReferenceUNet(nn.Module):
+class ReferenceUNet(Network):
     """Two slices in HU in, the slice midway between them in HU out, seen in the brain window.
 
-    encoder_widths, encoder_depths: channels and blocks of the encoder's six stages.
-    decoder_widths: channels of the decoder's five stages, the coarsest first.
     The defaults are the reference. Weights start at random. Outside the brain window nothing is
-    known of the slices, and swapping them may change the result. Raises ValueError for another
-    number of stages or an empty one.
+    known of the slices, and swapping them may change the result.
+
+    Args:
+        encoder_widths: channels of the encoder's six stages.
+        encoder_depths: blocks of these stages.
+        decoder_widths: channels of the decoder's five stages, the coarsest first.
+
+    Raises:
+        ValueError: for another number of stages or an empty one.
     """
 
     context = 0
@@ -106,11 +111,17 @@ class ReferenceUNet(nn.Module):
 def tiled(network: Callable[[Tensor], Prediction], slices: Tensor) -> Prediction:
     """Predict 512×512 slices from thirteen 256×256 crops, averaged in HU where they overlap.
 
-    slices: (n, 2, 512, 512) HU float32. This is how the reference is deployed, here only for
-    timing and comparison. Where the crops lie is our reading of "nine 256×256 crops of the
-    central 384×384": a 3×3 grid at steps of 64 pixels, and the four quadrants of the slice,
-    which reach the corners. All crops of a pair make one batch. The limits are those of the
-    two slices. Raises ValueError for another size.
+    This is how the reference is deployed, here only for timing and comparison. Where the crops lie
+    is our reading of "nine 256×256 crops of the central 384×384": a 3×3 grid at steps of 64 pixels,
+    and the four quadrants of the slice, which reach the corners. All crops of a pair make one
+    batch. The limits are those of the two slices.
+
+    Args:
+        network: what predicts a crop.
+        slices: (n, 2, 512, 512) HU float32.
+
+    Raises:
+        ValueError: for another size.
     """
     if slices.shape[2:] != (_SLICE, _SLICE):
         raise ValueError(f"the crops are laid out on 512×512, not {tuple(slices.shape[2:])}")

@@ -28,21 +28,24 @@ Both are the best on training patients."""
 def demons(fixed: np.ndarray, moving: np.ndarray) -> np.ndarray:
     """Displacement from `fixed` to `moving` by multi-resolution demons with symmetric forces.
 
-    fixed, moving: (h, w) HU, compared in the brain window. Returns (h, w, 2) float32, pixels
-    (x, y): fixed at p looks like moving at p + displacement(p). Demons: Thirion 1998; symmetric
-    forces as in Vercauteren et al. 2007, by ITK's FastSymmetricForcesDemonsRegistrationFilter.
+    Demons: Thirion 1998; symmetric forces as in Vercauteren et al. 2007, by ITK's
+    FastSymmetricForcesDemonsRegistrationFilter.
+
+    Args:
+        fixed: (h, w) HU.
+        moving: (h, w) HU; the two are compared in the brain window.
+
+    Returns:
+        (h, w, 2) float32, pixels (x, y): fixed at p looks like moving at p + displacement(p).
     """
     images = [sitk.GetImageFromArray(255.0 * BRAIN.scale(hu)) for hu in (fixed, moving)]
     registration = sitk.FastSymmetricForcesDemonsRegistrationFilter()
     registration.SetNumberOfIterations(_ITERATIONS)
     registration.SetStandardDeviations(_SMOOTHING_PIXELS)
-    field = None
-    for factor in _SHRINK_FACTORS:
-        level = [_shrunk(image, factor) for image in images]
-        if field is None:
-            field = registration.Execute(*level)
-        else:  # displacements are in full-size pixels at every level
-            field = registration.Execute(*level, sitk.Resample(field, level[0]))
+    coarsest, *finer = ([_shrunk(image, factor) for image in images] for factor in _SHRINK_FACTORS)
+    field = registration.Execute(*coarsest)
+    for level in finer:  # displacements are in full-size pixels at every level
+        field = registration.Execute(*level, sitk.Resample(field, level[0]))
     return sitk.GetArrayFromImage(field).astype(np.float32)
 
 
@@ -57,7 +60,8 @@ def _shrunk(image: sitk.Image, factor: int) -> sitk.Image:
 class Registration:
     """The registration midpoint as an interpolator of slice pairs.
 
-    Raises MethodError at construction when OpenCV, which moves the slices, is missing.
+    Raises:
+        MethodError: at construction when OpenCV, which moves the slices, is missing.
     """
 
     name = "registration"

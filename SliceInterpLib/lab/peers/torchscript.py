@@ -25,11 +25,16 @@ SIZE_MULTIPLE = 64
 class TorchScript:
     """A frame interpolation network as an interpolator of slice pairs, in the brain window only.
 
-    path: a TorchScript file whose model is called as model(x0, x1, dt), with x0 and x1 (n, 3, h,
-    w) RGB in [0, 1] and dt (n, 1) the time between them, and gives (n, 3, h, w). It sees the
-    window as grey, and HU beyond the window come out as the window's bounds.
-    device: 'auto', 'cuda' or 'cpu'. Raises MethodError if the file is missing or is no
-    TorchScript, and, when called, if the model fails or gives another shape.
+    It sees the window as grey, and HU beyond the window come out as the window's bounds.
+
+    Args:
+        path: a TorchScript file whose model is called as model(x0, x1, dt), with x0 and x1
+            (n, 3, h, w) RGB in [0, 1] and dt (n, 1) the time between them, and gives (n, 3, h, w).
+        device: 'auto', 'cuda' or 'cpu'.
+
+    Raises:
+        MethodError: if the file is missing or is no TorchScript, and, when called, if the model
+            fails or gives another shape.
     """
 
     name = "torchscript"

@@ -56,17 +56,25 @@ def fit_expected_error(
 ) -> ExpectedError:
     """The expected error of what `learned` predicts, on the CPU.
 
-    volumes: learned from, at twice the real gap and, where slices are thin, also at the gap of
-    thick slices made of them. calibration: other patients, for the curve. every: hide every
-    N-th slice. progress: called with volumes done and their number. Raises TrainingError if
-    either shows no head.
+    Args:
+        learned: the method.
+        volumes: learned from, at twice the real gap and, where slices are thin, also at the gap of
+            thick slices made of them.
+        calibration: other patients, for the curve.
+        every: N, where every N-th slice is hidden.
+        steps: of the training.
+        seed: of the training, and of the voxels that are taken.
+        progress: called with volumes done and their number.
+
+    Raises:
+        TrainingError: if either shows no head.
     """
     rng = np.random.default_rng(seed)
     done = 0
 
     def gather(scans: Sequence[Volume], *, averaged: bool) -> tuple[Tensor, Tensor, Tensor]:
         nonlocal done
-        parts = []
+        parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         for volume in scans:
             parts += _voxels(volume, learned, every, rng, averaged=averaged)
             done += 1
@@ -74,7 +82,10 @@ def fit_expected_error(
                 progress(done, len(volumes) + len(calibration))
         if not parts:
             raise TrainingError("These scans show no head with 3 slices or more to learn from.")
-        return tuple(torch.from_numpy(np.concatenate(p)) for p in zip(*parts, strict=True))
+        seen, error, weight = (
+            torch.from_numpy(np.concatenate(part)) for part in zip(*parts, strict=True)
+        )
+        return seen, error, weight
 
     score = _trained(*gather(volumes, averaged=True), steps=steps, seed=seed)
     seen, error, _ = gather(calibration, averaged=False)

@@ -25,8 +25,12 @@ def add_faint_lesions(
 ) -> None:
     """Add up to MOST faint discs and blobs, in place, to the slices of one example.
 
-    slices: (n, h, w) float32 HU. inner: which of them always have the lesion, the two slices
-    and the one between; the outer ones share it half of the time, as a small lesion ends there.
+    Args:
+        rng: draws them.
+        slices: (n, h, w) float32 HU.
+        pixel_mm: size of a pixel.
+        inner: which of the slices always have the lesion, the two slices and the one between; the
+            outer ones share it half of the time, as a small lesion ends there.
     """
     middle = slices[len(slices) // 2]
     rows, columns = np.nonzero((middle > _BRAIN_HU[0]) & (middle < _BRAIN_HU[1]))
@@ -46,20 +50,27 @@ def add_faint_lesions(
 def lesion(
     rng: np.random.Generator, centre: tuple[int, int], radius: float, shape: tuple[int, int]
 ) -> tuple[tuple[slice, slice], np.ndarray]:
-    """A disc or an uneven blob: the window that it fills and its profile, 0…1, there.
+    """A disc or an uneven blob, its edge as soft as a scan's.
 
-    centre: row and column; radius: pixels. The edge is as soft as a scan's.
+    Args:
+        rng: draws its outline.
+        centre: row and column.
+        radius: pixels.
+        shape: rows and columns of the slice.
+
+    Returns:
+        The window that it fills and its profile, 0…1, there.
     """
     reach = int(1.5 * radius) + 4
-    window = tuple(
+    rows, columns = (
         slice(max(0, at - reach), min(side, at + reach + 1))
         for at, side in zip(centre, shape, strict=True)
     )
     y, x = (
         np.arange(extent.start, extent.stop, dtype=np.float32) - at
-        for extent, at in zip(window, centre, strict=True)
+        for extent, at in zip((rows, columns), centre, strict=True)
     )
-    outline = radius
+    outline: np.ndarray | float = radius
     if rng.random() < 0.5:
         angle = np.arctan2(y[:, None], x[None, :])
         outline = radius * (
@@ -70,4 +81,4 @@ def lesion(
             )
         )
     inside = (np.hypot(y[:, None], x[None, :]) <= outline).astype(np.float32)
-    return window, cv2.GaussianBlur(inside, (0, 0), rng.uniform(0.7, 1.5))
+    return (rows, columns), cv2.GaussianBlur(inside, (0, 0), rng.uniform(0.7, 1.5))

@@ -55,9 +55,12 @@ class Loss:
     def terms(self, prediction: Prediction, target: Tensor, ramp: float = 1.0) -> dict[str, Tensor]:
         """The terms, to be summed.
 
-        target: (n, 1, h, w) HU. ramp: 0…1, how far similarity has come in; what it lacks is made
-        up by the pixel term. (MS-SSIM's gradient is exactly zero where a scale's contrast term
-        is negative, so that it cannot start on its own.)
+        Args:
+            prediction: of the network.
+            target: (n, 1, h, w) HU.
+            ramp: 0…1, how far similarity has come in; what it lacks is made up by the pixel term.
+                (MS-SSIM's gradient is exactly zero where a scale's contrast term is negative, so
+                that it cannot start on its own.)
         """
         parts = self.name.split("+")
         similarity = next((part for part in parts if "ssim" in part), "")
@@ -112,6 +115,10 @@ def _blurred(images: Tensor, sigma: float) -> Tensor:
 def flow_guidance(half_flow: Tensor, pair: np.ndarray) -> Tensor:
     """Mean distance in pixels between the network's half-flow and that of OpenCV's DIS.
 
-    A start for the flow, to be faded out early. half_flow: (n, 2, h, w); pair: (n, 2, h, w) HU.
+    A start for the flow, to be faded out early.
+
+    Args:
+        half_flow: (n, 2, h, w), pixels.
+        pair: (n, 2, h, w) HU.
     """
     return F.l1_loss(half_flow, torch.from_numpy(half_flows(pair)).to(half_flow.device))

@@ -35,13 +35,26 @@ def train_model(
     command: str,
     log: Callable[[dict], None],
 ) -> Path:
-    """Train a network and return the path of its card, in `folder`.
-
-    start: a trained model whose weights are taken as far as they go, see `grow`.
+    """Train a network.
 
     Under torchrun, its processes train one network together, and the first of them writes.
     The card holds what loading needs and what is known here; the terms of the training data,
     the licence and the figures of a benchmark are for whoever publishes the model to add.
+
+    Args:
+        name: of the model.
+        design: of the network.
+        volumes: to learn from.
+        validation: volumes of other patients, to judge by.
+        folder: for checkpoint, weights and card.
+        settings: how to train.
+        device: as `choose_device` takes it.
+        start: a trained model whose weights are taken as far as they go, see `grow`.
+        command: the command line, which the card tells.
+        log: called with each record of the training.
+
+    Returns:
+        The path of the card, in `folder`.
     """
     torch.manual_seed(settings.seed)
     network = design.build(ARCHITECTURES)
@@ -107,5 +120,5 @@ def grow(trained: nn.Module, network: nn.Module) -> None:
         tensor[both] = old[name][both]
     for name, block in network.named_modules():
         if isinstance(block, ResidualBlock) and f"{name}.second.weight" not in old:
-            nn.init.zeros_(block.second.weight)
-            nn.init.zeros_(block.second.bias)
+            for parameter in block.second.parameters():
+                nn.init.zeros_(parameter)

@@ -62,11 +62,20 @@ def run_study(
 ) -> dict[str, object]:
     """Carry out the runs that `folder` does not have yet, and sum up all.
 
-    jobs: processes side by side, each with one thread and the volumes in its memory. Each record
-    of `study_run.carry_out` goes to `log` and, as a line, to `folder`/runs.jsonl. Returns
-    {"plan": …, "mean_of_two": metrics of the mean of the two slices, "rows": [row], "worst": the
-    row of the setting that failed most, "remedies": [row]}, where a row is that of `summary`.
-    Raises TrainingError if the folder holds a study by another plan.
+    Args:
+        plan: which runs there are.
+        examples: the volumes.
+        folder: for the records of the runs, as lines in runs.jsonl.
+        jobs: processes side by side, each with one thread and the volumes in its memory.
+        log: called with each record of `study_run.carry_out`.
+
+    Returns:
+        {"plan": …, "mean_of_two": metrics of the mean of the two slices, "rows": [row], "worst":
+        the row of the setting that failed most, "remedies": [row]}, where a row is that of
+        `summary`.
+
+    Raises:
+        TrainingError: if the folder holds a study by another plan.
     """
     folder.mkdir(parents=True, exist_ok=True)
     _keep_to_one_plan(plan, folder)
@@ -115,9 +124,15 @@ def main_runs(plan: Plan) -> list[Run]:
 
 
 def steps_within(minutes: float, plan: Plan, examples: Examples, jobs: int = 1) -> int:
-    """How many steps a run may have for the whole study to end in about so many minutes.
+    """How many steps a run may have for the whole study to end in time.
 
     A few steps of each batch with and without the guard are timed, and one judgement.
+
+    Args:
+        minutes: that the study may take, about.
+        plan: which runs there are; its steps do not count.
+        examples: the volumes.
+        jobs: as `run_study` takes it.
     """
     runs = main_runs(plan)
     a_step = judgement = 0.0
@@ -126,7 +141,7 @@ def steps_within(minutes: float, plan: Plan, examples: Examples, jobs: int = 1) 
         longer = carry_out(run, replace(plan, steps=4), examples)["seconds"]
         short = carry_out(run, replace(plan, steps=1), examples)["seconds"]
         of_one = max(longer - short, 0.0) / 3.0
-        count = sum((r.batch, r.guarded) == (batch, guarded) for r in runs)
+        count: float = sum((r.batch, r.guarded) == (batch, guarded) for r in runs)
         # The remedies come at a batch that is not known yet: their mean over all is counted.
         count += 0 if guarded else plan.seeds * len(REMEDIES) / len(plan.batches)
         a_step += of_one * count
@@ -137,10 +152,15 @@ def steps_within(minutes: float, plan: Plan, examples: Examples, jobs: int = 1) 
 def summary(records: Iterable[dict], baseline_db: float) -> list[dict[str, object]]:
     """One row a setting, in order of first appearance.
 
-    A row has the setting's fields, the number of "runs", of those that "diverged", of these the
-    "not_finite", the "stuck" ones, "bad_losses" and "bad_gradients" (steps, summed), the earliest
-    "first_bad_loss" (None: none), the lowest "loss_scale", and the metrics' means over the runs
-    whose validation in fp32 is finite (None: none). baseline_db: PSNR of the mean of two slices.
+    Args:
+        records: of `study_run.carry_out`.
+        baseline_db: PSNR of the mean of two slices.
+
+    Returns:
+        Rows with the setting's fields, the number of "runs", of those that "diverged", of these the
+        "not_finite", the "stuck" ones, "bad_losses" and "bad_gradients" (steps, summed), the
+        earliest "first_bad_loss" (None: none), the lowest "loss_scale", and the metrics' means over
+        the runs whose validation in fp32 is finite (None: none).
     """
     groups: dict[Setting, list[dict]] = {}
     for record in records:
@@ -177,7 +197,12 @@ def not_finite(record: dict) -> bool:
 
 
 def diverged(record: dict, baseline_db: float) -> bool:
-    """Not finite, or far worse than the mean of the two slices."""
+    """Not finite, or far worse than the mean of the two slices.
+
+    Args:
+        record: of `study_run.carry_out`.
+        baseline_db: PSNR of the mean of two slices.
+    """
     return not_finite(record) or record["psnr"] < baseline_db - MARGIN_DB
 
 
@@ -247,10 +272,14 @@ class _Study:
                 yield ready.result()
 
 
-def _begin(*shared: object) -> None:
+_shared: tuple[Plan, Examples, Path | None]
+"""In a process of its own: what all its runs share."""
+
+
+def _begin(plan: Plan, examples: Examples, start: Path | None) -> None:
     """In a new process: keep what all its runs share."""
     global _shared
-    _shared = shared
+    _shared = plan, examples, start
     torch.set_num_threads(1)
 
 

@@ -22,8 +22,14 @@ def save_study_figure(path: Path, result: Mapping) -> None:
     Above, losses × batches with the guard off and on: the colour is the share of runs that
     diverged; the numbers are the mean PSNR, how many of the runs diverged, and the share of steps
     whose loss or gradient was not finite. Below, the setting that failed most with one remedy at
-    a time: bars of PSNR in the same colours; a row without a finite run has no bar. Raises
-    MethodError if matplotlib is missing.
+    a time: bars of PSNR in the same colours; a row without a finite run has no bar.
+
+    Args:
+        path: the file.
+        result: of `run_study`.
+
+    Raises:
+        MethodError: if matplotlib is missing.
     """
     plan, remedies = result["plan"], result["remedies"]
     heights = [0.62 * len(plan["losses"]) + 0.6, 0.3 * len(remedies) + 0.6]

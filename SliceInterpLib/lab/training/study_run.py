@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -79,7 +79,7 @@ class Plan:
         return ReferenceUNet() if self.full else ReferenceUNet(**SMALL)
 
 
-REMEDIES = {
+REMEDIES: dict[str, dict[str, Any]] = {
     "bf16 rather than fp16": {"precision": "bfloat16"},
     "fp32 rather than fp16": {"precision": "float32"},
     "similarity in fp32": {"loss": {"full_precision": True}},
@@ -164,13 +164,20 @@ class Examples(NamedTuple):
         return np.stack(middles).astype(np.float32)
 
 
-def mean_of_two(triplets: np.ndarray) -> dict[str, float]:
+def mean_of_two(triplets: np.ndarray) -> dict[str, Any]:
     """The metrics of the mean of the two outer slices, over `Examples.checked`."""
     return _mean_metrics(triplets[:, [0, 2]].mean(1), triplets[:, 1])
 
 
 def trainer_of(run: Run, plan: Plan, examples: Examples, folder: Path) -> Trainer:
-    """A run before its first step; `folder`, which exists, gets the log of bad steps."""
+    """A run before its first step.
+
+    Args:
+        run: which.
+        plan: of the study.
+        examples: the volumes.
+        folder: exists; it gets the log of bad steps.
+    """
     torch.manual_seed(run.seed)
     network = plan.network()
     settings = settings_of(run, plan)
@@ -190,15 +197,22 @@ def carry_out(
     start: Path | None = None,
     *,
     save: Path | None = None,
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Train and judge: a record of numbers, strings and None, for a line of JSON.
 
-    start: weights for the runs whose remedy wants trained ones. save: where to write the weights.
+    Args:
+        run: which.
+        plan: of the study.
+        examples: the volumes.
+        start: weights for the runs whose remedy wants trained ones.
+        save: where to write the weights.
     """
     began = time.monotonic()
     with TemporaryDirectory(prefix="sliceinterp-study-") as folder:
         trainer = trainer_of(run, plan, examples, Path(folder))
         if run.remedy and "start" in REMEDIES[run.remedy]:
+            if start is None:
+                raise ValueError(f"'{run.remedy}' needs the weights to start from")
             trainer.network.load_state_dict(load_file(start, device=str(trainer.device)))
         steps = _train(trainer, plan.steps)
     if save:
@@ -267,16 +281,17 @@ def _judge(trainer: Trainer, triplets: np.ndarray) -> dict[str, object]:
     }
 
 
-def _finite(tensors: object) -> bool:
+def _finite(tensors: Iterable[Tensor]) -> bool:
     return all(bool(tensor.isfinite().all()) for tensor in tensors)
 
 
-def _mean_metrics(found: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+def _mean_metrics(found: np.ndarray, truth: np.ndarray) -> dict[str, float | None]:
     rows = [slice_metrics(one, other) for one, other in zip(found, truth, strict=True)]
-    return {
-        name: None if rows[0][name] is None else float(np.mean([row[name] for row in rows]))
-        for name in METRICS
-    }
+    means: dict[str, float | None] = {}
+    for name in METRICS:
+        values = [value for row in rows if (value := row[name]) is not None]
+        means[name] = float(np.mean(values)) if values else None
+    return means
 
 
 class _TensorCoreConvolution(nn.Conv2d):
@@ -286,8 +301,9 @@ class _TensorCoreConvolution(nn.Conv2d):
         if not torch.is_autocast_enabled("cpu"):
             return super().forward(x)
         with torch.autocast("cpu", enabled=False):
-            halves = [None if t is None else t.half().float() for t in (x, self.weight, self.bias)]
-            return self._conv_forward(*halves).half()
+            image, weight = (t.half().float() for t in (x, self.weight))
+            bias = None if self.bias is None else self.bias.half().float()
+            return self._conv_forward(image, weight, bias).half()
 
 
 def quick_half(network: nn.Module) -> None:

@@ -10,11 +10,12 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -31,8 +32,8 @@ from SliceInterpLib.lab.training.guard import Guard, Watch
 from SliceInterpLib.lab.training.losses import Loss, flow_guidance
 from SliceInterpLib.lab.training.parallel import ALONE, Processes
 from SliceInterpLib.lab.training.triplets import Augmentation, Triplets
-from SliceInterpLib.networks.devices import has_bf16
-from SliceInterpLib.networks.prediction import padded
+from SliceInterpLib.networks.devices import has_bf16, on_device
+from SliceInterpLib.networks.prediction import Network, padded
 from SliceInterpLib.upsampling import predict_between
 from SliceInterpLib.volume import Volume
 
@@ -63,11 +64,22 @@ class TrainingSettings:
 
 
 class Trainer:
-    """Trains `network` (a module that returns a Prediction) on triplets from `volumes`."""
+    """Trains a network on triplets.
+
+    Args:
+        network: a module that returns a Prediction.
+        volumes: what the triplets are of.
+        validation: volumes of other patients, to judge by.
+        folder: for the checkpoint, the averaged weights and the log.
+        settings: how to train.
+        device: by default the CPU.
+        processes: those that train together.
+        log: called with each record of the training.
+    """
 
     def __init__(
         self,
-        network: nn.Module,
+        network: Network,
         volumes: Sequence[Volume],
         validation: Sequence[Volume],
         folder: Path,
@@ -81,7 +93,7 @@ class Trainer:
         self.folder = folder
         self.device = device or torch.device("cpu")
         self.processes = processes
-        self.network = network.to(self.device, memory_format=torch.channels_last)
+        self.network = on_device(network, self.device)
         self.average = AveragedModel(
             self.network, multi_avg_fn=partial(_move_average, settings.ema_decay)
         )
@@ -111,8 +123,9 @@ class Trainer:
     def run(self) -> None:
         """Train to the end of the schedule, going on from the folder's checkpoint, if any.
 
-        Raises TrainingError when the weights are no longer finite, which cannot happen under the
-        guard; the files then are those of the last checkpoint before.
+        Raises:
+            TrainingError: when the weights are no longer finite, which cannot happen under the
+                guard; the files then are those of the last checkpoint before.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         if (self.folder / "checkpoint.safetensors").exists():
@@ -208,7 +221,8 @@ class Trainer:
     def validate(self, slices_per_volume: int = 4) -> float | None:
         """PSNR (dB, brain window) of held-out slices predicted by the averaged network."""
         errors = []
-        predictor = _Predictor(self.average.module.eval(), self.device, self.autocast)
+        network = self.average.module.eval()
+        predictor = _Predictor(network, self.network.context, self.device, self.autocast)
         for volume in self.validation:
             stack = volume.slices
             # Not the outermost: in nearly empty slices a little error is many decibels.
@@ -236,7 +250,8 @@ class Trainer:
     def save(self) -> None:
         """Write the checkpoint and the averaged weights, each complete or not at all.
 
-        Raises TrainingError, and writes nothing, if a weight is not finite.
+        Raises:
+            TrainingError: if a weight is not finite; nothing is written.
         """
         tensors = self._tensors()
         if not all(tensor.isfinite().all() for tensor in tensors.values()):
@@ -304,11 +319,11 @@ class _Shares:
     def __init__(self, step: int, batch: int, processes: Processes) -> None:
         self.step, self.batch, self.processes = step, batch, processes
 
-    def __iter__(self) -> Iterator[range]:
+    def __iter__(self) -> Iterator[list[int]]:
         step = self.step
         while True:
             numbers = range(step * self.batch, (step + 1) * self.batch)
-            yield numbers[self.processes.rank :: self.processes.count]
+            yield list(numbers[self.processes.rank :: self.processes.count])
             step += 1
 
 
@@ -317,15 +332,17 @@ class _Predictor:
 
     name = "in training"
     batch = 1
+    provenance: Mapping[str, object] = MappingProxyType({})
 
     def __init__(
         self,
         network: nn.Module,
+        context: int,
         device: torch.device,
         autocast: Callable[[], AbstractContextManager],
     ) -> None:
-        self.network, self.device, self.autocast = network, device, autocast
-        self.context = network.context
+        self.network, self.context = network, context
+        self.device, self.autocast = device, autocast
 
     def __call__(self, slices: np.ndarray) -> np.ndarray:
         height, width = slices.shape[2:]

@@ -51,6 +51,16 @@ class Triplets(Dataset):
     Example number i is drawn from a generator seeded with (seed, i), so that it is the same
     whichever process draws it and whenever. Volumes are kept as they are (usually int16) and
     only the crop of an example is copied; forked worker processes share them.
+
+    Args:
+        volumes: those with fewer than 3 slices are left out.
+        crop: pixels, height and width of an example.
+        context: how many slices an example has beyond the triplet on each side.
+        seed: of all that is drawn.
+        augmentation: what is drawn; by default as `Augmentation` has it.
+
+    Raises:
+        ValueError: if no volume has 3 slices.
     """
 
     def __init__(

@@ -22,7 +22,13 @@ class Agreement(NamedTuple):
 
 
 def agreement(found: np.ndarray, truth: np.ndarray, voxel_mm: float) -> Agreement:
-    """Compare masks (z, y, x) on a lattice of cubes with edges of `voxel_mm`."""
+    """Compare a mask with the truth.
+
+    Args:
+        found: bool (z, y, x), on a lattice of cubes.
+        truth: on the same lattice.
+        voxel_mm: edge of the cubes.
+    """
     if not found.any():
         return Agreement(0.0, None, None)
     box = bounds(found | truth, (1, 1, 1))

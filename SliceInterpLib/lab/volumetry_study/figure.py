@@ -22,8 +22,14 @@ def save_volumetry_figure(path: Path, rows: Sequence[Row]) -> None:
 
     Above, the error of every case over its true volume, on the acquired grid and by the last
     method, with bias and limits of agreement; below, by size class: mean absolute error of the
-    volume in %, distance of the surfaces, distance of the ends. Raises MethodError if matplotlib
-    is missing.
+    volume in %, distance of the surfaces, distance of the ends.
+
+    Args:
+        path: the file.
+        rows: of `run_study`.
+
+    Raises:
+        MethodError: if matplotlib is missing.
     """
     figure = new_figure(figsize=(10.0, 7.0), layout="constrained")
     grid = figure.add_gridspec(2, 6)

@@ -77,12 +77,18 @@ class Lesion:
 
 
 def draw_lesion(head: Head, shape: str, ml: float, rng: np.random.Generator) -> Lesion:
-    """A lesion of that shape (one of SHAPES) and volume, elsewhere in the head and posed at random.
+    """A lesion of that shape and volume, elsewhere in the head and posed at random.
 
     Each shape is a function of the place that grows outwards; the lesion is where it is below the
     level at which the volume is the one wanted. What would leave the intracranial space does not
     count, so that a lesion at the skull follows the skull; of several pieces the largest is kept,
     so that the volume may be smaller than wanted.
+
+    Args:
+        head: where it is drawn.
+        shape: one of SHAPES.
+        ml: the volume wanted.
+        rng: draws place and pose.
     """
     unit = (3000.0 * ml / (4.0 * np.pi)) ** (1 / 3)  # radius in mm of a ball of that volume
     centre = _centre(head, unit, shape == "crescent", rng)
@@ -98,20 +104,28 @@ def draw_lesion(head: Head, shape: str, ml: float, rng: np.random.Generator) -> 
         level = _depth(head, box) / (0.35 * unit) + (place**2).sum(0) / 1.7**2
     else:
         level = _level(shape, place, rng)
-    wanted = min(round(ml * 1000.0 / LATTICE_MM**3), np.count_nonzero(space) - 1)
+    wanted = min(round(ml * 1000.0 / LATTICE_MM**3), int(np.count_nonzero(space)) - 1)
     inside = space & (level < np.partition(level[space], wanted)[wanted])
     inside = largest_piece(inside)
     tight = bounds(inside)
-    corner = tuple(int(a + part.start) for a, part in zip(low, tight, strict=True))
-    return Lesion(head, shape, float(rng.uniform(60.0, 75.0)), corner, inside[tight])
+    z, y, x = (int(a + part.start) for a, part in zip(low, tight, strict=True))
+    return Lesion(head, shape, float(rng.uniform(60.0, 75.0)), (z, y, x), inside[tight])
 
 
 def scan(lesion: Lesion, spacing_mm: float, rng: np.random.Generator) -> tuple[Volume, int]:
-    """The lesion and what is around it as slices that touch, and where on the lattice they begin.
+    """The lesion and what is around it as slices that touch.
 
     A slice is the mean of its planes, blurred in-plane, with noise of a CT's texture; the first
-    slice begins at a random plane. Returns the volume, in whose coordinates the lattice's first
-    voxel lies at (0, 0, 0) mm, and the index of the plane that its first slice begins with.
+    slice begins at a random plane.
+
+    Args:
+        lesion: what is scanned.
+        spacing_mm: thickness and distance of the slices.
+        rng: draws the noise and where the slices begin.
+
+    Returns:
+        The volume, in whose coordinates the lattice's first voxel lies at (0, 0, 0) mm, and the
+        index of the plane that its first slice begins with.
     """
     planes = round(spacing_mm / LATTICE_MM)
     bottom, top = lesion.corner[0], lesion.corner[0] + lesion.truth.shape[0]

@@ -65,11 +65,20 @@ def run_study(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Row]:
-    """Measure `lesions` lesions at each of SPACINGS_MM: a row a method, lesion and spacing.
+    """Measure lesions at each of SPACINGS_MM.
 
     Shapes and size classes take turns, so that 80 lesions have each pair in each of four heads.
     Every volume is segmented anew by the same rule, from the place deepest in the lesion; only
     the row CARRIED is the acquired slices' mask, carried over to the doubled grid by its shape.
+
+    Args:
+        methods: those that double the scans.
+        lesions: how many.
+        seed: of lesions and noise; the heads are always the same.
+        progress: called with the number of scans done and their number.
+
+    Returns:
+        A row a method, lesion and spacing.
     """
     rows: list[Row] = []
     done = 0
@@ -138,7 +147,7 @@ def _part(volume: _AnyVolume, window: tuple[slice, ...]) -> _AnyVolume:
 def _segmented(volume: Volume, space: np.ndarray, seed: np.ndarray) -> np.ndarray:
     """The mask from the seed; empty where the segmentation finds nothing."""
     try:
-        return Segmenter(volume, space=space).segment([seed]).mask
+        return Segmenter(volume, space=space).segment([seed.tolist()]).mask
     except SegmentationError:
         return np.zeros(volume.slices.shape, bool)
 

@@ -85,7 +85,7 @@ def _table(rows: Sequence[Row]) -> Table:
 
 def _errors(rows: Sequence[Row]) -> dict[str, Value]:
     percent = [100.0 * (row.ml - row.true_ml) / row.true_ml for row in rows]
-    bias, spread = np.mean(percent), 1.96 * np.std(percent)
+    bias, spread = float(np.mean(percent)), 1.96 * float(np.std(percent))
     return {
         "found": f"{sum(row.agreement.dice > 0 for row in rows)} of {len(rows)}",
         "bias": Estimate(bias, (bias - spread, bias + spread)),
@@ -121,13 +121,17 @@ def _ratios(rows: Sequence[Row]) -> Table:
     )
 
 
-def _ratio(rows: Sequence[Row], method: str, value: Callable[[Row], float | None]) -> Estimate:
+def _ratio(
+    rows: Sequence[Row], method: str, value: Callable[[Row], float | None]
+) -> Estimate | None:
     acquired = {(r.lesion, r.spacing_mm): value(r) for r in rows if r.method == ACQUIRED}
     pairs: dict[int, list[tuple[float, float]]] = {}
     for row in rows:
         ours, theirs = value(row), acquired[row.lesion, row.spacing_mm]
-        if row.method == method and None not in (ours, theirs):
+        if row.method == method and ours is not None and theirs is not None:
             pairs.setdefault(row.lesion, []).append((ours, theirs))
+    if not pairs:
+        return None
     ours, theirs = np.array([np.sum(of_lesion, axis=0) for of_lesion in pairs.values()]).T
     ratio = float(ours.sum() / theirs.sum())
     if len(pairs) < 3:
