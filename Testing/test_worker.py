@@ -233,7 +233,7 @@ def test_only_the_child_and_a_thread_touch_the_voxels(monkeypatch):
     noted(job_folder, "write_job")
     noted(jobs, "start_worker")
     noted(job_folder, "read_outcome")
-    job = Job(head(), Settings(("linear",)))
+    job = Job(head(), JobSettings(("linear",)))
     job.wait().unwrap()
     assert set(done_by) == {"write_job", "start_worker", "read_outcome"}
     assert threading.current_thread() not in done_by.values()
