@@ -6,14 +6,13 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from SliceInterpLib.archive.doubling import Recipe, Task, double
 from SliceInterpLib.archive.finding import Series, find_series
 from SliceInterpLib.archive.manifest import Manifest, Result
 from SliceInterpLib.errors import OutputError, SliceInterpError
-from SliceInterpLib.files.whole import TEMPORARY
+from SliceInterpLib.files.whole import private_folder
 from SliceInterpLib.files.writing import sidecar
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ class Batch:
         """
         from distributed import as_completed
 
-        with TemporaryDirectory(prefix=TEMPORARY, dir=self.out) as ticket:
+        with private_folder(self.out) as ticket:
             tasks = [
                 Task(
                     source=self.archive / series.path,
@@ -59,7 +58,7 @@ class Batch:
                     pending=result,
                     recipe=self.recipe,
                     device=device,
-                    ticket=Path(ticket),
+                    ticket=ticket,
                 )
                 for series, result in self.to_do
             ]

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import slicer
@@ -108,7 +107,7 @@ class CheckSection:
 
 def _checked(chosen: str) -> Path:
     """The file to write, an .html; raises OutputError where none can be made."""
-    from SliceInterpLib.files.whole import TEMPORARY, check_place
+    from SliceInterpLib.files.whole import check_place, private_folder
 
     path = Path(chosen)
     as_chosen = path.suffix.lower() in (".html", ".htm")
@@ -117,7 +116,7 @@ def _checked(chosen: str) -> Path:
     # Whether to overwrite the name that was chosen, the dialog has asked.
     check_place(path, overwrite=as_chosen)
     try:
-        with TemporaryDirectory(prefix=TEMPORARY, dir=path.parent):
+        with private_folder(path.parent):
             pass
     except OSError as problem:
         raise OutputError(
