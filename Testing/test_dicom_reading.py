@@ -192,7 +192,7 @@ def test_rounded_positions_are_even(tmp_path: Path) -> None:
 def test_slices_that_do_not_match_are_refused(changes: dict, tmp_path: Path) -> None:
     write_series(tmp_path, [0, 5, 10])
     write_slice(tmp_path / "z", (1, 2, 15), series="1.2.3.4", **changes)
-    with pytest.raises(VolumeError, match="1 of the series' 4 images differ.*: z. Leave"):
+    with pytest.raises(VolumeError, match="1 of the series' 4 images differ.*: z. Keep"):
         read_volume(tmp_path)
 
 

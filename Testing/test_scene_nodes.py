@@ -144,7 +144,9 @@ def test_a_gap_of_missing_slices_is_named(scene, add_ct):
     shifts = np.zeros((9, 3))
     shifts[6:, 2] = 5.0
     acquisition_transform(source, shifts)
-    with pytest.raises(VolumeError, match=r"between slices 6 and 7 \(10\.0 mm\), where 5\.0 mm"):
+    with pytest.raises(
+        VolumeError, match=r"between slices 6 and 7 \(10\.0 mm\), where gaps of 5\.0 mm"
+    ):
         nodes.volume_from_node(source)
 
 

@@ -26,7 +26,10 @@ _NIFTI = {
     "an unknown type": ({"datatype": 12345}, _DAMAGED),
     "type 0": ({"datatype": 0}, _DAMAGED),
     "1-bit voxels": ({"datatype": 1, "bitpix": 1}, _DAMAGED),
-    "complex": ({"datatype": 32, "bitpix": 64, "dim": (3, 10, 12, 1, 1, 1, 1, 1)}, "values a vox"),
+    "complex": (
+        {"datatype": 32, "bitpix": 64, "dim": (3, 10, 12, 1, 1, 1, 1, 1)},
+        "values per vox",
+    ),
     "RGB": ({"datatype": 128, "bitpix": 24, "dim": (3, 10, 12, 4, 1, 1, 1, 1)}, "values per voxel"),
     "128-bit floats": ({"datatype": 1536, "bitpix": 128}, _DAMAGED),
     "bitpix of another type": ({"bitpix": 64}, _DAMAGED),
