@@ -103,7 +103,7 @@ def test_a_body_measures_the_same_however_it_is_cut(volume: Volume) -> None:
     volume, mask, centre = with_ball(volume)
     found = measure(volume, mask)
     widest = float(volume.gaps.max())
-    # Slices 5 mm apart sample a ball of 40 mm to within 2 %, pixels of 1 mm to within half a per cent.
+    # Slices 5 mm apart sample a ball of 40 mm to within 2 %, pixels of 1 mm to within 0.5 %.
     assert found.voxel_ml == pytest.approx(BALL_ML, rel=0.025)
     assert found.surface_ml == pytest.approx(BALL_ML, rel=0.04)
     assert found.surface_mm2 == pytest.approx(4 * np.pi * RADIUS**2, rel=0.03)
