@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import slicer
 import vtk
@@ -29,7 +29,7 @@ from SliceInterpLib.scene import panel, processing
 class SliceInterp(ScriptedLoadableModule):
     """What Slicer shows of the module before it is opened."""
 
-    def __init__(self, parent) -> None:  # noqa: ANN001
+    def __init__(self, parent: Any) -> None:
         ScriptedLoadableModule.__init__(self, parent)
         self.parent.title = _("SliceInterp")
         self.parent.categories = [translate("qSlicerAbstractCoreModule", "Filtering")]
@@ -61,10 +61,10 @@ class SliceInterpParameterNode:
 class SliceInterpWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     """Joins the panel with Slicer: scene, parameter node and module events."""
 
-    def __init__(self, parent=None) -> None:  # noqa: ANN001
+    def __init__(self, parent: Any = None) -> None:
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
-        self.panel = None
+        self.panel: panel.Panel | None = None
         self._parameterNode = None
 
     def setup(self) -> None:
@@ -95,26 +95,31 @@ class SliceInterpWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def exit(self) -> None:
         """Give the views back, and do not react to changes while another module is open."""
-        self.panel.compare.leave()
+        if self.panel:
+            self.panel.compare.leave()
         self.setParameterNode(None)
 
-    def onSceneStartClose(self, caller, event) -> None:  # noqa: ANN001, N802
+    def onSceneStartClose(self, caller: Any, event: Any) -> None:  # noqa: N802
         """A run in progress has lost its volume."""
-        self.panel.scene_closing()
+        if self.panel:
+            self.panel.scene_closing()
         self.setParameterNode(None)
 
-    def onSceneReady(self, caller, event) -> None:  # noqa: ANN001, N802
+    def onSceneReady(self, caller: Any, event: Any) -> None:  # noqa: N802
         """Begin anew in a scene that was emptied or read, if the module is open."""
         if self.parent.isEntered:
             self.setParameterNode(self.logic.getParameterNode())
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
-    def onNodeRemoved(self, caller, event, node) -> None:  # noqa: ANN001, N802
+    def onNodeRemoved(self, caller: Any, event: Any, node: Any) -> None:  # noqa: N802
         """A deleted volume ends the run on it."""
-        self.panel.node_removed(node)
+        if self.panel:
+            self.panel.node_removed(node)
 
-    def setParameterNode(self, node) -> None:  # noqa: ANN001, N802
+    def setParameterNode(self, node: Any) -> None:  # noqa: N802
         """Bind the panel's widgets to the parameter node, or to none."""
+        if self.panel is None:
+            return
         if self._parameterNode:
             self._parameterNode.disconnectGui(self._connection)
             modified = vtk.vtkCommand.ModifiedEvent
@@ -137,7 +142,8 @@ class SliceInterpLogic(ScriptedLoadableModuleLogic):
 
     def getParameterNode(self) -> SliceInterpParameterNode:  # noqa: N802
         """The choices in the scene."""
-        return SliceInterpParameterNode(super().getParameterNode())
+        # parameterNodeWrapper, which has no types, makes it take the node.
+        return SliceInterpParameterNode(super().getParameterNode())  # type: ignore[call-arg]
 
     process = staticmethod(processing.process)
 

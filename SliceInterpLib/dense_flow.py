@@ -10,11 +10,18 @@ from types import ModuleType
 import numpy as np
 
 from SliceInterpLib.errors import MethodError
-from SliceInterpLib.hounsfield import BRAIN, Window
+from SliceInterpLib.hounsfield import Window
 
 
 def opencv(method: str = "optical-flow") -> ModuleType:
-    """OpenCV, imported when first needed. Raises MethodError, naming `method`, without it."""
+    """OpenCV, imported when first needed.
+
+    Args:
+        method: what the error says that it is needed for.
+
+    Raises:
+        MethodError: without it.
+    """
     try:
         import cv2
     except ImportError as missing:
@@ -28,8 +35,13 @@ def opencv(method: str = "optical-flow") -> ModuleType:
 def both_flows(first: np.ndarray, second: np.ndarray, window: Window) -> np.ndarray:
     """DIS flow (preset MEDIUM) both ways between two slices.
 
-    first, second: (h, w) HU. Returns (2, h, w, 2) float32, pixels (x, y): [0] leads from the
-    first slice to the second, [1] back.
+    Args:
+        first: (h, w) HU.
+        second: (h, w) HU.
+        window: in which they are compared.
+
+    Returns:
+        (2, h, w, 2) float32, pixels (x, y): [0] leads from the first slice to the second, [1] back.
     """
     cv2 = opencv()
     grey = [window.to_8bit(hu) for hu in (first, second)]
@@ -37,22 +49,19 @@ def both_flows(first: np.ndarray, second: np.ndarray, window: Window) -> np.ndar
     return np.stack([dis.calc(*grey, None), dis.calc(*grey[::-1], None)])
 
 
-def half_flows(pairs: np.ndarray) -> np.ndarray:
-    """Half of the mean of both flows in the brain window, for (n, 2, h, w) HU.
-
-    Returns (n, 2, h, w) float32, pixels (x, y): the middle slice at x looks like the first at
-    x + flow and like the second at x − flow.
-    """
-    flows = np.stack([both_flows(first, second, BRAIN) for first, second in pairs])
-    return (0.25 * (flows[:, 1] - flows[:, 0])).transpose(0, 3, 1, 2)
-
-
 def halfway(first: np.ndarray, second: np.ndarray, flows: np.ndarray) -> np.ndarray:
     """The mean of two slices, each moved halfway to the other.
 
-    first, second: (h, w) float32 HU. flows: (2, h, w, 2) float32 as of `both_flows`. Returns
-    (h, w) HU. Where the middle slice looks for a point of the first, half the way back from the
-    second is taken at that same place, which saves inverting a flow.
+    Where the middle slice looks for a point of the first, half the way back from the second is
+    taken at that same place, which saves inverting a flow.
+
+    Args:
+        first: (h, w) float32 HU.
+        second: (h, w) float32 HU.
+        flows: (2, h, w, 2) float32 as of `both_flows`.
+
+    Returns:
+        (h, w) HU.
     """
     cv2 = opencv()
     forth, back = 0.5 * flows

@@ -7,18 +7,18 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Literal, TypedDict
 
 import numpy as np
 
 from SliceInterpLib.errors import MethodError, SliceInterpError
-from SliceInterpLib.upsampling import UpsampledVolume
 from SliceInterpLib.volume import Volume
 
 _JOB, _INPUT, _RESULTS, _PAGE = "job.json", "input.npy", "results.json", "report.html"
 
 
 @dataclass(frozen=True)
-class Settings:
+class JobSettings:
     """What is asked of the child. The fields are those of `upsample` and `make_interpolator`."""
 
     methods: tuple[str, ...]
@@ -39,50 +39,70 @@ class Settings:
 class Doubled:
     """What the task 'upsample' gives, by method."""
 
-    volumes: dict[str, UpsampledVolume]
+    volumes: dict[str, Volume]
     """In the order asked for."""
-    expected_errors: dict[str, UpsampledVolume]
+    expected_errors: dict[str, Volume]
     """HU, 0 in acquired slices; of the methods that tell it, if it was asked for."""
 
 
-def write_job(folder: Path, volume: Volume, settings: Settings) -> None:
+def write_job(folder: Path, volume: Volume, settings: JobSettings) -> None:
     """Put a job into an empty folder of one's own."""
-    np.save(folder / _INPUT, volume.hu, allow_pickle=False)
+    np.save(folder / _INPUT, volume.slices, allow_pickle=False)
     job = {
         "settings": asdict(settings),
-        "origin": volume.origin,
-        "spacing": volume.spacing,
-        "direction": volume.direction.ravel().tolist(),
+        "pixel_spacing": volume.pixel_spacing,
+        "in_plane_axes": volume.in_plane_axes.tolist(),
+        "slice_axis": volume.slice_axis,
+        "provenance": dict(volume.provenance),
+        **_by_slice(volume),
     }
     (folder / _JOB).write_text(json.dumps(job), encoding="utf-8")
 
 
-def read_job(folder: Path, mmap_mode: str | None = None) -> tuple[Volume, Settings]:
-    """What `write_job` put there; mmap_mode: as `numpy.load` takes it."""
+def read_job(folder: Path, mmap_mode: Literal["r"] | None = None) -> tuple[Volume, JobSettings]:
+    """What `write_job` put there.
+
+    Args:
+        folder: of the job.
+        mmap_mode: as `numpy.load` takes it.
+    """
     job = _read_json(folder / _JOB)
-    settings = Settings(**job["settings"] | {"methods": tuple(job["settings"]["methods"])})
+    settings = JobSettings(**job["settings"] | {"methods": tuple(job["settings"]["methods"])})
     volume = Volume(
-        hu=np.load(folder / _INPUT, mmap_mode=mmap_mode, allow_pickle=False),
-        **{name: job[name] for name in ("origin", "spacing", "direction")},
+        slices=np.load(folder / _INPUT, mmap_mode=mmap_mode, allow_pickle=False),
+        pixel_spacing=job["pixel_spacing"],
+        in_plane_axes=np.array(job["in_plane_axes"]),
+        slice_axis=job["slice_axis"],
+        provenance=job["provenance"],
+        **_from_json(job),
     )
     return volume, settings
 
 
 def save_upsampled(
-    folder: Path, number: int, result: UpsampledVolume, error: Volume | None
+    folder: Path, number: int, result: Volume, error: Volume | None
 ) -> dict[str, object]:
-    """Leave a doubled volume and its expected error; what `save_results` is to say of them."""
-    names = [f"result-{number}.npy", None if error is None else f"result-{number}-error.npy"]
-    for name, volume in zip(names, (result, error), strict=True):
-        if name:
-            np.save(folder / name, volume.hu, allow_pickle=False)
+    """Leave a doubled volume and its expected error.
+
+    Args:
+        folder: of the job.
+        number: of the method among those of the job; it names the files.
+        result: the doubled volume.
+        error: its expected error; None where none is told.
+
+    Returns:
+        What `save_results` is to say of them.
+    """
+    name, error_name = f"result-{number}.npy", None
+    np.save(folder / name, result.slices, allow_pickle=False)
+    if error is not None:
+        error_name = f"result-{number}-error.npy"
+        np.save(folder / error_name, error.slices, allow_pickle=False)
     return {
-        "file": names[0],
-        "expected_error": names[1],
-        "spacing": result.spacing,
-        "axis": result.through_plane_axis,
-        "synthetic": result.synthetic.tolist(),
-        "provenance": result.provenance,
+        "file": name,
+        "expected_error": error_name,
+        "provenance": dict(result.provenance),
+        **_by_slice(result),
     }
 
 
@@ -97,9 +117,17 @@ def save_report(folder: Path, page: str) -> None:
 
 
 def read_outcome(folder: Path, task: str) -> object:
-    """What a task gave: Doubled, the rows of a check, or a report's page.
+    """What a task gave.
 
-    Raises MethodError if that is not whole.
+    Args:
+        folder: of the job.
+        task: as of `Settings`.
+
+    Returns:
+        Doubled, the rows of a check, or a report's page.
+
+    Raises:
+        MethodError: if that is not whole.
     """
     readers = {"upsample": read_results, "check": read_check, "report": read_report}
     return readers[task](folder)
@@ -108,7 +136,8 @@ def read_outcome(folder: Path, task: str) -> object:
 def read_results(folder: Path) -> Doubled:
     """The doubled volumes and their expected errors.
 
-    Raises MethodError if they are not whole, or an acquired slice is not as it was given.
+    Raises:
+        MethodError: if they are not whole, or an acquired slice is not as it was given.
     """
     try:
         volume, _ = read_job(folder, mmap_mode="r")
@@ -155,35 +184,55 @@ def remove_job(folder: Path) -> None:
         folder.rmdir()
 
 
-def _result(folder: Path, volume: Volume, about: dict) -> UpsampledVolume:
+def _result(folder: Path, volume: Volume, about: dict) -> Volume:
     """One doubled volume, checked against what was given: the acquired slices bit for bit."""
-    hu = np.load(folder / Path(about["file"]).name, allow_pickle=False)
-    synthetic = np.array(about["synthetic"], dtype=bool)
-    result = UpsampledVolume(
-        hu=hu,
-        origin=volume.origin,
-        spacing=about["spacing"],
-        direction=volume.direction,
-        synthetic=synthetic,
-        through_plane_axis=about["axis"],
-        provenance=about["provenance"],
+    slices = np.load(folder / Path(about["file"]).name, allow_pickle=False)
+    result = replace(
+        volume, slices=slices, provenance=about["provenance"], files=(), **_from_json(about)
     )
-    if hu.dtype != volume.hu.dtype or len(synthetic) != result.slice_count:
-        raise ValueError("its size or type does not fit")
-    if not np.array_equal(result.slices[~synthetic], np.moveaxis(volume.hu, about["axis"], 0)):
+    if slices.dtype != volume.slices.dtype:
+        raise ValueError("its type does not fit")
+    if not np.array_equal(result.slices[~result.synthetic], volume.slices):
         raise ValueError("its acquired slices are not those of the input")
+    if not np.allclose(result.slice_origins[~result.synthetic], volume.slice_origins, atol=1e-6):
+        raise ValueError("its acquired slices do not lie where those of the input do")
     return result
 
 
-def _expected_error(folder: Path, result: UpsampledVolume, about: dict) -> UpsampledVolume:
+def _expected_error(folder: Path, result: Volume, about: dict) -> Volume:
     """The error of each voxel of a doubled volume, checked: none in acquired slices."""
     hu = np.load(folder / Path(about["expected_error"]).name, allow_pickle=False)
-    error = replace(result, hu=hu)
-    if hu.dtype != np.float32 or hu.shape != result.hu.shape:
+    error = replace(result, slices=hu)
+    if hu.dtype != np.float32 or hu.shape != result.slices.shape:
         raise ValueError("the size or type of its expected error does not fit")
     if error.slices[~result.synthetic].any() or not (np.isfinite(hu) & (hu >= 0)).all():
         raise ValueError("its expected error has impossible values")
     return error
+
+
+def _by_slice(volume: Volume) -> dict[str, object]:
+    """What is known of each slice, as JSON takes it."""
+    return {
+        "slice_origins": volume.slice_origins.tolist(),
+        "thickness": [None if np.isnan(mm) else mm for mm in volume.thickness.tolist()],
+        "synthetic": volume.synthetic.tolist(),
+    }
+
+
+class _BySlice(TypedDict):
+    """Fields of a Volume."""
+
+    slice_origins: np.ndarray
+    thickness: np.ndarray
+    synthetic: np.ndarray
+
+
+def _from_json(about: dict) -> _BySlice:
+    return _BySlice(
+        slice_origins=np.array(about["slice_origins"]),
+        thickness=np.array(about["thickness"], dtype=float),
+        synthetic=np.array(about["synthetic"], dtype=bool),
+    )
 
 
 def _read_json(path: Path) -> dict:

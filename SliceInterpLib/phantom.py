@@ -74,6 +74,11 @@ class _Plane(NamedTuple):
     y: np.ndarray
     z: np.float32
 
+    @property
+    def grid(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """x, y and z, to be broadcast to (y, x)."""
+        return self.x[None, :], self.y[:, None], np.asarray(self.z)
+
     def box(self, low: np.ndarray, high: np.ndarray) -> tuple[slice, slice]:
         """Rows and columns between two corners (x, y, z); none if the plane is beside them."""
         if not low[2] < self.z < high[2]:
@@ -149,7 +154,7 @@ class _Hematoma:
 
     def distances(self, plane: _Plane) -> tuple[np.ndarray, np.ndarray]:
         """Signed distances (y, x) in mm, negative inside, to the clot and to its edema."""
-        axes = zip((plane.x, plane.y[:, None], plane.z), self.CENTRE, self.STRETCH, strict=True)
+        axes = zip(plane.grid, self.CENTRE, self.STRETCH, strict=True)
         q = np.stack(np.broadcast_arrays(*((p - c) / s for p, c, s in axes))).reshape(3, -1)
         r = norm(*q)
         u = q / (r + 1e-6)
@@ -186,8 +191,7 @@ class _Head:
 
     def cut(self, plane: _Plane) -> tuple[np.ndarray, np.ndarray]:
         """HU (y, x) without noise, and the part of every point that is hematoma."""
-        grid = (plane.x[None, :], plane.y[:, None], plane.z)
-        place = [p + 1.5 * waves.on(plane) for p, waves in zip(grid, self._warp, strict=True)]
+        place = [p + 1.5 * waves.on(plane) for p, waves in zip(plane.grid, self._warp, strict=True)]
         inner = self._cranial_cavity(*place)
         hu = self._shell(plane, inner, place)
         blood = np.zeros_like(hu)
@@ -318,11 +322,24 @@ def head_phantom(
 ) -> Phantom:
     """Scan the head that belongs to `seed`.
 
-    Lengths are in mm. A slice is the mean of the head over `slice_thickness` (by default
-    `slice_spacing`: slices that touch). `slices` slices lie centred around z = `z_offset_mm`;
-    by default they fill 160 mm. The image has `matrix` x `matrix` pixels. `noise_hu` is the
-    standard deviation of the noise in soft tissue and bone; it fades to none in air.
-    `hematoma_ml` is 0 (none) to 80. HU are int16; the air is -1000.
+    A slice is the mean of the head over its thickness.
+
+    Args:
+        slice_spacing: mm between the middles of neighbouring slices.
+        slice_thickness: mm; by default `slice_spacing`: slices that touch.
+        pixel_spacing: mm.
+        matrix: the image has `matrix` x `matrix` pixels.
+        slices: how many there are; by default they fill 160 mm.
+        noise_hu: standard deviation of the noise in soft tissue and bone; it fades to none in air.
+        seed: of the head and its noise.
+        hematoma_ml: 0 (none) to 80.
+        z_offset_mm: the slices lie centred around this z.
+
+    Returns:
+        The scan, HU int16 with air of -1000, and the truth about its hematoma.
+
+    Raises:
+        ValueError: for lengths that are not positive, or a hematoma out of range.
     """
     thickness = slice_spacing if slice_thickness is None else slice_thickness
     if min(slice_spacing, thickness, pixel_spacing) <= 0:
@@ -352,7 +369,7 @@ def head_phantom(
         image += noise_hu * np.clip((image - AIR) / -AIR, 0, 1) * noise
         hu[index, rows, columns] = np.rint(image)
     corner = float(in_plane[0])
-    volume = Volume(
+    volume = Volume.from_grid(
         hu=hu,
         origin=(corner, corner, float(levels[0])),
         spacing=(pixel_spacing, pixel_spacing, slice_spacing),

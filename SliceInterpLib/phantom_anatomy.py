@@ -37,7 +37,7 @@ class Part:
     def distance(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
         """Approximate distance in mm to the surface, negative inside."""
         x, y, z = (p - c for p, c in zip((x, y, z), self.centre, strict=True))
-        size = 1.0
+        size: np.ndarray | float = 1.0
         if self.end is not None:
             sx, sy, sz = (e - c for e, c in zip(self.end, self.centre, strict=True))
             along = (x * sx + y * sy + z * sz) / (sx * sx + sy * sy + sz * sz)
@@ -62,9 +62,14 @@ def both_sides(*parts: Part) -> tuple[Part, ...]:
     for part in parts:
         every.append(part)
         if part.paired:
-            centre, end = (p and (-p[0], p[1], p[2]) for p in (part.centre, part.end))
-            every.append(replace(part, centre=centre, end=end))
+            end = None if part.end is None else _mirrored(part.end)
+            every.append(replace(part, centre=_mirrored(part.centre), end=end))
     return tuple(every)
+
+
+def _mirrored(place: tuple[float, float, float]) -> tuple[float, float, float]:
+    x, y, z = place
+    return -x, y, z
 
 
 CRANIUM = Part(CSF, (0, 0, 0), (62, 79, 63.5))

@@ -6,62 +6,64 @@ the acquired slices give way to denoised ones. That is never the default, and al
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import replace
 
 import numpy as np
 from scipy import ndimage
 
 from SliceInterpLib.hounsfield import BRAIN
-from SliceInterpLib.upsampling import UpsampledVolume, as_type
+from SliceInterpLib.upsampling import as_type
+from SliceInterpLib.volume import Volume
 
 _BOX_MM = 3.3
 """Side of the square over which an acquired slice is compared with its neighbours."""
 
 
-@dataclass(frozen=True, eq=False)
-class UniformVolume(UpsampledVolume):
-    """An upsampled volume whose acquired slices were denoised."""
-
-    denoised: np.ndarray
-    """(slice_count,) bool, True where an acquired slice was replaced."""
-
-
-def uniform(result: UpsampledVolume, strength: float = 1.0) -> UniformVolume:
+def uniform(result: Volume, strength: float = 1.0) -> Volume:
     """Replace each acquired slice of `result` by one that is as quiet as its neighbours.
 
-    strength: from 0 (nothing changes) to 1, the part of the way to the denoised slice. Synthetic
-    slices stay as they are. `denoised` and the provenance ("uniform": {"strength",
-    "denoised_slices"}) tell which slices were changed.
+    A slice is what the two beside it make of its place and a rest. The rest holds the noise, what
+    shows on this slice alone, and where anatomy moved. Wiener's filter with local statistics (Lee,
+    IEEE Trans. PAMI 2, 1980, 165) keeps of the rest its mean over a square of 3.3 mm and, beyond
+    that, what varies more than noise does: the median variance over such squares in the brain
+    window. So a lesion that no neighbour shows is still seen.
 
-    A slice is the mean of the two beside it and a rest. The rest holds the noise, what shows on
-    this slice alone, and where anatomy moved. Wiener's filter with local statistics (Lee, IEEE
-    Trans. PAMI 2, 1980, 165) keeps of the rest its mean over a square of 3.3 mm and, beyond that,
-    what varies more than noise does: the median variance over such squares in the brain window.
-    So a lesion that no neighbour shows is still seen.
+    Args:
+        result: of `upsample`.
+        strength: from 0 (nothing changes) to 1, the part of the way to the denoised slice.
 
-    Raises ValueError for a strength out of range.
+    Returns:
+        A volume whose synthetic slices are those of `result`. Its provenance tells which slices
+        were changed ("uniform": {"strength", "denoised_slices"}).
+
+    Raises:
+        ValueError: for a strength out of range.
     """
     if not 0.0 <= strength <= 1.0:
         raise ValueError(f"the strength must be from 0 to 1, not {strength}")
     acquired = np.flatnonzero(~result.synthetic)
     slices = result.slices
-    hu = result.hu.copy()
-    changed = np.moveaxis(hu, result.slice_axis, 0)
+    changed = result.in_slices(result.hu.copy())
     # Odd, so that the square's middle is a pixel.
     box = [2 * max(1, round(0.5 * (_BOX_MM / size - 1.0))) + 1 for size in result.pixel_spacing]
     last = len(slices) - 1
     for index in acquired if strength > 0.0 else ():
         # At an end the one neighbour counts twice.
-        beside = [abs(index - 1), last - abs(last - index - 1)]
-        expected = slices[beside].mean(axis=0, dtype=np.float32)
+        one, other = abs(index - 1), last - abs(last - index - 1)
+        nearer = np.float32(_share(result.positions[[one, index, other]]))
+        expected = (1 - nearer) * slices[one].astype(np.float32) + nearer * slices[other]
         own = slices[index].astype(np.float32)
         quiet = np.clip(expected + _wiener(own - expected, own, box), own.min(), own.max())
-        changed[index] = as_type(own + np.float32(strength) * (quiet - own), hu.dtype)
-    denoised = ~result.synthetic & (strength > 0.0)
-    given = {field.name: getattr(result, field.name) for field in fields(UpsampledVolume)}
-    marks = {"strength": strength, "denoised_slices": np.flatnonzero(denoised).tolist()}
-    provenance = result.provenance | {"uniform": marks}
-    return UniformVolume(**given | {"hu": hu, "provenance": provenance}, denoised=denoised)
+        changed[index] = as_type(own + np.float32(strength) * (quiet - own), slices.dtype)
+    denoised = acquired.tolist() if strength > 0.0 else []
+    marks = {"strength": strength, "denoised_slices": denoised}
+    return replace(result, slices=changed, provenance={**result.provenance, "uniform": marks})
+
+
+def _share(positions: np.ndarray) -> float:
+    """Of the later of the two slices beside one, by the positions (3,) in mm of the three."""
+    before, own, after = positions
+    return float((own - before) / (after - before)) if after > before else 0.5
 
 
 def _wiener(rest: np.ndarray, hu: np.ndarray, box: list[int]) -> np.ndarray:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 import SliceInterpLib
+from SliceInterpLib.doublable import require_doublable, stretch_gaps, wide_stretches
 from SliceInterpLib.errors import Cancelled, MethodError
 from SliceInterpLib.interpolators import Interpolator
-from SliceInterpLib.volume import Volume, require_doublable
+from SliceInterpLib.volume import Volume
 
 FACTORS = (2, 4)
 """How many times as many slices can be asked for; 4 is doubling twice."""
@@ -20,47 +21,50 @@ Progress = Callable[[int, int], None]
 """Called with the number of synthetic slices done and the number there will be."""
 
 
-@dataclass(frozen=True, eq=False)
-class UpsampledVolume(Volume):
-    """A volume with synthetic slices between its acquired ones."""
-
-    synthetic: np.ndarray
-    """(slice_count,) bool, True where the slice was predicted rather than acquired."""
-    through_plane_axis: int
-    """The array axis that was filled; slices may now be as close as pixels, or closer."""
-    provenance: dict[str, object]
-    """software, version, method, model, model_sha256, device, precision, factor."""
-
-    @property
-    def slice_axis(self) -> int:
-        """Axis of the array that runs through-plane, as it was found before doubling."""
-        return self.through_plane_axis
-
-
 def upsample(
     volume: Volume,
     interpolator: Interpolator,
     *,
     factor: int = 2,
     allow_thin: bool = False,
+    widest_gap_mm: float | None = None,
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
-) -> UpsampledVolume:
-    """Put predicted slices midway between the slices of `volume`.
+) -> Volume:
+    """Put predicted slices between the slices of `volume`, into each gap at its own middle.
 
-    N slices become 2N − 1 (factor 2) or 4N − 3 (factor 4), the slice spacing becomes a half or
-    a quarter; origin, direction, data type and the order of the axes stay. The acquired slices
-    come out bit for bit, at every factor-th index. Beyond the two volumes, memory grows with
-    the interpolator's batch only (and, for factor 4, holds the ×2 volume).
+    N slices become 2N − 1 (factor 2) or 4N − 3 (factor 4); the first slice's place, orientation,
+    data type and the order of the axes stay. The acquired slices come out bit for bit. The evenly
+    spaced stretches of an uneven volume are filled one by one; gaps no wider than the pixels stay
+    as they are, with a warning, as long as there are wider ones. Beyond the two volumes, memory
+    grows with the interpolator's batch only (and, for factor 4, holds the ×2 volume).
 
-    allow_thin: double even where slices are no further apart than pixels (with a warning).
-    Raises VolumeError if the volume cannot be doubled honestly, Cancelled as soon as
-    `cancelled()` is true, MethodError if the interpolator fails.
+    Args:
+        volume: what `require_doublable` accepts.
+        interpolator: what predicts the slices.
+        factor: one of FACTORS.
+        allow_thin: fill gaps no wider than the pixels too (with a warning).
+        widest_gap_mm: gaps up to this are bridged, even if slices seem to be missing there.
+        progress: told after every batch.
+        cancelled: asked before every batch.
+
+    Returns:
+        A volume with `synthetic` and `provenance`: software, version, method, model,
+        model_sha256, device, precision, factor, and of an uneven volume `parts`: of each stretch
+        the first and last acquired slice (from 1), the gap in mm and how many times as many
+        slices it has now.
+
+    Raises:
+        VolumeError: if the volume cannot be doubled honestly.
+        Cancelled: as soon as `cancelled()` is true.
+        MethodError: if the interpolator fails.
     """
     if factor not in FACTORS:
         raise ValueError(f"factor must be one of {FACTORS}, not {factor}")
-    require_doublable(volume, allow_thin=allow_thin)
-    total = (volume.slice_count - 1) * (factor - 1)
+    require_doublable(volume, allow_thin=allow_thin, widest_gap_mm=widest_gap_mm)
+    stretches = volume.stretches
+    wide = np.full(len(stretches), True) if allow_thin else wide_stretches(volume)
+    total = (factor - 1) * sum(len(p) - 1 for p, fill in zip(stretches, wide, strict=True) if fill)
     done = 0
 
     def count(slices: int) -> None:
@@ -69,13 +73,35 @@ def upsample(
         if progress:
             progress(done, total)
 
-    axis = volume.slice_axis
-    slices = volume.slices
+    slices, parts = volume.slices, stretches
     for _ in range(int(math.log2(factor))):
-        slices = _doubled(slices, axis, interpolator, count, cancelled)
-    synthetic = np.arange(len(slices)) % factor != 0
-    # Read after the run: a learned method may have fallen back to another device.
-    provenance = {
+        slices, parts = _doubled(
+            slices, parts, wide, volume.slice_axis, interpolator, count, cancelled
+        )
+    # Where the acquired slices are now.
+    times = [factor if fill else 1 for fill in wide]
+    apart = np.concatenate([np.full(len(p) - 1, n) for p, n in zip(stretches, times, strict=True)])
+    acquired = np.concatenate([[0], np.cumsum(apart)])
+    synthetic = np.full(len(slices), True)
+    synthetic[acquired] = False
+    before = np.searchsorted(acquired, np.arange(len(slices)), side="right") - 1
+    after = np.searchsorted(acquired, np.arange(len(slices)))
+    return replace(
+        volume,
+        slices=slices,
+        slice_origins=np.column_stack(
+            [np.interp(np.arange(len(slices)), acquired, axis) for axis in volume.slice_origins.T]
+        ),
+        thickness=np.fmax(volume.thickness[before], volume.thickness[after]),
+        synthetic=synthetic,
+        # Read after the run: a learned method may have fallen back to another device.
+        provenance=_provenance(interpolator, factor) | _parts(volume, times),
+        files=(),
+    )
+
+
+def _provenance(interpolator: Interpolator, factor: int) -> dict[str, object]:
+    return {
         "software": "SliceInterp",
         "version": SliceInterpLib.__version__,
         "method": interpolator.name,
@@ -85,36 +111,51 @@ def upsample(
         "precision": "float32",
         "factor": factor,
     } | dict(interpolator.provenance)
-    spacing = list(volume.spacing)
-    spacing[2 - axis] /= factor  # spacing is (x, y, z), the array (z, y, x)
-    return UpsampledVolume(
-        hu=np.moveaxis(slices, 0, axis),
-        origin=volume.origin,
-        spacing=tuple(spacing),
-        direction=volume.direction,
-        synthetic=synthetic,
-        through_plane_axis=axis,
-        provenance=provenance,
-    )
+
+
+def _parts(volume: Volume, times: Sequence[int]) -> dict[str, object]:
+    """What the provenance of an uneven volume says of its stretches."""
+    if volume.is_even:
+        return {}
+    report = [
+        {"slices": [part[0] + 1, part[-1] + 1], "gap_mm": round(gap, 4), "times": n}
+        for part, gap, n in zip(volume.stretches, stretch_gaps(volume), times, strict=True)
+    ]
+    return {"parts": report}
 
 
 def _doubled(
     slices: np.ndarray,
+    stretches: Sequence[range],
+    wide: np.ndarray,
     axis: int,
     interpolator: Interpolator,
     count: Callable[[int], None],
     cancelled: Callable[[], bool] | None,
-) -> np.ndarray:
-    """(n, h, w) to (2n − 1, h, w), laid out in memory with the slices along `axis`."""
+) -> tuple[np.ndarray, list[range]]:
+    """(n, h, w) with a slice put into every gap of the wide stretches, and the stretches then.
+
+    The result is laid out in memory with the slices along `axis`.
+    """
+    spread: list[range] = []
+    start = 0
+    for part, fill in zip(stretches, wide, strict=True):
+        gaps = (len(part) - 1) * (2 if fill else 1)
+        spread.append(range(start, start + gaps + 1))
+        start += gaps
     shape = list(slices.shape[1:])
-    shape.insert(axis, 2 * len(slices) - 1)
+    shape.insert(axis, start + 1)
     filled = np.moveaxis(np.empty(shape, slices.dtype), axis, 0)
-    filled[0::2] = slices
-    firsts = np.arange(len(slices) - 1)
-    for indices, middles in predict_between(slices, firsts, interpolator, cancelled):
-        filled[2 * indices + 1] = as_type(middles, slices.dtype)
-        count(len(indices))
-    return filled
+    for part, to, fill in zip(stretches, spread, wide, strict=True):
+        own = slices[part.start : part.stop]
+        filled[to.start : to.stop : 2 if fill else 1] = own
+        if not fill:
+            continue
+        firsts = np.arange(len(own) - 1)
+        for indices, middles in predict_between(own, firsts, interpolator, cancelled):
+            filled[to.start + 2 * indices + 1] = as_type(middles, slices.dtype)
+            count(len(indices))
+    return filled, spread
 
 
 def predict_between(
@@ -127,9 +168,20 @@ def predict_between(
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Predict the slices midway between slices[i] and slices[i + step] for every i in `firsts`.
 
-    slices: (n, h, w) HU, equidistant. Context slices lie `step` apart as well; beyond the ends
-    of the volume the last slice there is repeats. Yields (indices, (m, h, w) float32 HU) batch
-    by batch. With step=2 the slice between is an acquired one that was hidden.
+    Args:
+        slices: (n, h, w) HU, evenly spaced.
+        firsts: (m,) indices of the first slice of each pair.
+        interpolator: what predicts. Its context slices lie `step` apart as well; beyond the ends
+            of the stack the last slice there repeats.
+        cancelled: asked before every batch.
+        step: with 2, the slice between is an acquired one that was hidden.
+
+    Yields:
+        Some of `firsts`, and the (k, h, w) float32 HU predicted there, batch by batch.
+
+    Raises:
+        Cancelled: as soon as `cancelled()` is true.
+        MethodError: if a prediction is not finite.
     """
     offsets = step * np.arange(-interpolator.context, interpolator.context + 2)
     for start in range(0, len(firsts), interpolator.batch):

@@ -19,23 +19,24 @@ import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypedDict
 
 if __name__ == "__main__" and not __package__:
     # Run by its path: the package lies beside this file's folder, not in it.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from SliceInterpLib.errors import Cancelled, MethodError, SliceInterpError
-from SliceInterpLib.interpolators import Interpolator, make_interpolator
+from SliceInterpLib.evidence.expected_error import upsample_with_expected_error
+from SliceInterpLib.interpolators import Interpolator, make_interpolator, tells_error
 from SliceInterpLib.job_folder import (
-    Settings,
+    JobSettings,
     read_job,
     remove_job,
     save_report,
     save_results,
     save_upsampled,
 )
-from SliceInterpLib.uncertainty import upsample_with_uncertainty
-from SliceInterpLib.upsampling import Progress, UpsampledVolume, upsample
+from SliceInterpLib.upsampling import Progress, upsample
 from SliceInterpLib.volume import Volume
 
 DONE, FAILED, CANCELLED = 0, 1, 3
@@ -47,13 +48,30 @@ PATIENCE = 0.5
 Emit = Callable[..., None]
 
 
+class _More(TypedDict):
+    """What `upsample` and `upsample_with_expected_error` are both told."""
+
+    allow_thin: bool
+    progress: Progress
+    cancelled: Callable[[], bool]
+
+
 def run_job(folder: Path, emit: Emit, cancelled: Callable[[], bool]) -> None:
-    """Do what the folder asks for and leave the results in it."""
+    """Do what the folder asks for and leave the results in it.
+
+    Args:
+        folder: of `write_job`.
+        emit: called with an event, 'progress' (method, done, total) or 'step' (text).
+        cancelled: asked now and then.
+
+    Raises:
+        Cancelled: as soon as `cancelled()` is true.
+    """
     volume, settings = read_job(folder)
     if settings.task == "report":
         save_report(folder, _report(volume, settings, emit, cancelled))
         return
-    results = {}
+    results: dict[str, object] = {}
     for number, method in enumerate(settings.methods):
         if cancelled():
             raise Cancelled("The run was cancelled; nothing was kept.")
@@ -76,16 +94,16 @@ def run_job(folder: Path, emit: Emit, cancelled: Callable[[], bool]) -> None:
 def _upsample(
     volume: Volume,
     interpolator: Interpolator,
-    settings: Settings,
+    settings: JobSettings,
     progress: Progress,
     cancelled: Callable[[], bool],
-) -> tuple[UpsampledVolume, Volume | None]:
+) -> tuple[Volume, Volume | None]:
     """The doubled volume and, if it was asked for and is known, its expected error."""
-    more = {"allow_thin": settings.allow_thin, "progress": progress, "cancelled": cancelled}
+    more = _More(allow_thin=settings.allow_thin, progress=progress, cancelled=cancelled)
     wanted = settings.expected_error and settings.factor == 2
-    if wanted and hasattr(interpolator, "with_uncertainty"):
+    if wanted and tells_error(interpolator):
         try:
-            return upsample_with_uncertainty(volume, interpolator, **more)
+            return upsample_with_expected_error(volume, interpolator, **more)
         except MethodError as problem:  # of most models it was never measured
             warnings.warn(str(problem), stacklevel=2)
     return upsample(volume, interpolator, factor=settings.factor, **more), None
@@ -97,15 +115,18 @@ def _check(
     progress: Progress,
     cancelled: Callable[[], bool],
 ) -> list[dict[str, float | None]]:
-    from SliceInterpLib.evaluation.scan_check import hidden_slices
+    from SliceInterpLib.evidence.holdout import hidden_count
+    from SliceInterpLib.evidence.scan_check import hidden_slices
 
     def count(done: int) -> None:
-        progress(done, volume.slice_count - 2)
+        progress(done, hidden_count(volume))
 
     return hidden_slices(volume, interpolator, progress=count, cancelled=cancelled)
 
 
-def _report(volume: Volume, settings: Settings, emit: Emit, cancelled: Callable[[], bool]) -> str:
+def _report(
+    volume: Volume, settings: JobSettings, emit: Emit, cancelled: Callable[[], bool]
+) -> str:
     from SliceInterpLib.report.html import make_report
 
     classical, method = settings.methods

@@ -13,10 +13,10 @@ import pytest
 from dicom_head import write_head
 
 from SliceInterpLib.files import read_dicom
-from SliceInterpLib.files.dicom_images import Result
 from SliceInterpLib.files.dicom_writing import write_dicom
 from SliceInterpLib.interpolators import make_interpolator
-from SliceInterpLib.upsampling import UpsampledVolume, upsample
+from SliceInterpLib.upsampling import upsample
+from SliceInterpLib.volume import Volume
 
 LINEAR = make_interpolator("linear")
 
@@ -26,13 +26,13 @@ class Head:
     """The phantom as DICOM, and doubled."""
 
     files: list[Path]
-    result: UpsampledVolume
+    result: Volume
 
 
 def make_head(folder: Path, *, factor: int = 2, **changes: object) -> Head:
     """The phantom in the new folder; changes: as of `write_head`."""
     files = write_head(folder, **changes)
-    return Head(files, upsample(read_dicom(folder).volume(), LINEAR, factor=factor))
+    return Head(files, upsample(read_dicom(folder), LINEAR, factor=factor))
 
 
 def images_in(folder: Path) -> list[pydicom.Dataset]:
@@ -44,7 +44,7 @@ def written(head: Head, folder: Path, **options: object) -> list[pydicom.Dataset
     return images_in(folder)
 
 
-def assert_read_back(folder: Path, result: Result) -> None:
+def assert_read_back(folder: Path, result: Volume) -> None:
     """HU exactly, every slice where it belongs, read with pydicom alone."""
     images = images_in(folder)
     assert [image.InstanceNumber for image in images] == list(range(1, len(result.slices) + 1))

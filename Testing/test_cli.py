@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import SimpleITK as sitk
 from dicom_files import write_series
 
+from SliceInterpLib.cli import main
 from SliceInterpLib.files import read_dicom, read_volume, write_volume
 from SliceInterpLib.phantom import head_phantom
 from SliceInterpLib.volume import Volume
@@ -90,10 +92,22 @@ def test_an_error_is_one_line_and_debug_shows_the_traceback(tmp_path):
     assert "Traceback" in sliceinterp("info", missing, "--debug").stderr
 
 
+def test_thin_slices_are_refused_with_this_program_s_way_out(tmp_path, capsys):
+    hu = head_phantom(slices=3, matrix=64, pixel_spacing=3.5).volume.hu
+    thin = str(tmp_path / "thin.nrrd")
+    write_volume(Volume.from_grid(hu, (0, 0, 0), (1, 1, 1), np.eye(3)), thin)
+    for command in (["info", thin], ["upsample", thin, "-o", str(tmp_path / "out.nrrd")]):
+        main(command)
+        said = " ".join(capsys.readouterr())
+        assert "allow thin slices. The option is: sliceinterp upsample --allow-thin." in said
+
+
 def test_a_picture_is_refused_before_any_output(tmp_path):
     picture = tmp_path / "picture.mha"
     grey = np.random.default_rng(0).integers(0, 256, (6, 32, 32)).astype(np.int16)
-    write_volume(Volume(hu=grey, origin=(0, 0, 0), spacing=(1, 1, 5), direction=np.eye(3)), picture)
+    write_volume(
+        Volume.from_grid(hu=grey, origin=(0, 0, 0), spacing=(1, 1, 5), direction=np.eye(3)), picture
+    )
     refused = sliceinterp("upsample", picture, "-o", tmp_path / "out.mha")
     assert refused.returncode == 1
     assert "8-bit picture" in refused.stderr
@@ -117,6 +131,7 @@ def test_models_lists_what_is_shipped():
 
 def test_benchmark_prints_one_object_of_the_promised_shape(head_file):
     done = sliceinterp(
+        "lab",
         "benchmark",
         head_file.parent,
         "--methods",
@@ -140,7 +155,16 @@ def test_benchmark_as_a_table_with_simulated_thick_slices(tmp_path):
     thin = tmp_path / "thin.nrrd"
     write_volume(head_phantom(slice_spacing=2.5, matrix=192, pixel_spacing=1.2).volume, thin)
     done = sliceinterp(
-        "benchmark", thin, "--methods", "linear,cubic", "--average", 2, "--every", 8, "--no-speed"
+        "lab",
+        "benchmark",
+        thin,
+        "--methods",
+        "linear,cubic",
+        "--average",
+        2,
+        "--every",
+        8,
+        "--no-speed",
     )
     assert done.returncode == 0, done.stderr
     assert "true middle of 2 averaged slices" in done.stdout
@@ -149,7 +173,16 @@ def test_benchmark_as_a_table_with_simulated_thick_slices(tmp_path):
 
 def test_benchmark_writes_its_patients_and_overwrites_none(head_file, tmp_path):
     table = tmp_path / "patients.csv"
-    command = ["benchmark", head_file, "--methods", "nearest,linear", "--every", 12, "--no-speed"]
+    command = [
+        "lab",
+        "benchmark",
+        head_file,
+        "--methods",
+        "nearest,linear",
+        "--every",
+        12,
+        "--no-speed",
+    ]
     command += ["--csv", table]
     assert sliceinterp(*command).returncode == 0
     lines = table.read_text().splitlines()
@@ -171,7 +204,16 @@ def test_benchmark_gives_each_model_a_row(head_file, tmp_path):
     card = json.loads((models / "small.json").read_text())
     (tmp_path / "twin.json").write_text(json.dumps(card | {"name": "twin"}))
     (tmp_path / "small.safetensors").symlink_to(models / "small.safetensors")
-    command = ["benchmark", head_file, "--methods", "linear,learned", "--every", 12, "--no-speed"]
+    command = [
+        "lab",
+        "benchmark",
+        head_file,
+        "--methods",
+        "linear,learned",
+        "--every",
+        12,
+        "--no-speed",
+    ]
     command += ["--json", "--model", "small"]
     done = sliceinterp(
         *command, "--model", tmp_path / "twin.json", "--against", "linear", "--against",
@@ -189,20 +231,38 @@ def test_benchmark_gives_each_model_a_row(head_file, tmp_path):
 
 def test_peers_are_for_benchmarks_only(head_file, tmp_path):
     done = sliceinterp(
-        "benchmark", head_file, "--methods", "linear,denoised-linear", "--every", 12, "--no-speed"
+        "lab",
+        "benchmark",
+        head_file,
+        "--methods",
+        "linear,denoised-linear",
+        "--every",
+        12,
+        "--no-speed",
     )
     assert "| denoised-linear |" in done.stdout
     refused = sliceinterp(
         "upsample", head_file, "-o", tmp_path / "o.mha", "--method", "registration"
     )
     assert refused.returncode == 2
-    missing = sliceinterp("benchmark", head_file, "--torchscript", tmp_path / "film.pt")
+    missing = sliceinterp("lab", "benchmark", head_file, "--torchscript", tmp_path / "film.pt")
     assert missing.returncode == 1
     assert "no TorchScript file" in missing.stderr
 
 
 def test_contrast_prints_a_table_and_an_object(head_file):
-    command = ["contrast", head_file, "--methods", "linear", "--radius-mm", 3, 5, "--places", 3]
+    command = [
+        "lab",
+        "contrast",
+        head_file,
+        "--methods",
+        "linear",
+        "--radius-mm",
+        3,
+        5,
+        "--places",
+        3,
+    ]
     told = sliceinterp(*command)
     assert told.returncode == 0, told.stderr
     assert "| method | 3 mm | 5 mm | places |" in told.stdout
@@ -214,21 +274,36 @@ def test_contrast_prints_a_table_and_an_object(head_file):
 
 
 def test_speed_times_the_shipped_model_beside_the_reference():
-    rows = json.loads(sliceinterp("speed", "--runs", 1, "--device", "cpu", "--json").stdout)
+    rows = json.loads(sliceinterp("lab", "speed", "--runs", 1, "--device", "cpu", "--json").stdout)
     assert {"small", "reference U-Net", "reference U-Net, 13 crops"} <= set(rows["networks"])
     assert all(row["seconds"] > 0 for row in rows["networks"].values())
 
 
 def test_an_unknown_method_is_refused_with_the_known_ones(head_file):
-    done = sliceinterp("benchmark", head_file, "--methods", "magic")
+    done = sliceinterp("lab", "benchmark", head_file, "--methods", "magic")
     assert done.returncode == 2
     assert "optical-flow" in done.stderr
 
 
-def test_importing_the_library_needs_no_torch():
+def test_the_commands_of_the_product_are_few_and_those_of_the_laboratory_apart():
+    product = "upsample batch send info models demo check report volume lab"
+    laboratory = (
+        "benchmark contrast speed noise uniform-check validate mpr-check volumetry-study train "
+        "study train-expected-error expected-error"
+    )
+    assert _commands_in(sliceinterp("--help").stdout) == product.split()
+    assert _commands_in(sliceinterp("lab", "--help").stdout) == laboratory.split()
+
+
+def _commands_in(told):
+    return re.findall(r"^    ([a-z-]+)", told.split("COMMAND\n")[-1], re.M)
+
+
+def test_importing_the_library_needs_no_torch_and_no_laboratory():
     code = (
         "import sys; import SliceInterpLib, SliceInterpLib.upsampling, SliceInterpLib.cli; "
-        "sys.exit('torch' in sys.modules)"
+        "SliceInterpLib.cli.main(['models']); "
+        "sys.exit(bool({'torch', 'SliceInterpLib.lab'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
@@ -282,6 +357,24 @@ def test_tilted_series_keeps_its_tilt_or_is_straightened(tmp_path):
         assert volume.slice_spacing == pytest.approx(4.916 / 2, abs=1e-3)
 
 
+def test_an_upright_result_has_an_upright_error_map(tmp_path):
+    """Voxel by voxel they belong together."""
+    axes = [1, 0, 0, 0, 0.98325, -0.18224]
+    folder = write_series(
+        tmp_path / "scan", [0, 5, 10], pixels=_slice_of_a_head(), ImageOrientationPatient=axes
+    )
+    for name, flags in (("tilted", ()), ("upright", ("--upright",))):
+        result, error = (tmp_path / f"{name}{more}.nrrd" for more in ("", " error"))
+        done = sliceinterp("upsample", folder, "-o", result, "--expected-error", error, *flags)
+        assert done.returncode == 0, done.stderr
+        result, error = read_volume(result), read_volume(error)
+        assert bool(result.tilt_degrees) == (name == "tilted")
+        assert error.hu.shape == result.hu.shape
+        np.testing.assert_allclose(error.spacing, result.spacing)
+        np.testing.assert_allclose(error.slice_origins, result.slice_origins, atol=1e-6)
+        np.testing.assert_allclose(error.direction, result.direction, atol=1e-9)
+
+
 def test_derived_series_keeps_uneven_slices_where_they_are(tmp_path):
     folder = write_series(tmp_path / "scan", [0, 4, 8, 12, 13, 20, 27], pixels=_slice_of_a_head())
     derived = tmp_path / "derived"
@@ -330,16 +423,16 @@ def test_uniform_mode_is_asked_for_and_marked(head_file, tmp_path):
     assert sliceinterp(*run, "-o", tmp_path / "a.mha", "--uniform", "2").returncode == 2
 
 
-def test_uncertainty_is_a_second_volume(head_file, tmp_path):
+def test_the_expected_error_is_a_second_volume(head_file, tmp_path):
     error = tmp_path / "error.nii.gz"
-    done = sliceinterp("upsample", head_file, "-o", tmp_path / "a.mha", "--uncertainty", error)
+    done = sliceinterp("upsample", head_file, "-o", tmp_path / "a.mha", "--expected-error", error)
     assert done.returncode == 0, done.stderr
     expected = read_volume(error)
     assert expected.hu.shape == read_volume(tmp_path / "a.mha").hu.shape
     assert not expected.hu[::2].any()
     assert (expected.hu[1::2] > 0).any()
     refused = sliceinterp(
-        "upsample", head_file, "-o", tmp_path / "b.mha", "--uncertainty", error, "--factor", 4
+        "upsample", head_file, "-o", tmp_path / "b.mha", "--expected-error", error, "--factor", 4
     )
     assert refused.returncode == 1
     assert "factor 2" in refused.stderr

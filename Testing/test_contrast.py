@@ -5,8 +5,8 @@ import pytest
 from scipy import ndimage
 
 from SliceInterpLib.errors import VolumeError
-from SliceInterpLib.evaluation.contrast import contrast_kept, contrast_table, find_places
 from SliceInterpLib.interpolators import make_interpolator
+from SliceInterpLib.lab.contrast import contrast_kept, contrast_table, find_places
 from SliceInterpLib.volume import Volume
 
 SIZE = 160
@@ -23,7 +23,7 @@ def head(slices=5, *, skull=True, seed=0):
     hu[:, np.hypot(ROWS, COLUMNS + 30) < 12] = 5.0
     hu += np.random.default_rng(seed).normal(0, 3, hu.shape).astype(np.float32)
     spacing = (PIXEL_MM, PIXEL_MM, 5.0)
-    return Volume(hu=hu, origin=(0, 0, 0), spacing=spacing, direction=np.eye(3))
+    return Volume.from_grid(hu=hu, origin=(0, 0, 0), spacing=spacing, direction=np.eye(3))
 
 
 class Blurred:
@@ -119,6 +119,6 @@ def test_where_there_is_no_place_it_says_so():
 
 def test_the_table_shows_every_radius():
     result = contrast_kept({"head": head}, [Blurred()], places=3, radii_mm=[2.0, 6.0])
-    header, _, row = contrast_table(result).splitlines()
+    header, _, row = contrast_table(result).markdown().splitlines()
     assert header == "| method | 2 mm | 6 mm | places |"
     assert row.startswith("| blurred | 0.") and row.endswith(") | 3 |")

@@ -11,9 +11,9 @@ import SimpleITK as sitk
 from dicom_files import write_enhanced, write_series, write_slice
 from scipy.spatial.transform import Rotation
 
+from SliceInterpLib.doublable import require_doublable
 from SliceInterpLib.errors import VolumeError
 from SliceInterpLib.files import list_series, read_dicom, read_volume
-from SliceInterpLib.volume import require_doublable
 
 
 def test_series_is_sorted_and_spaced_by_position(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_several_series_are_listed(tmp_path: Path) -> None:
 def test_what_is_no_ct_slice_is_left_out(changes: dict, tmp_path: Path) -> None:
     write_series(tmp_path, [0, 5, 10], series="1.2")
     write_series(tmp_path, [0, 200], series="1.3", **changes)
-    with pytest.warns(UserWarning, match="Left out, being no CT slices: 2 × "):
+    with pytest.warns(UserWarning, match="Left out, because they are not CT slices: 2 × "):
         assert read_volume(tmp_path).hu.shape[0] == 3
 
 
@@ -168,9 +168,12 @@ def test_duplicate_positions_are_refused(tmp_path: Path) -> None:
         read_volume(write_series(tmp_path, [0, 5, 5, 10]))
 
 
-def test_uneven_gaps_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(VolumeError, match=r"uneven: 5.00 mm \(3 times\), 10.00 mm \(1 times\)"):
-        read_volume(write_series(tmp_path, [0, 5, 10, 20, 25]))
+def test_uneven_gaps_are_kept_and_are_no_even_grid(tmp_path: Path) -> None:
+    volume = read_volume(write_series(tmp_path, [0, 5, 10, 20, 25]))
+    np.testing.assert_allclose(volume.slice_origins[:, 2], [0, 5, 10, 20, 25])
+    for ask in (volume.require_even, lambda: volume.spacing, lambda: volume.slice_spacing):
+        with pytest.raises(VolumeError, match=r"uneven: 5.00 mm \(3 times\), 10.00 mm \(1 times\)"):
+            ask()
 
 
 def test_rounded_positions_are_even(tmp_path: Path) -> None:
@@ -189,7 +192,7 @@ def test_rounded_positions_are_even(tmp_path: Path) -> None:
 def test_slices_that_do_not_match_are_refused(changes: dict, tmp_path: Path) -> None:
     write_series(tmp_path, [0, 5, 10])
     write_slice(tmp_path / "z", (1, 2, 15), series="1.2.3.4", **changes)
-    with pytest.raises(VolumeError, match="1 of the series' 4 images differ.*: z. Leave"):
+    with pytest.raises(VolumeError, match="1 of the series' 4 images differ.*: z. Keep"):
         read_volume(tmp_path)
 
 
@@ -316,9 +319,9 @@ def test_real_tilted_series(data_dir: Path) -> None:
 
 def test_real_uneven_series(data_dir: Path) -> None:
     folder = data_dir / "dicom" / "ge-hispeed-human-tilt-variable-gap"
+    stack = read_volume(folder)
     with pytest.raises(VolumeError, match=r"uneven: 4.00 mm \(13 times\), 7.00 mm.*--gaps even"):
-        read_volume(folder)
-    stack = read_dicom(folder)
-    assert stack.stretches() == [range(14), range(13, 15), range(14, 28)]
+        stack.require_even()
+    assert stack.stretches == [range(14), range(13, 15), range(14, 28)]
     assert [round(float(gap), 2) for gap in stack.gaps[[0, 13, 14]]] == [4.0, 1.08, 7.0]
-    assert not stack.missing().any()
+    assert not stack.missing.any()

@@ -14,8 +14,8 @@ from derived_series import Head, make_head, written
 from dicom_head import write_head
 
 from SliceInterpLib.errors import OutputError, VolumeError
-from SliceInterpLib.files.dicom_images import Result
 from SliceInterpLib.files.dicom_writing import check_dicom_folder, write_dicom
+from SliceInterpLib.volume import Volume
 
 
 @pytest.fixture
@@ -24,22 +24,25 @@ def head(tmp_path: Path) -> Head:
 
 
 def test_a_result_of_other_files_is_refused(head: Head, tmp_path: Path) -> None:
-    def refused(message: str, result: Result = head.result, files: list[Path] = head.files) -> None:
+    def refused(message: str, result: Volume = head.result, files: list[Path] = head.files) -> None:
         with pytest.raises(OutputError, match=message):
             write_dicom(result, files, tmp_path / "out")
         assert {path.name for path in tmp_path.iterdir()} == {"acquired", "other"}
 
     other = write_head(tmp_path / "other")
-    moved = replace(head.result, origin=(0, 0, 1.1))
-    refused("Slice 1 of the result lies where no source is", moved)
-    turned = replace(head.result, direction=np.diag([1.0, 0, 0]) + np.eye(3)[[0, 2, 1]] * [0, 1, 1])
+    moved = replace(
+        head.result, slice_origins=head.result.slice_origins + [0, 0, 1.1 - head.result.origin[2]]
+    )
+    refused("Slice 1 of the result lies where there is no source slice", moved)
+    origins = head.result.slice_origins[:, [0, 2, 1]]  # coronal: rows run upwards, slices back
+    turned = replace(head.result, slice_origins=origins, in_plane_axes=np.eye(3)[:, [0, 2]])
     refused("not parallel", turned)
-    refused("lies where no source is", files=head.files[:-1])
+    refused("lies where there is no source slice", files=head.files[:-1])
     refused("differ in", files=[*head.files, other[0]])
     refused("fewer than 2", files=head.files[:1])
     changed = head.result.hu.copy()
     changed[4, 0, 0] += 1
-    refused("slice 5 of the result is not what 2.dcm holds", replace(head.result, hu=changed))
+    refused("slice 5 of the result is not what 2.dcm holds", replace(head.result, slices=changed))
     (tmp_path / "acquired" / "notes.txt").write_text("no DICOM")
     refused(r"notes\.txt", files=[*head.files, tmp_path / "acquired" / "notes.txt"])
     refused(r"gone\.dcm cannot be read", files=[*head.files, tmp_path / "gone.dcm"])

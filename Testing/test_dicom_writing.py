@@ -28,9 +28,9 @@ from scipy import ndimage
 from SliceInterpLib.errors import OutputError
 from SliceInterpLib.files import read_dicom
 from SliceInterpLib.files.dicom_writing import write_dicom
-from SliceInterpLib.straightening import straightened
-from SliceInterpLib.uneven import UpsampledStack, spaced_evenly, upsample_stack
-from SliceInterpLib.upsampling import UpsampledVolume, upsample
+from SliceInterpLib.grids import evenly_spaced, upright
+from SliceInterpLib.upsampling import upsample
+from SliceInterpLib.volume import Volume
 
 
 @pytest.fixture
@@ -50,6 +50,20 @@ def test_geometry_and_hu(head: Head, tmp_path: Path) -> None:
     assert {image.SpacingBetweenSlices for image in images} == {2.5}
     assert {image.SliceThickness for image in images} == {5}
     assert np.diff([float(image.SliceLocation) for image in images]) == pytest.approx(2.5)
+
+
+def test_between_slices_of_two_thicknesses_a_slice_stands_for_the_thicker(tmp_path: Path) -> None:
+    """What is made of a thin and a thick slice shows no more detail than the thick one."""
+    folder = tmp_path / "acquired"
+    files = write_head(folder)
+    for path, thickness in zip(files, [5, 3, 4, 4, 3, 5, 5, 5, 5], strict=True):
+        image = pydicom.dcmread(path)
+        image.SliceThickness = thickness
+        image.save_as(path)
+    head = Head(files, upsample(read_dicom(folder), LINEAR))
+    images = written(head, tmp_path / "out")
+    between = [5, 4, 4, 4, 5, 5, 5, 5]
+    assert [image.SliceThickness for image in images[1::2]] == between
 
 
 @pytest.mark.parametrize("factor", [2, 4])
@@ -167,7 +181,7 @@ def test_hu_that_16_bits_cannot_hold(tmp_path: Path) -> None:
         image = pydicom.dcmread(path)
         image.RescaleSlope = round(float(slope), 4)
         image.save_as(path)
-    result = upsample(read_dicom(tmp_path / "acquired").volume(), LINEAR)
+    result = upsample(read_dicom(tmp_path / "acquired"), LINEAR)
     with pytest.raises(OutputError, match="16 bits cannot hold"):
         write_dicom(result, files, tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -177,7 +191,7 @@ def test_frames_of_an_enhanced_ct_are_named(tmp_path: Path) -> None:
     path = tmp_path / "enhanced.dcm"
     write_enhanced(path, [10, 5, 0], [-1024, -1000, -900])
     stack = read_dicom(path)
-    result = upsample(stack.volume(), LINEAR, allow_thin=True)
+    result = upsample(stack, LINEAR, allow_thin=True)
     write_dicom(result, stack.files, tmp_path / "out", keep_identity=True)
     assert_read_back(tmp_path / "out", result)
     images = images_in(tmp_path / "out")
@@ -197,20 +211,20 @@ def test_tilted_and_made_upright(tmp_path: Path) -> None:
     tilted = written(head, tmp_path / "tilted")
     assert_read_back(tmp_path / "tilted", head.result)
     assert {image.GantryDetectorTilt for image in tilted} == {15}
-    head = replace(head, result=straightened(head.result))
-    upright = written(head, tmp_path / "upright")
+    head = replace(head, result=upright(head.result))
+    made = written(head, tmp_path / "upright")
     assert_read_back(tmp_path / "upright", head.result)
-    assert not any("GantryDetectorTilt" in image for image in upright)
-    assert upright[0].ImageComments.startswith("PROCESSED slice: acquired, then shifted")
-    assert len(upright[0].SourceImageSequence) == 1
-    assert len(upright[1].SourceImageSequence) == 2
+    assert not any("GantryDetectorTilt" in image for image in made)
+    assert made[0].ImageComments.startswith("PROCESSED slice: acquired, then shifted")
+    assert len(made[0].SourceImageSequence) == 1
+    assert len(made[1].SourceImageSequence) == 2
 
 
 def test_denoised_acquired_slices(head: Head, tmp_path: Path) -> None:
-    quiet = head.result.hu.copy()
+    quiet = head.result.slices.copy()
     quiet[::2] = ndimage.uniform_filter(quiet[::2], (0, 3, 3))
     provenance = {**head.result.provenance, "uniform": {"strength": 1.0}}
-    head = replace(head, result=replace(head.result, hu=quiet, provenance=provenance))
+    head = replace(head, result=replace(head.result, slices=quiet, provenance=provenance))
     images = written(head, tmp_path / "out")
     assert_read_back(tmp_path / "out", head.result)
     assert_valid(tmp_path / "out")
@@ -225,13 +239,12 @@ def test_uneven_gaps(tmp_path: Path) -> None:
     for index in (4, 6):
         files[index].unlink()  # gaps of 5 and 10 mm
     stack = read_dicom(tmp_path / "acquired")
-    result = upsample_stack(stack, LINEAR, widest_mm=10)
-    assert isinstance(result, UpsampledStack)
+    result = upsample(stack, LINEAR, widest_gap_mm=10)
     write_dicom(result, stack.files, tmp_path / "out", keep_identity=True)
     assert_read_back(tmp_path / "out", result)
     images = images_in(tmp_path / "out")
     assert not any("SpacingBetweenSlices" in image for image in images)
-    even = spaced_evenly(result, 2.0)
+    even = evenly_spaced(result, 2.0)
     write_dicom(even, stack.files, tmp_path / "even", keep_identity=True)
     assert_read_back(tmp_path / "even", even)
     count = [len(image.SourceImageSequence) for image in images_in(tmp_path / "even")]
@@ -247,7 +260,7 @@ def test_a_validator_finds_no_error(keep_identity: bool, head: Head, tmp_path: P
     assert_valid(tmp_path / "out")
 
 
-def assert_simpleitk_agrees(folder: Path, result: UpsampledVolume) -> None:
+def assert_simpleitk_agrees(folder: Path, result: Volume) -> None:
     names = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder))
     image = sitk.ReadImage(names)
     assert image.GetOrigin() == pytest.approx(result.origin, abs=1e-3)
@@ -256,7 +269,7 @@ def assert_simpleitk_agrees(folder: Path, result: UpsampledVolume) -> None:
     np.testing.assert_array_equal(sitk.GetArrayFromImage(image), result.hu)
 
 
-def assert_dcm2niix_agrees(folder: Path, result: UpsampledVolume) -> None:
+def assert_dcm2niix_agrees(folder: Path, result: Volume) -> None:
     if not shutil.which("dcm2niix"):
         pytest.skip("dcm2niix is not installed: Testing/debian-packages.txt lists it")
     made = folder.parent / "nifti"
@@ -275,7 +288,7 @@ def assert_dcm2niix_agrees(folder: Path, result: UpsampledVolume) -> None:
             assert hu[tuple(np.rint(index).astype(int))] == result.slices[k, row, column]
 
 
-def assert_slicer_agrees(folder: Path, result: UpsampledVolume) -> None:
+def assert_slicer_agrees(folder: Path, result: Volume) -> None:
     slicer = pytest.importorskip("slicer", reason="the headless host needs slicer-core")
     import vtk
 
@@ -313,7 +326,7 @@ def test_slicer_reads_the_same(scene: object, head: Head, tmp_path: Path) -> Non
 
 def test_philips_phantom_in_all_of_them(scene: object, data_dir: Path, tmp_path: Path) -> None:
     stack = read_dicom(data_dir / "dicom" / "philips-phantom-5mm")
-    result = upsample(stack.volume(), LINEAR)
+    result = upsample(stack, LINEAR)
     write_dicom(result, stack.files, tmp_path / "out", keep_identity=True)
     assert_read_back(tmp_path / "out", result)
     assert_simpleitk_agrees(tmp_path / "out", result)
@@ -331,7 +344,7 @@ def test_philips_phantom_in_all_of_them(scene: object, data_dir: Path, tmp_path:
 )
 def test_real_tilted_heads(name: str, data_dir: Path, tmp_path: Path) -> None:
     stack = read_dicom(data_dir / "dicom" / name)
-    result = upsample_stack(stack, LINEAR)
+    result = upsample(stack, LINEAR)
     write_dicom(result, stack.files, tmp_path / "out", keep_identity=True)
     assert_read_back(tmp_path / "out", result)
     assert_valid(tmp_path / "out")

@@ -7,17 +7,18 @@ import pytest
 from scipy import ndimage, stats
 
 from SliceInterpLib.errors import MethodError, VolumeError
-from SliceInterpLib.evaluation.benchmark import (
-    benchmark,
-    comparison_table,
-    patient_csv,
-    quality_table,
-)
-from SliceInterpLib.evaluation.holdout import hold_one_out, true_middles
-from SliceInterpLib.evaluation.metrics import head_mask, slice_metrics
+from SliceInterpLib.evidence.holdout import hold_one_out
+from SliceInterpLib.evidence.metrics import head_mask, slice_metrics
 from SliceInterpLib.files import read_volume
 from SliceInterpLib.interpolators import make_interpolator
-from SliceInterpLib.patient_statistics import adjusted, mean_with_interval, paired_p
+from SliceInterpLib.lab.benchmark import (
+    benchmark,
+    comparison_table,
+    patient_table,
+    quality_table,
+)
+from SliceInterpLib.lab.patient_statistics import adjusted, mean_with_interval, paired_p
+from SliceInterpLib.lab.true_middles import true_middles
 from SliceInterpLib.volume import Volume
 
 LINEAR = make_interpolator("linear")
@@ -33,7 +34,9 @@ def brain(seed=0, size=192):
 
 def stack(values, spacing=2.0, size=8):
     hu = np.asarray(values, np.float32)[:, None, None] * np.ones((1, size, size), np.float32)
-    return Volume(hu=hu, origin=(0, 0, 0), spacing=(0.5, 0.5, spacing), direction=np.eye(3))
+    return Volume.from_grid(
+        hu=hu, origin=(0, 0, 0), spacing=(0.5, 0.5, spacing), direction=np.eye(3)
+    )
 
 
 def test_metrics_of_a_known_error():
@@ -192,14 +195,14 @@ def test_learned_methods_are_compared_with_linear_patient_by_patient(compared):
 
 
 def test_the_comparisons_as_a_table(compared):
-    header, _, row = comparison_table(compared).splitlines()
+    header, _, row = comparison_table(compared).markdown().splitlines()[2:]
     assert header.startswith("| method − against | PSNR dB |")
     assert row.startswith("| learned − linear | +")
     assert "-0.0098 (-0.01" in row and ", q 0.0" in row and row.endswith("| – |")
 
 
 def test_patients_as_csv(compared):
-    lines = patient_csv(compared).splitlines()
+    lines = patient_table(compared).csv().splitlines()
     assert lines[0] == "patient,method,psnr,ssim,ms_ssim,mae,mae_hu,gradient_mae,ncc"
     assert len(lines) == 1 + 6 * 3
     cells = dict(zip(lines[0].split(","), lines[1].split(","), strict=True))
@@ -212,7 +215,7 @@ def test_with_few_patients_there_is_a_difference_but_no_p():
     cell = few["comparisons"]["learned"]["linear"]["mae"]
     assert cell["difference"] < 0
     assert cell["ci95"] is cell["p"] is cell["q"] is None
-    assert ", q" not in comparison_table(few)
+    assert ", q" not in comparison_table(few).markdown().splitlines()[-1]
 
 
 def test_reference_models_are_compared_with_by_default():
@@ -245,4 +248,4 @@ def test_on_real_patients_motion_beats_the_mean(data_dir, method, least_gain):
     rows = result["methods"]
     assert rows[method]["psnr"]["mean"] > rows["linear"]["psnr"]["mean"] + least_gain
     assert rows["linear"]["mae_hu"] is None  # saturated data
-    assert f"| {method} |" in quality_table(result)
+    assert f"| {method} |" in quality_table(result).markdown()

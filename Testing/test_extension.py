@@ -104,11 +104,11 @@ def files(folder, pattern):
     }
 
 
-def test_every_python_file_is_shipped(notes):
+def test_every_python_file_but_the_laboratory_s_is_shipped(notes):
     for name in ("SliceInterp", "SliceInterpLib"):
         listed = given(notes, "SCRIPTS", name)
         assert len(listed) == len(set(listed))
-        assert set(listed) == files(name, "*.py")
+        assert set(listed) == files(name, "*.py") - files("SliceInterpLib/lab", "*.py")
 
 
 def test_every_resource_is_shipped(notes):
@@ -125,8 +125,9 @@ def test_every_package_has_its_init(notes):
         assert (path.parent / "__init__.py").exists(), path
 
 
-def test_shipped_models_lie_where_the_registry_looks(notes, tmp_path):
-    """In the tree that Slicer builds, where the package is in a folder of all modules."""
+@pytest.fixture
+def shipped(notes, tmp_path):
+    """The tree that Slicer builds, where the package is in a folder of all modules."""
     for kind in ("SCRIPTS", "RESOURCES"):
         for source, row in zip(
             given(notes, kind, "SliceInterpLib"),
@@ -136,14 +137,31 @@ def test_shipped_models_lie_where_the_registry_looks(notes, tmp_path):
             target = tmp_path / "SliceInterpLib" / row[3]
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source, target)
+    return tmp_path
+
+
+def test_shipped_models_lie_where_the_registry_looks(shipped):
     code = (
         "import SliceInterpLib\n"
         "from SliceInterpLib.networks.registry import DEFAULT_MODEL, find_model\n"
-        f"assert SliceInterpLib.__file__.startswith({str(tmp_path)!r})\n"
-        f"assert str(find_model().weights).startswith({str(tmp_path)!r})\n"
+        f"assert SliceInterpLib.__file__.startswith({str(shipped)!r})\n"
+        f"assert str(find_model().weights).startswith({str(shipped)!r})\n"
         "assert find_model().weights.exists()\n"
     )
-    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+    subprocess.run([sys.executable, "-c", code], cwd=shipped, check=True)
+
+
+def test_the_command_line_works_in_slicer_and_says_that_the_laboratory_is_not_there(shipped):
+    def call(*arguments):
+        command = [sys.executable, "-m", "SliceInterpLib.cli", *arguments]
+        return subprocess.run(command, cwd=shipped, capture_output=True, text=True, check=False)
+
+    told = call("models")
+    assert told.returncode == 0 and "small" in told.stdout
+    refused = call("lab", "benchmark", "scans/", "--methods", "linear")
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("sliceinterp: error: the laboratory is not installed here")
+    assert refused.stderr.count("\n") == 1
 
 
 def test_the_modules_are_built_as_slicer_wants_them(notes):

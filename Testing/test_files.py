@@ -15,19 +15,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
+from SliceInterpLib.doublable import require_doublable
 from SliceInterpLib.errors import OutputError, VolumeError
 from SliceInterpLib.files import read_volume, write_volume
-from SliceInterpLib.volume import Volume, require_doublable
+from SliceInterpLib.volume import Volume
 
 FORMATS = (".nii", ".nii.gz", ".nrrd", ".mha")
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Upsampled(Volume):
-    """A volume with the two marks of an upsampled one."""
-
-    synthetic: np.ndarray
-    provenance: dict
 
 
 def oblique(seed: int = 0, dtype: str = "int16", mirrored: bool = False) -> Volume:
@@ -36,7 +29,7 @@ def oblique(seed: int = 0, dtype: str = "int16", mirrored: bool = False) -> Volu
     direction = Rotation.random(random_state=seed).as_matrix()
     if mirrored:
         direction[:, 2] *= -1
-    return Volume(
+    return Volume.from_grid(
         hu=rng.integers(-1024, 3072, (5, 7, 6)).astype(dtype),
         origin=rng.uniform(-300, 300, 3),
         spacing=(0.4883, 0.4883, rng.uniform(1, 6)),
@@ -44,9 +37,16 @@ def oblique(seed: int = 0, dtype: str = "int16", mirrored: bool = False) -> Volu
     )
 
 
-def upsampled() -> Upsampled:
+def upsampled() -> Volume:
+    """A volume with the two marks of an upsampled one."""
     provenance = {"method": "learned", "model": "small", "from": 'C:\\"scan"', "é": [1, None]}
-    return Upsampled(**vars(oblique()), synthetic=np.arange(5) % 2 == 1, provenance=provenance)
+    made = np.arange(5) % 2 == 1
+    return dataclasses.replace(oblique(), synthetic=made, provenance=provenance)
+
+
+def with_array(volume: Volume, hu: np.ndarray) -> Volume:
+    """Another array on the volume's grid."""
+    return Volume.from_grid(hu, volume.origin, volume.spacing, volume.direction)
 
 
 def assert_same(one: Volume, other: Volume) -> None:
@@ -79,13 +79,13 @@ def test_round_trip(suffix: str, tmp_path: Path, seed: int, mirrored: bool, dtyp
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int32", "float64"])
 def test_round_trip_keeps_the_type(dtype: str, tmp_path: Path) -> None:
-    volume = dataclasses.replace(oblique(), hu=np.abs(oblique().hu).astype(dtype))
+    volume = dataclasses.replace(oblique(), slices=np.abs(oblique().slices).astype(dtype))
     write_volume(volume, tmp_path / "scan.nrrd")
     assert_same(read_volume(tmp_path / "scan.nrrd"), volume)
 
 
 def test_round_trip_of_an_array_that_is_not_contiguous(tmp_path: Path) -> None:
-    volume = dataclasses.replace(oblique(), hu=oblique().hu.T)
+    volume = with_array(oblique(), oblique().hu.T)
     write_volume(volume, tmp_path / "scan.mha")
     assert_same(read_volume(tmp_path / "scan.mha"), volume)
 
@@ -177,6 +177,26 @@ def test_nothing_is_overwritten_unasked(taken: str, tmp_path: Path) -> None:
     assert_same(read_volume(tmp_path / "scan.nii.gz"), upsampled())
 
 
+@pytest.mark.parametrize("taken", ["scan.nii.gz", "scan.json"])
+def test_what_appears_during_the_writing_is_not_overwritten(
+    taken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a second run with the same output is done first."""
+    honest = sitk.WriteImage
+
+    def meanwhile(*image: object, **options: object) -> None:
+        honest(*image, **options)
+        (tmp_path / taken).write_text("precious")
+
+    monkeypatch.setattr(sitk, "WriteImage", meanwhile)
+    with pytest.raises(OutputError, match=f"{taken}: This exists already"):
+        write_volume(upsampled(), tmp_path / "scan.nii.gz")
+    assert (tmp_path / taken).read_text() == "precious"
+    assert [path.name for path in tmp_path.iterdir()] == [taken]
+    write_volume(upsampled(), tmp_path / "scan.nii.gz", overwrite=True)
+    assert_same(read_volume(tmp_path / "scan.nii.gz"), upsampled())
+
+
 def test_folder_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "scan.nii").mkdir()
     with pytest.raises(OutputError, match="exists"):
@@ -214,7 +234,7 @@ def test_failed_write_leaves_all_as_it_was(
 
 
 def test_type_that_no_format_has_is_not_written(tmp_path: Path) -> None:
-    volume = dataclasses.replace(oblique(), hu=oblique().hu.astype(np.float16))
+    volume = dataclasses.replace(oblique(), slices=oblique().slices.astype(np.float16))
     with pytest.raises(OutputError, match="float16.*Use int16"):
         write_volume(volume, tmp_path / "scan.nii")
     assert not list(tmp_path.iterdir())
@@ -238,10 +258,10 @@ def test_file_of_something_else_is_refused(suffix: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_truncated_file_is_refused(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"scan{suffix}"
-    volume = dataclasses.replace(oblique(), hu=np.tile(oblique().hu, (3, 9, 9)))
+    volume = with_array(oblique(), np.tile(oblique().hu, (3, 9, 9)))
     write_volume(volume, path)
     path.write_bytes(path.read_bytes()[:-1000])
-    with pytest.raises(VolumeError, match="cut off.*anew"):
+    with pytest.raises(VolumeError, match="cut off.*again"):
         read_volume(path)
 
 
@@ -257,7 +277,7 @@ def test_gzip_of_half_a_nifti_is_refused(tmp_path: Path) -> None:
     [
         ((8, 9), False, "2-D image.*whole series"),
         ((2, 3, 8, 9), False, "4 dimensions.*one of its volumes"),
-        ((3, 8, 9, 3), True, "3 values a voxel.*one HU"),
+        ((3, 8, 9, 3), True, "3 values per voxel.*one HU"),
     ],
 )
 def test_image_that_is_no_volume_is_refused(
@@ -301,7 +321,7 @@ def test_sheared_nifti_is_refused(qform: int, tmp_path: Path) -> None:
     image = nibabel.Nifti1Image(np.zeros((4, 5, 6), np.int16), SHEARED)
     image.set_qform(SHEARED, qform, strip_shears=True)
     nibabel.save(image, tmp_path / "scan.nii")
-    with pytest.raises(VolumeError, match="Gantry tilt.*straightened"):
+    with pytest.raises(VolumeError, match="Gantry tilt.*upright"):
         read_volume(tmp_path / "scan.nii")
 
 

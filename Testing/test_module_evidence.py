@@ -24,6 +24,7 @@ from driving import (  # noqa: E402
 )
 
 from SliceInterpLib.errors import SliceInterpError, VolumeError  # noqa: E402
+from SliceInterpLib.evidence.expected_error import upsample_with_expected_error  # noqa: E402
 from SliceInterpLib.interpolators import make_interpolator  # noqa: E402
 from SliceInterpLib.job_folder import Doubled  # noqa: E402
 from SliceInterpLib.scene import nodes, sample_data  # noqa: E402
@@ -37,7 +38,6 @@ from SliceInterpLib.scene.comparison_layout import (  # noqa: E402
 from SliceInterpLib.scene.expected_error import expected_error_of  # noqa: E402
 from SliceInterpLib.scene.processing import process  # noqa: E402
 from SliceInterpLib.scene.results import add_results  # noqa: E402
-from SliceInterpLib.uncertainty import upsample_with_uncertainty  # noqa: E402
 from SliceInterpLib.upsampling import upsample  # noqa: E402
 
 LEARNED = {"method": "Learned", "compare": "Linear", "device": "cpu"}
@@ -68,7 +68,7 @@ def doubled(widget, network):
 
     def add(source):
         volume = nodes.volume_from_node(source)
-        learned, error = upsample_with_uncertainty(volume, network)
+        learned, error = upsample_with_expected_error(volume, network)
         linear = upsample(volume, make_interpolator("linear"))
         run = Doubled({"linear": linear, "learned": learned}, {"learned": error})
         add_results(run, source)
@@ -100,7 +100,7 @@ def test_a_learned_result_comes_with_its_expected_error(widget, network):
     assert error.dtype == np.float32
     assert not error[::2].any()
     assert (error[1::2] > 0).all()
-    doubled, expected = upsample_with_uncertainty(nodes.volume_from_node(source), network)
+    doubled, expected = upsample_with_expected_error(nodes.volume_from_node(source), network)
     # Another process may have other threads, whose sums round differently.
     assert slicer.util.arrayFromVolume(learned) == pytest.approx(doubled.hu, abs=1)
     assert error == pytest.approx(expected.hu, rel=0.01)

@@ -22,7 +22,7 @@ def flipped(volume):
     """The same head stored from feet to … the other way round, and from left to right."""
     last = np.array(volume.hu.shape)[::-1] - 1
     corner = np.array(volume.origin) + np.array(volume.spacing) * last * (1, 0, 1)
-    return Volume(
+    return Volume.from_grid(
         hu=volume.hu[::-1, :, ::-1],
         origin=tuple(corner),
         spacing=volume.spacing,
@@ -32,7 +32,7 @@ def flipped(volume):
 
 def stored_sagittally(volume):
     """The same head with the file's axes turned round: (x, z, y) rather than (z, y, x)."""
-    return Volume(
+    return Volume.from_grid(
         hu=volume.hu.transpose(2, 0, 1),
         origin=volume.origin,
         spacing=tuple(volume.spacing[i] for i in (1, 2, 0)),
@@ -55,7 +55,7 @@ def test_left_is_right_back_is_down_and_up_is_up(tmp_path):
     hu = np.full((30, 60, 60), -1000, np.int16)
     hu[2:28, 5:55, 5:55] = 40
     hu[22:26, 42:50, 42:50] = 107
-    cube = Volume(hu=hu, origin=(0, 0, 0), spacing=(1, 1, 2), direction=np.eye(3))
+    cube = Volume.from_grid(hu=hu, origin=(0, 0, 0), spacing=(1, 1, 2), direction=np.eye(3))
     save_montage(tmp_path / "cube.png", {"cube": cube}, (46.0, 46.0, 48.0))
     grey = pictures.imread(tmp_path / "cube.png")[..., 0]
     tissue = np.abs(grey - 60 / 127) < 0.03

@@ -1,6 +1,5 @@
 """A scanner's own reformat as the truth: registration, sampling, figures, picture, command."""
 
-import dataclasses
 import json
 
 import numpy as np
@@ -9,9 +8,9 @@ import SimpleITK as sitk
 
 from SliceInterpLib.cli import main
 from SliceInterpLib.errors import VolumeError
-from SliceInterpLib.evaluation import mpr_truth
 from SliceInterpLib.files import read_volume, write_volume
 from SliceInterpLib.interpolators import make_interpolator
+from SliceInterpLib.lab import mpr_truth
 from SliceInterpLib.phantom import head_phantom
 from SliceInterpLib.upsampling import upsample
 from SliceInterpLib.volume import Volume
@@ -36,7 +35,7 @@ def sagittal(volume, step=2, offset=OFFSET_MM):
     planes = volume.hu[:, :, :columns].reshape(*volume.hu.shape[:2], -1, step).mean(-1)
     corner = np.array([0.5 * (step - 1), 0, volume.hu.shape[0] - 1]) * volume.spacing
     x, y, z = volume.spacing
-    return Volume(
+    return Volume.from_grid(
         hu=np.rint(planes.transpose(2, 0, 1)[:, ::-1]).astype(np.int16),
         origin=np.array(volume.origin) + corner + offset,
         spacing=(y, z, x * step),
@@ -91,12 +90,12 @@ def slanted(count=9, tilt=0.3):
     index = np.stack(np.meshgrid(*(np.arange(n) for n in (40, 40, count)), indexing="ij"), -1)
     places = index * volume["spacing"] @ direction.T + volume["origin"]
     hu = (places @ [10, 20, 30]).transpose(2, 1, 0)
-    return Volume(hu=hu.astype(np.float32), **volume)
+    return Volume.from_grid(hu=hu.astype(np.float32), **volume)
 
 
 def test_slanted_stacks_are_sampled_along_their_own_axis():
     volume = slanted()
-    grid = Volume(
+    grid = Volume.from_grid(
         hu=np.zeros((5, 20, 12), np.float32),
         origin=(0, 25, 50),
         spacing=(1.0, 1.0, 2.0),
@@ -111,7 +110,7 @@ def test_slanted_stacks_are_sampled_along_their_own_axis():
 
 
 def test_beyond_the_stack_there_is_nothing():
-    grid = Volume(
+    grid = Volume.from_grid(
         hu=np.zeros((3, 8, 8), np.float32),
         origin=(500, 500, 500),
         spacing=(1, 1, 3),
@@ -122,7 +121,7 @@ def test_beyond_the_stack_there_is_nothing():
 
 def test_air_has_no_brain(pair):
     thick, reformat = pair
-    air = Volume(
+    air = Volume.from_grid(
         hu=np.full_like(thick.hu, -1000),
         origin=thick.origin,
         spacing=thick.spacing,
@@ -137,7 +136,7 @@ def test_the_command_prints_a_table_and_draws_a_picture(pair, tmp_path, monkeypa
     thick, reformat = pair
     write_volume(thick, tmp_path / "axial.nrrd")
     write_volume(reformat, tmp_path / "sagittal.nrrd")
-    arguments = ["mpr-check", *(str(tmp_path / f"{n}.nrrd") for n in ("axial", "sagittal"))]
+    arguments = ["lab", "mpr-check", *(str(tmp_path / f"{n}.nrrd") for n in ("axial", "sagittal"))]
     picture = tmp_path / "mpr.png"
     assert main([*arguments, "-o", str(picture), "--json", "--device", "cpu"]) == 0
     rows = json.loads(capsys.readouterr().out)["rows"]
@@ -164,7 +163,7 @@ def test_the_real_pair_shows_that_the_tilt_is_right(data_dir):
     np.testing.assert_allclose(stretch(doubled, reformat, pose), 1, atol=0.005)
     axes = doubled.direction.copy()
     axes[:, 2] = np.cross(axes[:, 0], axes[:, 1])
-    upright = dataclasses.replace(doubled, direction=axes)
+    upright = Volume.from_grid(doubled.hu, doubled.origin, doubled.spacing, axes)
     assert np.abs(stretch(upright, reformat, pose) - 1).max() > 0.05
 
 

@@ -9,20 +9,21 @@ from scipy import ndimage
 
 from SliceInterpLib.cli import main
 from SliceInterpLib.errors import VolumeError
-from SliceInterpLib.evaluation.ceiling import with_new_noise
-from SliceInterpLib.evaluation.edges import (
+from SliceInterpLib.evidence.edges import (
     AROUND,
     border_radii,
     edge_width,
     hematoma_width,
     roughness,
 )
-from SliceInterpLib.evaluation.metrics import slice_metrics
-from SliceInterpLib.evaluation.noise import homogeneous, noise_signature
-from SliceInterpLib.evaluation.noise_spectrum import mean_frequency, radial_nps
-from SliceInterpLib.evaluation.noise_tables import noise_table, over_patients, over_patients_table
+from SliceInterpLib.evidence.metrics import slice_metrics
+from SliceInterpLib.evidence.noise import homogeneous, noise_signature
+from SliceInterpLib.evidence.noise_spectrum import mean_frequency, radial_nps
+from SliceInterpLib.evidence.noise_tables import noise_table
 from SliceInterpLib.files import write_volume
 from SliceInterpLib.interpolators import make_interpolator
+from SliceInterpLib.lab.ceiling import with_new_noise
+from SliceInterpLib.lab.noise_over_patients import over_patients, over_patients_table
 from SliceInterpLib.volume import Volume
 
 SIZE, PIXEL_MM = 256, 0.6
@@ -52,7 +53,9 @@ def head(slices=5, noise=3.0, shared=0.0, seed=0, shift_mm=0.0):
     clean = np.stack([ring(i * shift_mm) for i in range(slices)])
     hu = clean + np.sqrt(1 - shared) * own + np.sqrt(shared) * common
     spacing = (PIXEL_MM, PIXEL_MM, 5.0)
-    return Volume(hu=hu.astype(np.float32), origin=(0, 0, 0), spacing=spacing, direction=np.eye(3))
+    return Volume.from_grid(
+        hu=hu.astype(np.float32), origin=(0, 0, 0), spacing=spacing, direction=np.eye(3)
+    )
 
 
 class Blurred:
@@ -120,7 +123,7 @@ def test_homogeneous_regions_leave_edges_and_rims_out():
 
 
 def test_a_scan_without_brain_is_refused():
-    air = Volume(
+    air = Volume.from_grid(
         hu=np.full((4, 64, 64), -1000.0, np.float32),
         origin=(0, 0, 0),
         spacing=(0.5, 0.5, 5.0),
@@ -185,21 +188,20 @@ def test_no_border_no_width():
 
 
 def test_the_tables_show_parts_of_what_was_acquired(signature):
-    text = noise_table(signature)
+    text = noise_table(signature).markdown()
     linear = signature["rows"]["linear"]
     cell = f"{linear['tissue_hu']:.2f} ({linear['of_acquired']['tissue_hu']:.2f})"
     assert f"| linear | {cell} |" in text
     summary = over_patients({"one": signature, "two": signature, "three": signature})
     assert summary["linear"]["tissue_hu"]["mean"] == pytest.approx(0.71, abs=0.02)
-    assert f"| blurred | {summary['blurred']['tissue_hu']['mean']:.2f} (" in over_patients_table(
-        summary
-    )
+    text = over_patients_table(summary).markdown()
+    assert f"| blurred | {summary['blurred']['tissue_hu']['mean']:.2f} (" in text
 
 
 def test_the_command_measures_a_folder(tmp_path, capsys):
     for seed in (0, 1):
         write_volume(head(slices=3, seed=seed), tmp_path / f"{seed}.nrrd")
-    assert main(["noise", str(tmp_path), "--methods", "linear", "--json"]) == 0
+    assert main(["lab", "noise", str(tmp_path), "--methods", "linear", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert set(found["patients"]) == {"0.nrrd", "1.nrrd"}
     assert found["of_acquired"]["linear"]["tissue_hu"]["mean"] == pytest.approx(0.71, abs=0.03)
@@ -229,8 +231,19 @@ def test_the_ceiling_is_what_the_truth_itself_scores():
 
 def test_benchmark_has_a_row_for_the_ceiling(tmp_path, capsys):
     write_volume(head(), tmp_path / "head.nrrd")
-    write_volume(replace(head(), hu=np.zeros((3, 40, 40), np.float32)), tmp_path / "none.nrrd")
-    command = ["benchmark", str(tmp_path), "--methods", "linear,cubic", "--no-speed", "--ceiling"]
+    write_volume(
+        replace(head().part(range(3)), slices=np.zeros((3, 40, 40), np.float32)),
+        tmp_path / "none.nrrd",
+    )
+    command = [
+        "lab",
+        "benchmark",
+        str(tmp_path),
+        "--methods",
+        "linear,cubic",
+        "--no-speed",
+        "--ceiling",
+    ]
     assert main([*command, "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert list(result["methods"]) == ["linear", "cubic", "perfect"]

@@ -62,15 +62,13 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
             ["Orthanc", str(folder / "orthanc.json")], stdout=log, stderr=subprocess.STDOUT
         )
     try:
-        deadline = time.monotonic() + 60
         while not listens(port):
             assert server.poll() is None, (folder / "log").read_text(errors="replace")
-            assert time.monotonic() < deadline, "Orthanc did not start within a minute"
             time.sleep(0.1)
         yield port
     finally:
         server.terminate()
-        server.wait(60)
+        server.wait()
 
 
 def free_port() -> int:
@@ -89,7 +87,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A series, and the one derived from it in the same study."""
     folder = tmp_path_factory.mktemp("series")
     files = write_head(folder / "acquired")
-    result = upsample(read_dicom(folder / "acquired").volume(), make_interpolator("linear"))
+    result = upsample(read_dicom(folder / "acquired"), make_interpolator("linear"))
     write_dicom(result, files, folder / "derived", keep_identity=True)
     return folder / "acquired", folder / "derived"
 

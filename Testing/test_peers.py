@@ -10,8 +10,9 @@ from scipy import ndimage
 
 from SliceInterpLib.errors import MethodError
 from SliceInterpLib.hounsfield import BRAIN
-from SliceInterpLib.interpolators import METHODS, PEERS, make_interpolator
-from SliceInterpLib.interpolators.denoised import noise_hu
+from SliceInterpLib.interpolators import METHODS
+from SliceInterpLib.lab.contenders import PEERS, make_contender
+from SliceInterpLib.lab.peers.denoised import noise_hu
 
 
 def disc_of_texture(seed=0, size=128):
@@ -56,7 +57,7 @@ def scripted(model, path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.jit.script(model).save(str(path))
-    return make_interpolator("torchscript", model=str(path))
+    return make_contender("torchscript", model=str(path))
 
 
 def test_peers_are_not_among_the_methods_offered():
@@ -66,7 +67,7 @@ def test_peers_are_not_among_the_methods_offered():
 @pytest.mark.parametrize("method", ["registration", "denoised-linear"])
 def test_the_order_of_the_slices_does_not_matter(method):
     pair = np.stack([disc_of_texture(0), disc_of_texture(1)])[None]
-    peer = make_interpolator(method)
+    peer = make_contender(method)
     np.testing.assert_array_equal(peer(pair), peer(pair[:, ::-1]))
 
 
@@ -74,7 +75,7 @@ def test_the_order_of_the_slices_does_not_matter(method):
 def test_peers_that_need_opencv_say_so(monkeypatch, method):
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(MethodError, match=f"'{method}' needs OpenCV"):
-        make_interpolator(method)
+        make_contender(method)
 
 
 def test_registration_follows_what_moves():
@@ -82,7 +83,7 @@ def test_registration_follows_what_moves():
     first, wanted, second = (np.roll(brain, shift, axis=1) for shift in (0, 2, 4))
     pair = np.stack([first, second])[None]
     error = {
-        method: np.abs(BRAIN.scale(make_interpolator(method)(pair)[0]) - BRAIN.scale(wanted)).mean()
+        method: np.abs(BRAIN.scale(make_contender(method)(pair)[0]) - BRAIN.scale(wanted)).mean()
         for method in ("linear", "registration")
     }
     assert error["registration"] < 0.3 * error["linear"]
@@ -91,7 +92,7 @@ def test_registration_follows_what_moves():
 @pytest.mark.parametrize("size", [(16, 16), (37, 51)])
 def test_registration_of_small_and_odd_slices(size):
     same = np.full((1, 2, *size), 35.0, np.float32)
-    np.testing.assert_allclose(make_interpolator("registration")(same), same[:, 0])
+    np.testing.assert_allclose(make_contender("registration")(same), same[:, 0])
 
 
 @pytest.mark.parametrize("sigma", [2.0, 5.0])
@@ -106,7 +107,7 @@ def test_denoised_linear_is_quieter_than_linear_and_keeps_what_is_outside_the_wi
     clean = np.where(np.hypot(x, y) < 30, 45.0, 30.0).astype(np.float32)
     clean[np.hypot(x, y) > 65] = 900.0
     pair = np.stack([clean + correlated_noise(4, clean.shape, seed) for seed in (1, 2)])[None]
-    linear, found = (make_interpolator(m)(pair)[0] for m in ("linear", "denoised-linear"))
+    linear, found = (make_contender(m)(pair)[0] for m in ("linear", "denoised-linear"))
     bone = np.hypot(x, y) > 65
     np.testing.assert_array_equal(found[bone], linear[bone])
     inside = np.hypot(x, y) < 60
@@ -133,11 +134,11 @@ def test_torchscript_refuses_what_is_no_frame_interpolation(tmp_path):
 
 def test_torchscript_refuses_other_files(tmp_path):
     with pytest.raises(MethodError, match="There is no TorchScript file"):
-        make_interpolator("torchscript", model=str(tmp_path / "none.pt"))
+        make_contender("torchscript", model=str(tmp_path / "none.pt"))
     (tmp_path / "text.pt").write_text("no model")
     torch.save({"weights": torch.zeros(2)}, tmp_path / "weights.pt")
     for name in ("text.pt", "weights.pt"):
         with pytest.raises(MethodError, match="is not a TorchScript file"):
-            make_interpolator("torchscript", model=str(tmp_path / name))
+            make_contender("torchscript", model=str(tmp_path / name))
     with pytest.raises(MethodError, match="the path of a TorchScript file"):
-        make_interpolator("torchscript")
+        make_contender("torchscript")

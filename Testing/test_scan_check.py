@@ -8,7 +8,7 @@ import pytest
 
 from SliceInterpLib.cli import main
 from SliceInterpLib.errors import Cancelled, VolumeError
-from SliceInterpLib.evaluation.scan_check import check_scan, check_table, slice_table
+from SliceInterpLib.evidence.scan_check import check_scan, check_table, slice_table
 from SliceInterpLib.files import write_volume
 from SliceInterpLib.interpolators import make_interpolator
 from SliceInterpLib.volume import Volume
@@ -20,7 +20,7 @@ def stack(values, low=-1000.0):
     """Slices of one value each, in a frame of `low`."""
     hu = np.full((len(values), 24, 24), low, np.float32)
     hu[:, 4:20, 4:20] = np.asarray(values, np.float32)[:, None, None]
-    return Volume(hu=hu, origin=(0, 0, 0), spacing=(0.5, 0.5, 5.0), direction=np.eye(3))
+    return Volume.from_grid(hu=hu, origin=(0, 0, 0), spacing=(0.5, 0.5, 5.0), direction=np.eye(3))
 
 
 def test_every_inner_slice_is_hidden_and_the_worst_is_named():
@@ -35,6 +35,21 @@ def test_every_inner_slice_is_hidden_and_the_worst_is_named():
     assert result["methods"]["nearest"]["mean"]["mae_hu"] == pytest.approx((10 + 10 + 20) / 4)
 
 
+def test_context_beyond_an_end_is_the_last_slice_at_whole_steps():
+    """Around a hidden slice those two gaps apart count, also where the scan's last is nearer."""
+    seen = []
+
+    class Recorder:
+        name, context, batch, provenance = "recorder", 1, 2, {}
+
+        def __call__(self, slices):
+            seen.extend(slices[:, :, 12, 12].tolist())
+            return slices[:, 1:3].mean(1)
+
+    check_scan(stack(range(7)), [Recorder()])
+    assert seen == [[0, 0, 2, 4], [1, 1, 3, 5], [0, 2, 4, 6], [1, 3, 5, 5], [2, 4, 6, 6]]
+
+
 def test_it_says_that_the_gap_is_twice_the_real_one():
     result = check_scan(stack([20, 30, 40]), [LINEAR])
     assert (result["gap_mm"], result["hidden_gap_mm"]) == (5.0, 10.0)
@@ -44,7 +59,7 @@ def test_without_the_full_range_there_is_no_error_over_it():
     result = check_scan(stack([20, 30, 50], low=-20.0), [LINEAR])
     assert result["methods"]["linear"]["mean"]["mae_hu"] is None
     assert result["methods"]["linear"]["mean"]["mae_window_hu"] > 0
-    assert "| – |" in check_table(result)
+    assert "| – |" in check_table(result).markdown()
 
 
 def test_progress_counts_over_all_methods_and_a_cancel_stops_it():
@@ -68,11 +83,14 @@ def test_two_slices_are_too_few():
 
 def test_the_tables_have_a_row_a_method_and_a_row_a_slice():
     result = check_scan(stack([20, 30, 40, 60, 60]), [LINEAR, NEAREST])
-    assert [line.split(" |")[0] for line in check_table(result).splitlines()[2:]] == [
-        "| linear",
-        "| nearest",
-    ]
-    assert len(slice_table(result).splitlines()) == 2 + 3
+    assert [row[0] for row in check_table(result).cells] == ["linear", "nearest"]
+    assert [row[0] for row in slice_table(result).cells] == ["2", "3", "4"]
+
+
+def test_the_worst_slice_is_numbered_from_1():
+    result = check_scan(stack([20, 30, 40, 60, 60]), [LINEAR])
+    assert result["methods"]["linear"]["worst"]["slice"] == 3
+    assert check_table(result).cells[0][-1].startswith("4 (")
 
 
 def test_the_command_prints_a_table_or_one_object(tmp_path, capsys):

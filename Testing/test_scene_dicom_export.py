@@ -9,8 +9,8 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pydicom
 import pytest
+from as_slicer_loads import acquisition_transform
 from dicom_head import write_head
-from test_scene_nodes import acquisition_transform
 
 slicer = pytest.importorskip("slicer", reason="the headless host needs slicer-core")
 pytest.importorskip("PySide6", reason="the headless host needs PySide6")
@@ -100,7 +100,7 @@ def test_an_uneven_scan_under_its_acquisition_transform(scene, load, tmp_path):
         image.save_as(path)
     acquired = read_dicom(tmp_path / "acquired")
     even = nodes.volume_from_node(source).slice_origins
-    acquisition_transform(scene, source, (acquired.slice_origins - even) * [-1, -1, 1])
+    acquisition_transform(source, (acquired.slice_origins - even) * [-1, -1, 1])
     export_result(doubled(source), source, tmp_path / "out")
     assert_between(acquired, read_dicom(tmp_path / "out"))
 

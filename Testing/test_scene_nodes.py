@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 slicer = pytest.importorskip("slicer", reason="the headless host needs slicer-core")
 vtk = pytest.importorskip("vtk")
 
-from vtk.util.numpy_support import vtk_to_numpy  # noqa: E402
+from as_slicer_loads import acquisition_transform  # noqa: E402
 
 from SliceInterpLib.errors import VolumeError  # noqa: E402
 from SliceInterpLib.interpolators import make_interpolator  # noqa: E402
@@ -55,28 +55,6 @@ def world(node, ijk):
     place = [0.0, 0.0, 0.0]
     node.TransformPointToWorld((ras(node) @ [*ijk, 1.0])[:3], place)
     return np.array(place)
-
-
-def acquisition_transform(scene, node, shifts):
-    """Slicer's way with uneven or tilted CT: a grid transform that moves whole slices (mm, RAS)."""
-    count = len(shifts)
-    size = node.GetImageData().GetDimensions()
-    grid = vtk.vtkImageData()
-    grid.SetOrigin(*node.GetOrigin())
-    grid.SetDimensions(2, 2, count)
-    grid.SetSpacing(*(np.array(node.GetSpacing()) * [size[0], size[1], 1]))
-    grid.AllocateScalars(vtk.VTK_DOUBLE, 3)
-    vectors = vtk_to_numpy(grid.GetPointData().GetScalars()).reshape(count, 4, 3)
-    vectors[:] = np.reshape(shifts, (count, 1, 3))
-    transform = slicer.vtkOrientedGridTransform()
-    directions = vtk.vtkMatrix4x4()
-    node.GetIJKToRASDirectionMatrix(directions)
-    transform.SetGridDirectionMatrix(directions)
-    transform.SetDisplacementGridData(grid)
-    parent = scene.AddNewNodeByClass("vtkMRMLGridTransformNode", "acquisition transform")
-    parent.SetAndObserveTransformToParent(transform)
-    node.SetAndObserveTransformNodeID(parent.GetID())
-    return parent
 
 
 @pytest.mark.parametrize("direction", [np.eye(3), OBLIQUE, LEFT_HANDED, OBLIQUE @ LEFT_HANDED])
@@ -150,11 +128,9 @@ def test_a_tilted_uneven_scan_under_its_grid_transform(scene, add_ct):
     shifts = np.zeros((9, 3))
     shifts[:, 1] = np.tan(np.radians(20)) * heights
     shifts[5:, 2] = 2.0
-    parent = acquisition_transform(scene, source, shifts)
+    parent = acquisition_transform(source, shifts)
     volume = nodes.volume_from_node(source)
-    gaps = nodes.real_gaps(source, volume)
-    tilted = 5 * np.tan(np.radians(20))
-    assert gaps == pytest.approx([np.hypot(tilted, 7 if i == 4 else 5) for i in range(8)])
+    assert volume.gaps == pytest.approx([7.0 if i == 4 else 5.0 for i in range(8)])
     output = nodes.add_output_node(doubled(source), source)
     assert output.GetTransformNodeID() == parent.GetID()
     for k in (0, 4, 5, 8):
@@ -167,8 +143,10 @@ def test_a_gap_of_missing_slices_is_named(scene, add_ct):
     source = add_ct()
     shifts = np.zeros((9, 3))
     shifts[6:, 2] = 5.0
-    acquisition_transform(scene, source, shifts)
-    with pytest.raises(VolumeError, match=r"between slices 6 and 7 \(10\.0 mm\), where 5\.0 mm"):
+    acquisition_transform(source, shifts)
+    with pytest.raises(
+        VolumeError, match=r"between slices 6 and 7 \(10\.0 mm\), where gaps of 5\.0 mm"
+    ):
         nodes.volume_from_node(source)
 
 

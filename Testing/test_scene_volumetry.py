@@ -12,15 +12,21 @@ pytest.importorskip("PySide6", reason="the headless host needs PySide6")
 
 import headless  # noqa: E402
 import vtk  # noqa: E402
+from as_slicer_loads import acquisition_transform  # noqa: E402
 from driving import CLOT, choose, events, open_scene, place_seed, save_scene  # noqa: E402
-from test_scene_nodes import acquisition_transform  # noqa: E402
 
 from SliceInterpLib.interpolators import make_interpolator  # noqa: E402
 from SliceInterpLib.scene import nodes, sample_data, segmentations, volumetry  # noqa: E402
 from SliceInterpLib.upsampling import upsample  # noqa: E402
-from SliceInterpLib.volumetry.comparison import ACQUIRED, CARRIED, GIVEN, SEGMENTED  # noqa: E402
+from SliceInterpLib.volumetry.comparison import (  # noqa: E402
+    ACQUIRED,
+    CARRIED,
+    GIVEN,
+    SEGMENTED,
+    difference_ml,
+)
 from SliceInterpLib.volumetry.mask import SegmentationError, voxel_ml  # noqa: E402
-from SliceInterpLib.volumetry.segmentation import Segmenter, Settings  # noqa: E402
+from SliceInterpLib.volumetry.segmentation import SegmentationSettings, Segmenter  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -134,7 +140,7 @@ def test_which_segment_is_meant(source, found):
 
 def test_the_same_rule_on_every_grid(source, found):
     add_result(source)
-    node = segmentations.add_segmentation(source, found, [CLOT], Settings())
+    node = segmentations.add_segmentation(source, found, [CLOT], SegmentationSettings())
     segmenter = Segmenter(nodes.volume_from_node(source))
     rows = volumetry.measured_rows(node, source, segmenter)
     assert [(row.grid, row.mask_is) for row in rows] == [
@@ -153,7 +159,7 @@ def test_the_same_rule_on_every_grid(source, found):
 def test_edits_are_measured(source, found):
     """And beside them what the rule finds, which is what the results are compared with."""
     add_result(source)
-    node = segmentations.add_segmentation(source, found, [CLOT], Settings())
+    node = segmentations.add_segmentation(source, found, [CLOT], SegmentationSettings())
     edited = found.mask.copy()
     edited[: np.flatnonzero(edited.any((1, 2)))[0] + 2] = False
     (segment,) = node.GetSegmentation().GetSegmentIDs()
@@ -164,8 +170,8 @@ def test_edits_are_measured(source, found):
     assert kinds == [GIVEN, SEGMENTED, SEGMENTED, CARRIED]
     assert rows[0].measured.voxel_ml == voxel_ml(segmenter.volume, edited)
     given, acquired, fresh, carried = (row.measured.voxel_ml for row in rows)
-    assert volumetry.difference_ml(rows[2], rows) == fresh - acquired
-    assert volumetry.difference_ml(rows[3], rows) == carried - given
+    assert difference_ml(rows[2], rows) == fresh - acquired
+    assert difference_ml(rows[3], rows) == carried - given
 
 
 def test_a_segmentation_of_ones_own_needs_no_skull(source, found):
@@ -189,7 +195,7 @@ def test_the_skull_of_a_saturated_scan_is_that_of_its_acquired_slices(source):
     assert slicer.util.arrayFromVolume(result).max() > 100
     segmenter = Segmenter(nodes.volume_from_node(source))
     found = segmenter.segment([CLOT])
-    node = segmentations.add_segmentation(source, found, [CLOT], Settings())
+    node = segmentations.add_segmentation(source, found, [CLOT], SegmentationSettings())
     rows = volumetry.measured_rows(node, source, segmenter)
     acquired, fresh, _ = (row.measured.voxel_ml for row in rows)
     assert abs(fresh - acquired) < 0.1 * acquired
@@ -197,21 +203,25 @@ def test_the_skull_of_a_saturated_scan_is_that_of_its_acquired_slices(source):
 
 def test_a_scan_under_its_acquisition_transform(scene, source):
     """As Slicer loads a tilted gantry: its slices are moved by a grid transform."""
+    grid = nodes.volume_from_node(source)
+    lean = np.zeros((grid.slice_count, 3))
+    lean[:, 1] = np.arange(grid.slice_count) * 1.2
+    acquisition_transform(source, lean)
     volume = nodes.volume_from_node(source)
-    lean = np.zeros((volume.slice_count, 3))
-    lean[:, 1] = np.arange(volume.slice_count) * 1.2
-    acquisition_transform(scene, source, lean)
     place_seed(source)
-    np.testing.assert_allclose(segmentations.seeds_of(source), [CLOT], atol=1e-2)
-    segmenter = Segmenter(volume)
-    found = segmenter.segment([CLOT])
-    node = segmentations.add_segmentation(source, found, [CLOT], Settings())
+    seeds = segmentations.seeds_of(source)
+    np.testing.assert_allclose(
+        volume.indices(np.array(seeds)), grid.indices(np.array([CLOT])), atol=1e-2
+    )
+    found = Segmenter(volume).segment(seeds)
+    np.testing.assert_array_equal(found.mask, Segmenter(grid).segment([CLOT]).mask)
+    node = segmentations.add_segmentation(source, found, seeds, SegmentationSettings())
     np.testing.assert_array_equal(segmentations.mask_of(node, source), found.mask)
 
 
 def test_a_segmentation_of_another_volume(source, found):
     """Its seeds are not in this volume's coordinates: it is measured as anybody's."""
-    node = segmentations.add_segmentation(source, found, [CLOT], Settings())
+    node = segmentations.add_segmentation(source, found, [CLOT], SegmentationSettings())
     other = sample_data.load_phantom(matrix=128)
     other.SetAndObserveTransformNodeID(source.GetTransformNodeID())
     (row,) = volumetry.measured_rows(node, other, Segmenter(nodes.volume_from_node(other)))
@@ -227,7 +237,7 @@ def test_results_that_no_longer_fit_are_left_out(source):
 
 def test_the_surface_is_slicers(source, found):
     """The volume in the table is that of the closed surface that Slicer shows."""
-    node = segmentations.add_segmentation(source, found, [CLOT], Settings())
+    node = segmentations.add_segmentation(source, found, [CLOT], SegmentationSettings())
     (row,) = volumetry.measured_rows(node, source, Segmenter(nodes.volume_from_node(source)))
     node.CreateClosedSurfaceRepresentation()
     surface, properties = vtk.vtkPolyData(), vtk.vtkMassProperties()
@@ -238,12 +248,15 @@ def test_the_surface_is_slicers(source, found):
 
 def test_the_table(source, found, tmp_path):
     add_result(source)
-    node = segmentations.add_segmentation(source, found, [CLOT], Settings())
+    node = segmentations.add_segmentation(source, found, [CLOT], SegmentationSettings())
     rows = volumetry.measured_rows(node, source, Segmenter(nodes.volume_from_node(source)))
     table = volumetry.add_table(rows, node)
     assert column(table, "grid") == ["acquired", "linear ×2", "linear ×2"]
     assert column(table, "voxel_ml") == [row.measured.voxel_ml for row in rows]
-    assert column(table, "difference_ml")[0] == 0
+    assert np.isnan(column(table, "difference_ml")[0])
+    assert (
+        column(table, "difference_ml")[1] == rows[1].measured.voxel_ml - rows[0].measured.voxel_ml
+    )
     assert column(table, "low_hu")[0] == found.limits_hu[0]
     place = [column(table, f"{axis}_mm")[0] for axis in ("right", "anterior", "superior")]
     assert place == list(rows[0].measured.centroid_ras)
@@ -328,7 +341,7 @@ def test_segment_edit_and_measure(widget, scene, source):
     assert node.GetTransformNodeID() == source.GetTransformNodeID()
     places, settings = segmentations.rule_of(node, source)
     np.testing.assert_allclose(places, [CLOT], atol=1e-6)
-    assert settings == Settings()
+    assert settings == SegmentationSettings()
 
     opened = []
     widget.panel.volumetry.select_module = opened.append

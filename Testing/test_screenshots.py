@@ -63,7 +63,7 @@ def compare(widget, views, source):
     method, other = ("Learned", "Linear") if FULL else ("Cubic", "Linear")
     choose(widget, source, method=method, compare=other, device="cpu")
     widget.ui.applyButton.click()
-    finish(widget, limit=900)
+    finish(widget)
     grid = [[slice_node(row, column) for column in COLUMNS] for row in ROWS]
     for node in sum(grid, []):
         views.of(node)
@@ -123,7 +123,7 @@ def test_the_steps_of_the_tutorial(widget, views, folder):
         host_views.write_png(picture, folder / "step-4-expected-error.png")
         widget.ui.expectedErrorCheckBox.click()
     widget.ui.checkButton.click()
-    finish(widget, limit=900)
+    finish(widget)
     grab(widget, "check", folder / "step-5-check.png")
     place_seed(source)
     widget.ui.segmentButton.click()

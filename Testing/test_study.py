@@ -13,13 +13,13 @@ from torch import nn
 
 from SliceInterpLib import cli
 from SliceInterpLib.files import write_volume
+from SliceInterpLib.lab.training import losses, study, study_run
+from SliceInterpLib.lab.training.guard import Guard
+from SliceInterpLib.lab.training.study import run_study, steps_within, summary, worst_of
+from SliceInterpLib.lab.training.study_figure import save_study_figure
+from SliceInterpLib.lab.training.study_run import REMEDIES, Examples, Plan, Run, settings_of
+from SliceInterpLib.lab.training.study_tables import markdown
 from SliceInterpLib.phantom import head_phantom
-from SliceInterpLib.report.study_figure import save_study_figure
-from SliceInterpLib.training import losses, study, study_run
-from SliceInterpLib.training.guard import Guard
-from SliceInterpLib.training.study import run_study, steps_within, summary, worst_of
-from SliceInterpLib.training.study_run import REMEDIES, Examples, Plan, Run, settings_of
-from SliceInterpLib.training.study_tables import markdown
 
 TINY = Plan(steps=2, losses=("l1", "ms-ssim+l1"), batches=(2,), seeds=1, default_seeds=2)
 
@@ -40,7 +40,7 @@ def test_the_command_leaves_tables_and_a_picture_and_goes_on_where_it_stopped(
     write_volume(head, tmp_path / "head.nrrd")
     folder = tmp_path / "study"
     command = [
-        *("study", "--data", str(tmp_path), "--valid", str(tmp_path / "head.nrrd")),
+        *("lab", "study", "--data", str(tmp_path), "--valid", str(tmp_path / "head.nrrd")),
         *("-o", str(folder), "--losses", "l1", "ms-ssim+l1", "--batches", "2", "--seeds", "1"),
         *("--seeds-of-default", "2", "--steps", "1", "--device", "cpu"),
     ]

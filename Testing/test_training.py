@@ -14,25 +14,26 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from SliceInterpLib.cli import training as cli_training
 from SliceInterpLib.errors import TrainingError
 from SliceInterpLib.files import write_volume
 from SliceInterpLib.interpolators import make_interpolator
-from SliceInterpLib.networks.architectures import DESIGNS, Design
+from SliceInterpLib.lab.commands import training as command
+from SliceInterpLib.lab.designs import ARCHITECTURES, DESIGNS
+from SliceInterpLib.lab.training.guard import UNGUARDED, Guard, Watch
+from SliceInterpLib.lab.training.losses import LOSSES, Loss
+from SliceInterpLib.lab.training.session import grow, train_model
+from SliceInterpLib.lab.training.trainer import Trainer, TrainingSettings
+from SliceInterpLib.lab.training.triplets import Augmentation, Triplets
+from SliceInterpLib.networks.architectures import Design
 from SliceInterpLib.networks.flow_inside import FlowInside
 from SliceInterpLib.networks.registry import load_network, read_card
 from SliceInterpLib.phantom import head_phantom
-from SliceInterpLib.training.guard import UNGUARDED, Guard, Watch
-from SliceInterpLib.training.losses import LOSSES, Loss
-from SliceInterpLib.training.session import grow, train_model
-from SliceInterpLib.training.trainer import Settings, Trainer
-from SliceInterpLib.training.triplets import Augmentation, Triplets
 from SliceInterpLib.volume import Volume
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = {"flow_widths": [16, 16], "residual_widths": [16, 16], "residual_blocks": 1, "context": 1}
 AT_ONCE = Guard(warm_up_steps=1, ramp_steps=0)
-QUICK = Settings(batch=2, crop=192, guided_steps=2, guard=AT_ONCE, checkpoint_every=3)
+QUICK = TrainingSettings(batch=2, crop=192, guided_steps=2, guard=AT_ONCE, checkpoint_every=3)
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +94,7 @@ def train(folder, head, design=None, **more):
             "folder": folder,
             "settings": replace(QUICK, steps=1),
             "device": "cpu",
-            "command": "sliceinterp train …",
+            "command": "sliceinterp lab train …",
             "log": lambda record: None,
         }
         | more
@@ -115,7 +116,7 @@ def test_a_run_leaves_a_model_that_loads_and_doubles(tmp_path, head):
 
 @pytest.mark.parametrize("name", [name for name in DESIGNS if name != "reference-unet"])
 def test_every_design_takes_a_training_step(tmp_path, head, name):
-    network = DESIGNS[name].build()
+    network = DESIGNS[name].build(ARCHITECTURES)
     trainer = trainer_for(tmp_path, head, network, batch=1)
     before = weights(trainer)
     trainer.train_step(next(trainer.batches()))
@@ -125,8 +126,8 @@ def test_every_design_takes_a_training_step(tmp_path, head, name):
 
 def test_the_command_line_offers_every_design_and_loss():
     """It names them itself, so as to start without torch."""
-    assert set(cli_training.DESIGNS) == set(DESIGNS)
-    assert cli_training.LOSSES == LOSSES
+    assert set(command.DESIGNS) == set(DESIGNS)
+    assert command.LOSSES == LOSSES
 
 
 def test_a_split_keeps_patients_apart(tmp_path):
@@ -135,14 +136,14 @@ def test_a_split_keeps_patients_apart(tmp_path):
     for name in files:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    train_on, check = cli_training.split_by_patient([tmp_path], 0.3, seed=1)
+    train_on, check = command.split_by_patient([tmp_path], 0.3, seed=1)
     assert sorted([*train_on, *check]) == sorted(tmp_path / name for name in files)
     patients = [{p.relative_to(tmp_path).parts[0] for p in some} for some in (train_on, check)]
     assert (len(patients[0]), len(patients[1])) == (7, 3)
     assert not patients[0] & patients[1]
-    assert cli_training.split_by_patient([tmp_path], 0.3, seed=2)[1] != check
+    assert command.split_by_patient([tmp_path], 0.3, seed=2)[1] != check
     with pytest.raises(TrainingError, match="1 patient cannot be split"):
-        cli_training.split_by_patient([tmp_path / "single0.nrrd"], 0.5, seed=1)
+        command.split_by_patient([tmp_path / "single0.nrrd"], 0.5, seed=1)
 
 
 def test_a_network_that_is_wider_and_deeper_begins_as_the_smaller_one_and_all_of_it_learns():
@@ -250,7 +251,7 @@ def test_two_processes_train_as_one_does(tmp_path, head):
     """torchrun with gloo on the CPU: the same examples in two shares give the same weights."""
     write_volume(head, tmp_path / "head.nrrd")
     command = [
-        *("train", "--data", tmp_path / "head.nrrd", "--design", "base-pair", "--batch", "2"),
+        *("lab", "train", "--data", tmp_path / "head.nrrd", "--batch", "2"),
         *("--steps", "2", "--crop", "192", "--seed", "5", "--device", "cpu"),
     ]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -269,7 +270,7 @@ def test_two_processes_train_as_one_does(tmp_path, head):
 def ramp(slices, gap):
     """Slice k is k everywhere, with tissue for the crop to find."""
     hu = np.arange(slices, dtype=np.int16)[:, None, None] * np.ones((1, 64, 64), np.int16)
-    return Volume(hu=hu, origin=(0, 0, 0), spacing=(0.5, 0.5, gap), direction=np.eye(3))
+    return Volume.from_grid(hu=hu, origin=(0, 0, 0), spacing=(0.5, 0.5, gap), direction=np.eye(3))
 
 
 PLAIN = Augmentation(coarse=0.0, turned=0.0, lesions=0.0, contrast=0.0, offset_hu=0.0)

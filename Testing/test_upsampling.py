@@ -14,7 +14,9 @@ LINEAR = make_interpolator("linear")
 def head_like(slices=5, rows=12, columns=10, dtype=np.int16, seed=0):
     rng = np.random.default_rng(seed)
     hu = rng.integers(-1000, 1500, (slices, rows, columns)).astype(dtype)
-    return Volume(hu=hu, origin=(1.0, -2.0, 3.0), spacing=(0.5, 0.5, 5.0), direction=np.eye(3))
+    return Volume.from_grid(
+        hu=hu, origin=(1.0, -2.0, 3.0), spacing=(0.5, 0.5, 5.0), direction=np.eye(3)
+    )
 
 
 @pytest.mark.parametrize("factor", [2, 4])
@@ -37,7 +39,7 @@ def test_whichever_axis_runs_through_plane_is_doubled(axis):
     upright = head_like()
     spacing = [0.5, 0.5, 0.5]
     spacing[2 - axis] = 5.0
-    turned = Volume(
+    turned = Volume.from_grid(
         hu=np.moveaxis(upright.hu, 0, axis),
         origin=upright.origin,
         spacing=spacing,
@@ -53,7 +55,9 @@ def test_whichever_axis_runs_through_plane_is_doubled(axis):
 
 def test_the_axis_stays_when_doubling_makes_the_voxels_cubes():
     hu = np.moveaxis(head_like().hu, 0, 2)
-    sagittal = Volume(hu=hu, origin=(0, 0, 0), spacing=(1.0, 0.5, 0.5), direction=np.eye(3))
+    sagittal = Volume.from_grid(
+        hu=hu, origin=(0, 0, 0), spacing=(1.0, 0.5, 0.5), direction=np.eye(3)
+    )
     result = upsample(sagittal, LINEAR, factor=4)
     assert result.slice_axis == 2
     assert result.hu.shape == (12, 10, 17)
@@ -133,7 +137,7 @@ def test_what_cannot_be_doubled_is_refused_before_any_work():
 
 def test_thin_slices_need_a_flag_and_then_warn():
     volume = head_like()
-    thin = Volume(
+    thin = Volume.from_grid(
         hu=volume.hu, origin=volume.origin, spacing=(0.5, 0.5, 0.4), direction=volume.direction
     )
     with pytest.raises(VolumeError, match="allow thin"):

@@ -8,8 +8,8 @@ import pytest
 from dicom_head import write_head
 
 from SliceInterpLib.cli import main
-from SliceInterpLib.evaluation.contrast import RADII_MM
 from SliceInterpLib.files import write_volume
+from SliceInterpLib.lab.contrast import RADII_MM
 from SliceInterpLib.phantom import head_phantom
 
 METHODS = "--methods=nearest,linear"
@@ -23,7 +23,7 @@ def hospital(tmp_path_factory):
     for seed, name in enumerate(("Doe^Jane.nrrd", "b/second.nii.gz")):
         head = head_phantom(matrix=160, pixel_spacing=1.4, slices=12, seed=seed, hematoma_ml=0)
         write_volume(head.volume, folder / name)
-    mask = replace(head.volume, hu=(head.volume.hu > 0).astype(np.int16))
+    mask = replace(head.volume, slices=(head.volume.slices > 0).astype(np.int16))
     write_volume(mask, folder / "b" / "mask.nrrd")
     short = head_phantom(matrix=64, pixel_spacing=3.5, slices=2).volume
     write_volume(short, folder / "short.nrrd")
@@ -34,7 +34,7 @@ def hospital(tmp_path_factory):
 def result(hospital, tmp_path_factory):
     """What the command prints for scripts, and the file that it writes."""
     output = tmp_path_factory.mktemp("out") / "table.md"
-    assert main(["validate", str(hospital), METHODS, "-o", str(output)]) == 0
+    assert main(["lab", "validate", str(hospital), METHODS, "-o", str(output)]) == 0
     return output.read_text(encoding="utf-8")
 
 
@@ -59,7 +59,7 @@ def test_scans_that_are_alike_are_counted_and_the_others_are_left_out_with_the_r
 def test_no_name_of_a_file_is_told(tmp_path, capsys):
     (tmp_path / "Doe^Jane.nrrd").write_bytes(b"no volume")
     write_volume(head_phantom(matrix=64, pixel_spacing=3.5, slices=4).volume, tmp_path / "b.nrrd")
-    assert main(["validate", str(tmp_path), "--methods=linear"]) == 0
+    assert main(["lab", "validate", str(tmp_path), "--methods=linear"]) == 0
     text = capsys.readouterr().out
     assert "left out: The file cannot be read" in text
     assert "Doe" not in text
@@ -67,7 +67,7 @@ def test_no_name_of_a_file_is_told(tmp_path, capsys):
 
 def test_a_set_without_brain_says_so_and_has_the_rest(data_dir, capsys):
     folder = data_dir / "dicom" / "philips-phantom-5mm"
-    assert main(["validate", str(folder), "--methods=linear", "--json"]) == 0
+    assert main(["lab", "validate", str(folder), "--methods=linear", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)[str(folder)]
     assert found["noise"] is None
     assert found["contrast"] is None
@@ -79,7 +79,7 @@ def test_a_set_without_brain_says_so_and_has_the_rest(data_dir, capsys):
 def test_a_dicom_series_tells_its_scanner_and_an_uneven_one_its_longest_part(tmp_path, capsys):
     files = write_head(tmp_path / "series", Manufacturer="Maker\n<b>of")
     files[6].unlink()
-    assert main(["validate", str(tmp_path), "--methods=linear"]) == 0
+    assert main(["lab", "validate", str(tmp_path), "--methods=linear"]) == 0
     text = capsys.readouterr().out
     assert "Manufacturer: Maker &lt;b&gt;of;" in text
     assert "Kernel: H30s" in text
@@ -89,6 +89,6 @@ def test_a_dicom_series_tells_its_scanner_and_an_uneven_one_its_longest_part(tmp
 
 def test_a_set_of_which_nothing_can_be_used_is_an_error(tmp_path, capsys):
     write_volume(head_phantom(matrix=64, pixel_spacing=3.5, slices=2).volume, tmp_path / "a.nrrd")
-    assert main(["validate", str(tmp_path), METHODS, "-o", str(tmp_path / "table.md")]) == 1
+    assert main(["lab", "validate", str(tmp_path), METHODS, "-o", str(tmp_path / "table.md")]) == 1
     assert "No scan of the set can be used" in capsys.readouterr().err
     assert not (tmp_path / "table.md").exists()

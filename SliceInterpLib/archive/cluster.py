@@ -34,7 +34,12 @@ def count_gpus(device: str) -> int:
 
 
 def default_workers(series: int, gpus: int) -> int:
-    """One process for each GPU, or for each CPU core as far as memory goes; no idle ones."""
+    """One process for each GPU, or for each CPU core as far as memory goes; no idle ones.
+
+    Args:
+        series: how many there are to do.
+        gpus: how many this computer has for us; with 0, the CPU's cores count.
+    """
     from dask.system import CPU_COUNT
     from distributed.system import MEMORY_LIMIT
 
@@ -46,7 +51,9 @@ def connected(scheduler: str) -> Iterator[Client]:
     """A client of the cluster with that scheduler (tcp://HOST:PORT, tls://HOST:PORT).
 
     Its workers must see archive and output folder under the same paths, and have SliceInterp.
-    Raises SliceInterpError if it cannot be reached.
+
+    Raises:
+        SliceInterpError: if it cannot be reached.
     """
     from distributed import Client
 
@@ -64,11 +71,18 @@ def connected(scheduler: str) -> Iterator[Client]:
 
 @contextmanager
 def local_cluster(workers: int, gpus: int, scratch: Path) -> Iterator[Client]:
-    """A client of `workers` processes on this computer, which end with it.
+    """A client of processes on this computer, which end with it.
 
     Processes share the CPU's cores, and the GPUs in turn. They talk by TLS with a key made for the
-    occasion: a port without one would take orders from any user of the computer. `scratch` is for
-    Dask's own files.
+    occasion: a port without one would take orders from any user of the computer.
+
+    Args:
+        workers: how many processes.
+        gpus: how many GPUs they share; 0 for none.
+        scratch: a folder for Dask's own files.
+
+    Yields:
+        The client.
     """
     import dask
     from distributed import Client

@@ -8,19 +8,21 @@ import time
 import warnings
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pydicom
 
 import SliceInterpLib
 from SliceInterpLib.archive.finding import Series
 from SliceInterpLib.archive.manifest import Result
+from SliceInterpLib.doublable import require_doublable
 from SliceInterpLib.errors import Cancelled, MethodError, SliceInterpError, VolumeError
 from SliceInterpLib.files import read_volume, write_volume
 from SliceInterpLib.files.dicom_frames import frames_of
 from SliceInterpLib.interpolators import Interpolator, make_interpolator
 from SliceInterpLib.networks.registry import find_model
-from SliceInterpLib.upsampling import UpsampledVolume, upsample
-from SliceInterpLib.volume import Volume, require_doublable
+from SliceInterpLib.upsampling import upsample
+from SliceInterpLib.volume import Volume
 
 FIELD_MM = (100.0, 330.0)
 """Side of the image of a head. Heads are scanned with 180 to 300 mm, bodies with 350 to 500."""
@@ -54,14 +56,23 @@ class Recipe:
         here = (SliceInterpLib.__version__, made.provenance.get("model_sha256"))
         if here != (self.version, self.model_sha256):
             raise MethodError(
-                f"The worker has another version ({here[0]}) or other weights than the batch "
-                f"({self.version}). Install the same SliceInterp on all computers."
+                f"The worker differs from the batch in version ({here[0]} here, {self.version} "
+                f"there) or weights. Install the same SliceInterp on all computers."
             )
         return made
 
 
 def make_recipe(method: str, *, model: str | None, factor: int) -> Recipe:
-    """The recipe; raises MethodError if there is no such model."""
+    """The recipe for a method.
+
+    Args:
+        method: as `make_interpolator` takes it.
+        model: as `make_interpolator` takes it.
+        factor: as `upsample` takes it.
+
+    Raises:
+        MethodError: if there is no such model.
+    """
     if method != "learned":
         return Recipe(method, None, None, factor)
     if model and model.endswith(".json"):
@@ -90,6 +101,7 @@ def double(task: Task) -> Result:
     their type alone.
     """
     started = time.monotonic()
+    found: dict[str, Any]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -110,11 +122,12 @@ def double(task: Task) -> Result:
     return replace(task.pending, **found, seconds=round(time.monotonic() - started, 3))
 
 
-def _double(task: Task) -> dict[str, object]:
+def _double(task: Task) -> dict[str, Any]:
     """The fields of the result."""
     if task.uid and _other_part_of_body(task.source, task.uid):
         return {"state": "skipped", "reason": "Its header names another part than the head."}
     volume = read_volume(task.source, series=task.uid)
+    volume.require_even()  # for the files that results are written to
     found = {"slices_before": volume.slice_count, "spacing_before_mm": volume.slice_spacing}
     obstacle = why_no_head_ct(volume)
     if obstacle:
@@ -128,7 +141,7 @@ def _double(task: Task) -> dict[str, object]:
     return found | _written(result, task)
 
 
-def _written(result: UpsampledVolume, task: Task) -> dict[str, object]:
+def _written(result: Volume, task: Task) -> dict[str, Any]:
     if not task.ticket.is_dir():
         raise Cancelled("The batch has ended; nothing was kept.")
     task.target.parent.mkdir(parents=True, exist_ok=True)
@@ -157,7 +170,7 @@ def why_no_head_ct(volume: Volume) -> str:
         count * spacing
         for count, spacing in zip(volume.slices.shape[1:], volume.pixel_spacing, strict=True)
     )
-    length = (volume.slice_count - 1) * volume.slice_spacing
+    length = float(volume.positions[-1])
     sides_fit = all(FIELD_MM[0] <= side <= FIELD_MM[1] for side in (rows, columns))
     if sides_fit and LENGTH_MM[0] <= length <= LENGTH_MM[1]:
         return ""

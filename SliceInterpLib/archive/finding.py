@@ -49,8 +49,12 @@ class Series:
 def find_series(archive: Path, *, leave_out: Path) -> Iterator[Series]:
     """Every series below `archive`, in the order of their paths.
 
-    Hidden files and folders, links to folders and the folder `leave_out` are passed over. A folder
-    that cannot be opened is a series too, so that it is not forgotten.
+    Hidden files and folders and links to folders are passed over. A folder that cannot be opened
+    is a series too, so that it is not forgotten.
+
+    Args:
+        archive: the folder to look through.
+        leave_out: a folder that is passed over as well.
     """
     leave_out = leave_out.resolve()
     closed: list[str] = []

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 import shutil
@@ -15,6 +13,7 @@ from typing import Literal
 
 from SliceInterpLib.errors import OutputError
 from SliceInterpLib.files.whole import TEMPORARY
+from SliceInterpLib.table import Column, Table
 
 State = Literal["pending", "done", "skipped", "failed"]
 
@@ -42,7 +41,12 @@ class Result:
     output_bytes: int | None = None
 
     def is_settled(self, fingerprint: str, out: Path) -> bool:
-        """Whether nothing is left to do for this series, which has that fingerprint now."""
+        """Whether nothing is left to do for this series.
+
+        Args:
+            fingerprint: that the series has now.
+            out: the output folder.
+        """
         if self.fingerprint != fingerprint:
             return False
         path = out / self.output
@@ -89,7 +93,9 @@ def open_manifest(out: Path) -> Iterator[Manifest]:
     """The manifest of an output folder, which is made if need be, and is this process's own.
 
     The lock ends with the process, however it ends; folders that killed runs left are removed.
-    Raises OutputError while another process has the folder.
+
+    Raises:
+        OutputError: while another process has the folder.
     """
     from filelock import FileLock, Timeout
 
@@ -109,14 +115,10 @@ def open_manifest(out: Path) -> Iterator[Manifest]:
         lock.release()
 
 
-def results_csv(results: Iterable[Result]) -> str:
-    """The results as a table of comma-separated values, sorted by input and output."""
-    names = [field.name for field in fields(Result) if field.name != "fingerprint"]
-    text = io.StringIO()
-    table = csv.DictWriter(text, names, extrasaction="ignore", lineterminator="\n")
-    table.writeheader()
-    table.writerows(map(asdict, sorted(results, key=lambda r: (r.input, r.output))))
-    return text.getvalue()
+def results_table(results: Iterable[Result]) -> Table:
+    """The results for people and spreadsheets, sorted by input and output."""
+    columns = [Column(field.name) for field in fields(Result) if field.name != "fingerprint"]
+    return Table(columns, [asdict(r) for r in sorted(results, key=lambda r: (r.input, r.output))])
 
 
 def _remove_leftovers(out: Path) -> None:

@@ -6,14 +6,13 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from SliceInterpLib.archive.doubling import Recipe, Task, double
 from SliceInterpLib.archive.finding import Series, find_series
 from SliceInterpLib.archive.manifest import Manifest, Result
 from SliceInterpLib.errors import OutputError, SliceInterpError
-from SliceInterpLib.files.whole import TEMPORARY
+from SliceInterpLib.files.whole import private_folder
 from SliceInterpLib.files.writing import sidecar
 
 if TYPE_CHECKING:
@@ -40,12 +39,17 @@ class Batch:
     def run(self, client: Client, *, device: str, progress: Callable[[int, int], None]) -> None:
         """Do what is to be done; when this is left, however it is left, nothing goes on for long.
 
-        device: as `make_interpolator` takes it. Raises SliceInterpError if Dask's scheduler is
-        lost.
+        Args:
+            client: of the cluster that does it.
+            device: as `make_interpolator` takes it.
+            progress: called with the number of series done and the number to do.
+
+        Raises:
+            SliceInterpError: if Dask's scheduler is lost.
         """
         from distributed import as_completed
 
-        with TemporaryDirectory(prefix=TEMPORARY, dir=self.out) as ticket:
+        with private_folder(self.out) as ticket:
             tasks = [
                 Task(
                     source=self.archive / series.path,
@@ -54,7 +58,7 @@ class Batch:
                     pending=result,
                     recipe=self.recipe,
                     device=device,
-                    ticket=Path(ticket),
+                    ticket=ticket,
                 )
                 for series, result in self.to_do
             ]
@@ -70,7 +74,17 @@ def plan(archive: Path, out: Path, recipe: Recipe, suffix: str, manifest: Manife
     """Look through the archive and put down in the manifest what is to be done.
 
     A series is left as it is if it was done or skipped with the same files and recipe; failed ones
-    are tried again. Raises OutputError if the results would lie among the series.
+    are tried again.
+
+    Args:
+        archive: the folder of the series.
+        out: the output folder.
+        recipe: how the series are doubled.
+        suffix: of the results' files, which names their format.
+        manifest: of the output folder.
+
+    Raises:
+        OutputError: if the results would lie among the series.
     """
     archive, out = archive.resolve(), out.resolve()
     if archive.is_relative_to(out):

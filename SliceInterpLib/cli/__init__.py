@@ -1,10 +1,11 @@
-"""The command line: sliceinterp upsample, batch, info, models, demo, benchmark, train and so on."""
+"""The command line: sliceinterp upsample, batch, check, report and so on."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
 import signal
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from types import FrameType
@@ -12,24 +13,22 @@ from types import FrameType
 import SliceInterpLib
 from SliceInterpLib.cli import (
     batch,
-    evaluation,
-    evidence,
+    check,
+    lab,
     report,
     sending,
-    study,
-    training,
-    uncertainty,
     upsample,
     volumes,
     volumetry,
 )
-from SliceInterpLib.cli.common import say
+from SliceInterpLib.cli.common import in_words, say
 from SliceInterpLib.errors import Cancelled, SliceInterpError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 only on success. Errors are one line, with --debug a traceback."""
-    options = _parser().parse_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    options = _parser(lab_chosen=given[:1] == ["lab"]).parse_args(given)
     warnings.showwarning = lambda message, *_: say(f"sliceinterp: warning: {message}")
     try:
         with _sigterm_like_ctrl_c():
@@ -67,27 +66,16 @@ def _sigterm_like_ctrl_c() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(*, lab_chosen: bool) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="sliceinterp",
         description="Doubles the through-plane resolution of head CT. For research use only.",
     )
     parser.add_argument("--version", action="version", version=SliceInterpLib.__version__)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for module in (
-        upsample,
-        batch,
-        sending,
-        volumes,
-        evaluation,
-        evidence,
-        report,
-        training,
-        uncertainty,
-        study,
-        volumetry,
-    ):
+    for module in (upsample, batch, sending, volumes, check, report, volumetry):
         module.add_commands(commands)
+    lab.add_commands(commands, chosen=lab_chosen)
     return parser
 
 
@@ -95,8 +83,8 @@ def _one_line(problem: BaseException) -> str:
     if isinstance(problem, ImportError):
         return (
             f"this command needs {problem.name}, which is not installed; "
-            "pip install 'sliceinterp[batch,evaluation,report,send,training]' brings all there is"
+            "pip install 'sliceinterp[batch,lab,report,send]' installs all that any command needs"
         )
     if isinstance(problem, MemoryError):
         return "there is not enough memory for this scan; close other programs, or crop it"
-    return " ".join(str(problem).split()) or type(problem).__name__
+    return " ".join(in_words(problem).split()) or type(problem).__name__

@@ -1,4 +1,4 @@
-"""What the commands share: options, the scans of a folder, progress, output."""
+"""What the commands share: options, progress, output."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ import argparse
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
+
+from SliceInterpLib.errors import ThinSlicesError
+from SliceInterpLib.interpolators import METHODS
+from SliceInterpLib.upsampling import FACTORS
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 """Where the modules of this package add their commands."""
@@ -24,17 +28,54 @@ def add_command(
     return sub
 
 
-def add_input(sub: argparse.ArgumentParser, **more: object) -> None:
+def add_input(sub: argparse.ArgumentParser, **more: Any) -> None:
     """The scan, and which series of it."""
     sub.add_argument(
         "input", type=Path, help="NIfTI, NRRD or MetaImage file, or DICOM folder", **more
     )
-    sub.add_argument("--series", metavar="UID", help="which series of a DICOM folder")
+    sub.add_argument(
+        "--series", metavar="UID", help="the series to read, if a DICOM folder holds several"
+    )
+
+
+def add_method(sub: argparse.ArgumentParser) -> None:
+    """How slices are predicted."""
+    sub.add_argument(
+        "--method",
+        choices=METHODS,
+        default="learned",
+        help="how slices are predicted (default: learned, the neural network)",
+    )
+    add_model(sub)
+
+
+def add_model(sub: argparse.ArgumentParser) -> None:
+    """The model of the learned method, and where it runs."""
+    sub.add_argument(
+        "--model", help="trained network: name of a shipped model, or path of a model's card"
+    )
+    add_device(sub)
+
+
+def add_factor(sub: argparse.ArgumentParser) -> None:
+    """How often slices are doubled."""
+    sub.add_argument(
+        "--factor",
+        type=int,
+        choices=FACTORS,
+        default=2,
+        help="how many times as many slices (default: 2; 4 doubles twice)",
+    )
 
 
 def add_device(sub: argparse.ArgumentParser) -> None:
     """Where networks run."""
-    sub.add_argument("--device", choices=("auto", "cuda", "cpu"), default="auto")
+    sub.add_argument(
+        "--device",
+        choices=("auto", "cuda", "cpu"),
+        default="auto",
+        help="where networks run (default: auto, a CUDA GPU if there is one)",
+    )
 
 
 def add_json(sub: argparse.ArgumentParser) -> None:
@@ -49,22 +90,6 @@ def point(text: str) -> tuple[float, float, float]:
     except ValueError:
         raise argparse.ArgumentTypeError(f"'{text}' is not three numbers R,A,S in mm") from None
     return -right, -front, up
-
-
-def scans(places: Sequence[Path]) -> list[Path]:
-    """Files as they are; of folders, every volume file below them, or the folder itself (DICOM)."""
-    found: list[Path] = []
-    for place in places:
-        if place.is_dir():
-            files = sorted(
-                path
-                for path in place.rglob("*")
-                if path.name.endswith((".nii", ".nii.gz", ".nrrd", ".mha"))
-            )
-            found += files or [place]
-        else:
-            found.append(place)
-    return found
 
 
 @contextlib.contextmanager
@@ -99,14 +124,16 @@ def print_result(summary: dict, text: str, *, as_json: bool) -> None:
     print(json.dumps(summary) if as_json else printable(text))
 
 
-def command_line() -> str:
-    """The command as it was given, for records of how something was made."""
-    return "sliceinterp " + " ".join(sys.argv[1:])
-
-
 def say(line: str) -> None:
     """A remark on standard error, so that standard output holds the result alone."""
     print(printable(line), file=sys.stderr, flush=True)
+
+
+def in_words(problem: BaseException) -> str:
+    """What an error says, and which option is the way out that it speaks of."""
+    if isinstance(problem, ThinSlicesError):
+        return f"{problem} The option is: sliceinterp upsample --allow-thin."
+    return str(problem)
 
 
 def printable(text: str) -> str:

@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 from SliceInterpLib.cli.common import (
     Commands,
     add_command,
-    add_device,
+    add_factor,
     add_input,
     add_json,
+    add_method,
     print_result,
     progress_bar,
     say,
 )
+from SliceInterpLib.doublable import require_doublable
 from SliceInterpLib.errors import MethodError, OutputError
-from SliceInterpLib.files import read_dicom, read_volume, write_volume
+from SliceInterpLib.evidence.expected_error import upsample_with_expected_error
+from SliceInterpLib.files import read_volume, write_volume
 from SliceInterpLib.files.reading import is_dicom
 from SliceInterpLib.files.writing import check_writable
-from SliceInterpLib.interpolators import METHODS, Interpolator, make_interpolator
-from SliceInterpLib.stack import SliceStack
-from SliceInterpLib.straightening import straightened
-from SliceInterpLib.uncertainty import upsample_with_uncertainty
-from SliceInterpLib.uneven import UpsampledStack, longest_part, spaced_evenly, upsample_stack
+from SliceInterpLib.grids import evenly_spaced, longest_stretch, upright
+from SliceInterpLib.interpolators import make_interpolator
 from SliceInterpLib.uniform import uniform
-from SliceInterpLib.upsampling import FACTORS, Progress, UpsampledVolume, upsample
-from SliceInterpLib.volume import Volume, require_doublable
+from SliceInterpLib.upsampling import upsample
+from SliceInterpLib.volume import Volume
 
 
 def add_commands(commands: Commands) -> None:
@@ -43,52 +42,58 @@ def add_commands(commands: Commands) -> None:
         required=True,
         help=".nii.gz, .nrrd or .mha; with --dicom a folder",
     )
-    sub.add_argument("--method", choices=METHODS, default="learned")
-    sub.add_argument("--model", help="name of a shipped model, or path of a model's card")
-    add_device(sub)
-    sub.add_argument("--factor", type=int, choices=FACTORS, default=2)
+    add_method(sub)
+    add_factor(sub)
     sub.add_argument(
         "--uniform",
         type=_part,
         default=0.0,
         metavar="STRENGTH",
         help="from 0 to 1: denoise the acquired slices too, so that quiet and noisy ones do not "
-        "alternate (default: 0, they stay bit for bit)",
+        "alternate (default: 0, which leaves them unchanged, bit for bit)",
     )
     sub.add_argument(
-        "--uncertainty",
+        "--expected-error",
         type=Path,
         metavar="FILE",
         help="write the expected error of every synthetic voxel, in HU, to a second volume",
     )
-    sub.add_argument("--allow-thin", action="store_true", help="even if slices are thin already")
+    sub.add_argument(
+        "--allow-thin",
+        action="store_true",
+        help="double even slices that are no further apart than pixels; this adds no detail",
+    )
     dicom = sub.add_argument_group("DICOM in and out")
     dicom.add_argument(
-        "--dicom", action="store_true", help="write a derived series of CT images, a file a slice"
+        "--dicom",
+        action="store_true",
+        help="write a derived series of CT images, one file per slice",
     )
     dicom.add_argument(
         "--keep-identity",
         action="store_true",
-        help="the series joins the patient's study (default: nothing tells who was scanned)",
+        help="add the series to the patient's own study (default: the series does not say who was "
+        "scanned)",
     )
     uneven = sub.add_argument_group("DICOM series whose slices are unevenly spaced or tilted")
     uneven.add_argument(
         "--gaps",
         choices=("each", "even", "longest"),
-        help="fill each gap at its own middle (needs --dicom); do so and then space the slices "
-        "evenly; or take the longest evenly spaced part alone (default: refuse uneven gaps)",
+        help="each: fill every gap at its own middle (default with --dicom); even: do so, and then "
+        "resample to evenly spaced slices; longest: use only the longest evenly spaced stretch "
+        "(default for other files: uneven gaps are refused)",
     )
     uneven.add_argument(
         "--widest-gap",
         type=float,
         metavar="MM",
-        help="bridge gaps up to this, even if slices seem to be missing there",
+        help="fill gaps up to this width even where slices seem to be missing",
     )
     uneven.add_argument(
         "--upright",
         action="store_true",
-        help="shift the slices of a tilted gantry until they lie straight over each other; "
-        "acquired slices are then resampled (default: keep them, and the tilt in the geometry)",
+        help="shift the slices of a tilted gantry until each lies straight above the one before; "
+        "this resamples the acquired slices (default: keep them, and the tilt in the geometry)",
     )
     sub.add_argument("--force", action="store_true", help="overwrite the output")
     add_json(sub)
@@ -96,28 +101,29 @@ def add_commands(commands: Commands) -> None:
 
 def _upsample(options: argparse.Namespace) -> None:
     _check(options)
-    scan, files = _scan(options)
-    if isinstance(scan, Volume):
-        require_doublable(scan, allow_thin=options.allow_thin)
+    scan = _scan(options)
+    require_doublable(scan, allow_thin=options.allow_thin, widest_gap_mm=options.widest_gap)
     interpolator = make_interpolator(options.method, model=options.model, device=options.device)
     error = None
     with progress_bar("slices", quiet=options.json) as progress:
-        if options.uncertainty:
-            result, error = upsample_with_uncertainty(
-                scan, interpolator, allow_thin=options.allow_thin, progress=progress
-            )
+        more = {
+            "allow_thin": options.allow_thin,
+            "widest_gap_mm": options.widest_gap,
+            "progress": progress,
+        }
+        if options.expected_error:
+            result, error = upsample_with_expected_error(scan, interpolator, **more)
         else:
-            result = _upsampled(scan, interpolator, options, progress)
+            result = upsample(scan, interpolator, factor=options.factor, **more)
     if options.uniform:
         result = uniform(result, options.uniform)
-    if options.upright:
-        result = straightened(result)
+    result = _arranged(result, options)
     if options.dicom:
         from SliceInterpLib.files.dicom_writing import write_dicom
 
         write_dicom(
             result,
-            files,
+            scan.files,
             options.output,
             keep_identity=options.keep_identity,
             overwrite=options.force,
@@ -125,28 +131,26 @@ def _upsample(options: argparse.Namespace) -> None:
     else:
         write_volume(result, options.output, overwrite=options.force)
     if error:
-        error = straightened(error) if options.upright else error
-        write_volume(error, options.uncertainty, overwrite=options.force)
+        write_volume(_arranged(error, options), options.expected_error, overwrite=options.force)
     _tell(scan, result, options)
 
 
 def _check(options: argparse.Namespace) -> None:
     """Refuse, before a long run, what could not be written after it."""
-    if options.uncertainty:
-        if options.method != "learned" or options.factor != 2 or options.gaps in ("each", "even"):
+    if options.expected_error:
+        if options.method != "learned" or options.factor != 2 or options.gaps == "even":
             raise MethodError(
-                "The expected error is known for the learned method, factor 2 and even gaps alone."
+                "The expected error is known only for the learned method with factor 2, and not "
+                "with --gaps even. Change these options, or leave out --expected-error."
             )
-        check_writable(options.uncertainty, overwrite=options.force)
-    if options.gaps == "each" and options.uniform:
-        raise MethodError("Uniform mode needs evenly spaced slices: leave out --gaps each.")
+        check_writable(options.expected_error, overwrite=options.force)
     if not options.dicom:
         if options.gaps == "each":
-            raise OutputError("Only DICOM can hold unevenly spaced slices: give --dicom.")
+            raise OutputError(
+                "Only DICOM can hold unevenly spaced slices. Add --dicom, or choose --gaps even."
+            )
         check_writable(options.output, overwrite=options.force)
         return
-    if options.gaps == "each" and options.upright:
-        raise OutputError("Unevenly spaced slices stay where they are: leave out --upright.")
     if not is_dicom(options.input):
         raise OutputError(
             f"{options.input}: A derived series needs the DICOM files that it is derived from. "
@@ -165,67 +169,42 @@ def _part(text: str) -> float:
     return part
 
 
-def _scan(options: argparse.Namespace) -> tuple[Volume | SliceStack, Sequence[Path]]:
-    """The input, a volume or a stack whose gaps are to be filled one by one; its DICOM files."""
-    if not is_dicom(options.input):
-        return read_volume(options.input, series=options.series), ()
-    stack = read_dicom(options.input, series=options.series)
-    if stack.is_even or not options.gaps:
-        return stack.volume(), stack.files
-    if options.gaps != "longest":
-        return stack, stack.files
-    part = longest_part(stack)
-    say(f"Slices {part[0] + 1} to {part[-1] + 1} of {len(stack.slices)} are evenly spaced.")
-    return stack.volume(part), stack.files[part.start : part.stop]
+def _scan(options: argparse.Namespace) -> Volume:
+    """The input, or its longest evenly spaced stretch; refused where no output could hold it."""
+    scan = read_volume(options.input, series=options.series)
+    if scan.is_even:
+        return scan
+    if options.gaps == "longest":
+        part = longest_stretch(scan)
+        say(f"Slices {part[0] + 1} to {part[-1] + 1} of {scan.slice_count} are evenly spaced.")
+        return scan.part(part)
+    if options.gaps != "even" and (options.expected_error or not options.dicom):
+        scan.require_even()
+    return scan
 
 
-def _upsampled(
-    scan: Volume | SliceStack,
-    interpolator: Interpolator,
-    options: argparse.Namespace,
-    progress: Progress,
-) -> UpsampledVolume | UpsampledStack:
-    if isinstance(scan, SliceStack):
-        filled = upsample_stack(
-            scan,
-            interpolator,
-            factor=options.factor,
-            widest_mm=options.widest_gap,
-            progress=progress,
-        )
-        return filled if options.gaps == "each" else spaced_evenly(filled)
-    return upsample(
-        scan,
-        interpolator,
-        factor=options.factor,
-        allow_thin=options.allow_thin,
-        progress=progress,
-    )
+def _arranged(result: Volume, options: argparse.Namespace) -> Volume:
+    """The result on the grid that was asked for."""
+    if options.gaps == "even":
+        result = evenly_spaced(result)
+    return upright(result) if options.upright else result
 
 
-def _tell(
-    scan: Volume | SliceStack, result: UpsampledVolume | UpsampledStack, options: argparse.Namespace
-) -> None:
-    before, after = _spacing(scan), _spacing(result)
+def _tell(scan: Volume, result: Volume, options: argparse.Namespace) -> None:
     summary = {
         "output": str(options.output),
-        "slices": [len(scan.slices), len(result.slices)],
-        "slice_spacing_mm": [before, after],
+        "slices": [scan.slice_count, result.slice_count],
+        "slice_spacing_mm": [_spacing(scan), _spacing(result)],
         "provenance": result.provenance,
     }
-    words = [
-        f"{one:.4g} mm" if isinstance(one, float) else "unevenly spaced" for one in (before, after)
-    ]
-    print_result(
-        summary,
-        f"{len(scan.slices)} slices, {words[0]} → {len(result.slices)} slices, {words[1]}: "
-        f"{options.output}",
-        as_json=options.json,
+    before, after = (
+        f"{one.slice_count} slices, "
+        + (f"{one.slice_spacing:.4g} mm" if one.is_even else "unevenly spaced")
+        for one in (scan, result)
     )
+    print_result(summary, f"{before} → {after}: {options.output}", as_json=options.json)
 
 
-def _spacing(scan: Volume | SliceStack) -> float | list[float]:
-    """mm between the slices; of a stack all its gaps."""
-    if isinstance(scan, SliceStack):
-        return [round(gap, 4) for gap in scan.gaps.tolist()]
-    return scan.slice_spacing
+def _spacing(scan: Volume) -> float | list[float]:
+    """mm between the slices; of an uneven volume all its gaps."""
+    return scan.slice_spacing if scan.is_even else [round(gap, 4) for gap in scan.gaps.tolist()]

@@ -11,30 +11,41 @@ from SliceInterpLib.cli.common import (
     add_device,
     add_input,
     add_json,
+    in_words,
     print_result,
     say,
 )
+from SliceInterpLib.doublable import require_doublable
 from SliceInterpLib.errors import VolumeError
 from SliceInterpLib.files.reading import read_volume
 from SliceInterpLib.networks.registry import available_models
-from SliceInterpLib.volume import Volume, require_doublable
-
-_DEMO_HEAD = {"matrix": 288, "pixel_spacing": 0.77, "slices": 28, "z_offset_mm": 10.0}
-"""Somewhat coarser pixels than a scanner's, and no neck: a quarter of the computing."""
+from SliceInterpLib.upsampling import FACTORS
+from SliceInterpLib.volume import Volume, spacing_in_words
 
 
 def add_commands(commands: Commands) -> None:
     """Add info, models and demo."""
-    sub = add_command(commands, "info", _info, "Say what a scan is and whether it can be doubled.")
+    sub = add_command(commands, "info", _info, "Describe a scan and say whether it can be doubled.")
     add_input(sub)
     add_json(sub)
 
     sub = add_command(commands, "models", _models, "List the trained models.")
     add_json(sub)
 
-    sub = add_command(commands, "demo", _demo, "Double a head, measure it and draw it.")
+    sub = add_command(
+        commands,
+        "demo",
+        _demo,
+        "Double a head CT, by default the built-in phantom, and draw and measure the result.",
+    )
     add_input(sub, nargs="?")
-    sub.add_argument("-o", "--output", type=Path, default=Path("demo"), help="folder")
+    sub.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        default=Path("demo"),
+        help="folder for the results (default: demo)",
+    )
     add_device(sub)
 
 
@@ -44,34 +55,45 @@ def _info(options: argparse.Namespace) -> None:
         require_doublable(volume)
         obstacle = None
     except VolumeError as problem:
-        obstacle = str(problem)
+        obstacle = in_words(problem)
     low, high = int(volume.hu.min()), int(volume.hu.max())
     rows, columns = volume.slices.shape[1:]
     summary = {
         "slices": volume.slice_count,
-        "slice_spacing_mm": volume.slice_spacing,
+        "slice_spacing_mm": volume.slice_spacing if volume.is_even else volume.gaps.tolist(),
         "slice_axis": "zyx"[volume.slice_axis],
         "tilt_degrees": volume.tilt_degrees,
         "matrix": [columns, rows],
         "pixel_spacing_mm": list(volume.pixel_spacing),
         "origin_lps_mm": list(volume.origin),
-        "direction_lps": volume.direction.tolist(),
+        "direction_lps": volume.direction.tolist() if volume.is_even else None,
         "type": str(volume.hu.dtype),
         "hu_range": [low, high],
         "can_be_doubled": obstacle is None,
         "obstacle": obstacle,
     }
     lines = [
-        f"{volume.slice_count} slices of {columns}×{rows}, {volume.slice_spacing:.4g} mm apart "
+        f"{volume.slice_count} slices of {columns}×{rows}, {spacing_in_words(volume)} "
         f"along the file's {'zyx'[volume.slice_axis]} axis{_tilt(volume)}",
         "pixels of {:.4g} × {:.4g} mm".format(*volume.pixel_spacing),
         f"{volume.hu.dtype}, {low}…{high} HU",
-        f"Cannot be doubled: {obstacle}"
-        if obstacle
-        else f"×2: {2 * volume.slice_count - 1} slices, {volume.slice_spacing / 2:.4g} mm; "
-        f"×4: {4 * volume.slice_count - 3} slices, {volume.slice_spacing / 4:.4g} mm",
+        f"Cannot be doubled: {obstacle}" if obstacle else _outlook(volume),
     ]
     print_result(summary, "\n".join(lines), as_json=options.json)
+
+
+def _outlook(volume: Volume) -> str:
+    """What doubling would give."""
+    if not volume.is_even:
+        return (
+            "can be doubled with each gap filled at its own middle: upsample --dicom, or for other "
+            "files --gaps even"
+        )
+    return "; ".join(
+        f"×{factor}: {factor * (volume.slice_count - 1) + 1} slices, "
+        f"{volume.slice_spacing / factor:.4g} mm"
+        for factor in FACTORS
+    )
 
 
 def _tilt(volume: Volume) -> str:
@@ -93,6 +115,8 @@ def _demo(options: argparse.Namespace) -> None:
         name = options.input.name.split(".")[0]
     else:
         say("Drawing the head phantom…")
-        volume, name = head_phantom(**_DEMO_HEAD).volume, "phantom"
+        # Somewhat coarser pixels than a scanner's, and no neck: a quarter of the computing.
+        head = head_phantom(matrix=288, pixel_spacing=0.77, slices=28, z_offset_mm=10.0)
+        volume, name = head.volume, "phantom"
     files = make_demo(volume, name, options.output, device=options.device, say=say)
     print("\n".join(str(path) for path in files))

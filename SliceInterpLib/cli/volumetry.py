@@ -1,27 +1,23 @@
-"""The commands that measure hematomas."""
+"""The command that measures hematomas."""
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from SliceInterpLib.cli.common import (
     Commands,
     add_command,
-    add_device,
     add_input,
     add_json,
-    command_line,
+    add_model,
     point,
     print_result,
-    progress_bar,
     say,
 )
-from SliceInterpLib.errors import OutputError
 from SliceInterpLib.files.reading import read_volume
-from SliceInterpLib.files.whole import write_text
 from SliceInterpLib.interpolators import METHODS, make_interpolator
 from SliceInterpLib.volume import Volume
 
@@ -33,8 +29,8 @@ if TYPE_CHECKING:
 
 
 def add_commands(commands: Commands) -> None:
-    """Add volume and volumetry-study."""
-    sub = add_command(commands, "volume", _volume, "Measure a hematoma, before and after doubling.")
+    """Add volume."""
+    sub = add_command(commands, "volume", _volume, "Measure a hematoma before and after doubling.")
     add_input(sub)
     where = sub.add_mutually_exclusive_group()
     where.add_argument(
@@ -43,48 +39,54 @@ def add_commands(commands: Commands) -> None:
         action="append",
         metavar="R,A,S",
         help="a point in the hematoma, mm; may be repeated (write --seed=-20,5,30 where the first "
-        "number is negative); without seed and labels, all blood in the skull is taken",
+        "number is negative); without --seed and --labels, all blood in the skull is measured",
     )
-    where.add_argument("--labels", type=Path, metavar="FILE", help="a segmentation of one's own")
-    sub.add_argument("--label", type=int, default=1, help="value of the hematoma in it")
-    sub.add_argument("--low", type=float, metavar="HU", help="default: from the clot and the brain")
+    where.add_argument("--labels", type=Path, metavar="FILE", help="your own segmentation of it")
+    sub.add_argument("--label", type=int, default=1, help="its value there (default: 1)")
     sub.add_argument(
-        "--high", type=float, metavar="HU", help="default: from the clot and the brain"
+        "--low",
+        type=float,
+        metavar="HU",
+        help="what is darker is not blood (default: found from the clot and the brain)",
     )
     sub.add_argument(
-        "--reach", type=_above_zero, metavar="MM", help="how far from the seeds blood may be"
+        "--high",
+        type=float,
+        metavar="HU",
+        help="what is brighter is not blood (default: found from the clot and the brain)",
     )
-    sub.add_argument("--methods", nargs="*", choices=METHODS, default=("linear", "learned"))
-    sub.add_argument("--model", help="name of a shipped model, or path of a model's card")
+    sub.add_argument(
+        "--reach",
+        type=_above_zero,
+        metavar="MM",
+        help="how far from the seeds blood may lie (default: anywhere)",
+    )
+    sub.add_argument(
+        "--methods",
+        nargs="*",
+        choices=METHODS,
+        default=("linear", "learned"),
+        help="how to double (default: linear learned)",
+    )
+    add_model(sub)
     sub.add_argument(
         "--earlier-ml",
         type=_above_zero,
         metavar="ML",
-        help="volume of an earlier scan, for the growth",
+        help="its volume on an earlier scan, to tell growth",
     )
-    sub.add_argument("-o", "--output", type=Path, metavar="FILE", help="write the mask used")
+    sub.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="write the mask of the acquired slices"
+    )
     sub.add_argument("--force", action="store_true", help="overwrite that file")
-    add_device(sub)
     add_json(sub)
-
-    sub = add_command(
-        commands,
-        "volumetry-study",
-        _study,
-        "Measure hematomas of known volume in the built-in head on thick and on doubled slices.",
-    )
-    sub.add_argument("-o", "--output", type=Path, required=True, help="folder for table and figure")
-    sub.add_argument("--lesions", type=int, default=80, help="each is scanned at three spacings")
-    sub.add_argument("--model", help="name of a shipped model, or path of a model's card")
-    sub.add_argument("--seed", type=int, default=0)
-    add_device(sub)
 
 
 def _volume(options: argparse.Namespace) -> None:
     from SliceInterpLib.files.writing import check_writable, write_volume
     from SliceInterpLib.volumetry.comparison import compare, comparison_table
     from SliceInterpLib.volumetry.growth import growth
-    from SliceInterpLib.volumetry.segmentation import Settings
+    from SliceInterpLib.volumetry.segmentation import SegmentationSettings
 
     if options.output:
         check_writable(options.output, overwrite=options.force, marked=False)
@@ -94,43 +96,21 @@ def _volume(options: argparse.Namespace) -> None:
         [make_interpolator(m, model=options.model, device=options.device) for m in options.methods],
         mask=_mask(volume, options.labels, options.label) if options.labels else None,
         seeds=options.seed,
-        settings=Settings(options.low, options.high, reach_mm=options.reach),
+        settings=SegmentationSettings(options.low, options.high, reach_mm=options.reach),
     )
     for row in rows:
         for warning in row.warnings:
             say(f"sliceinterp: warning: {row.grid}: {warning}")
     if options.output:
-        shown = Volume(
-            rows[0].mask.astype("uint8"), volume.origin, volume.spacing, volume.direction
-        )
+        shown = replace(volume, slices=rows[0].mask.astype("uint8"), provenance={})
         write_volume(shown, options.output, overwrite=options.force)
-    text = f"{comparison_table(rows)}\n\n{_where(rows[0].measured)}"
+    text = f"{comparison_table(rows).markdown()}\n\n{_where(rows[0].measured)}"
     summary: dict[str, object] = {"rows": [_summary(row) for row in rows]}
     if options.earlier_ml is not None:
         grown = growth(options.earlier_ml, rows[0].measured.voxel_ml)
         summary["growth"] = asdict(grown)
         text += f"\n{grown}"
     print_result(summary, text, as_json=options.json)
-
-
-def _study(options: argparse.Namespace) -> None:
-    from SliceInterpLib.report.volumetry_figure import save_volumetry_figure
-    from SliceInterpLib.volumetry.study import run_study
-    from SliceInterpLib.volumetry.study_tables import markdown
-
-    if not options.output.is_dir():
-        raise OutputError(f"{options.output}: There is no such folder. Make it first.")
-    methods = [
-        make_interpolator(method, model=options.model, device=options.device)
-        for method in ("linear", "cubic", "learned")
-    ]
-    with progress_bar("cases", quiet=False) as progress:
-        rows = run_study(methods, lesions=options.lesions, seed=options.seed, progress=progress)
-    title = "# Hematomas of known volume"
-    text = f"{title}\n\n```\n{command_line()}\n```\n\n{markdown(rows)}"
-    write_text(options.output / "volumetry-study.md", text)
-    save_volumetry_figure(options.output / "volumetry-study.png", rows)
-    print(text)
 
 
 def _mask(volume: Volume, path: Path, label: int) -> np.ndarray:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -71,7 +72,8 @@ class Frame:
     def hu(self, planes: np.ndarray) -> np.ndarray:
         """(rows, columns) float64 HU of this frame out of its file's `read_planes`.
 
-        Raises VolumeError if it is not there in its size.
+        Raises:
+            VolumeError: if it is not there in its size.
         """
         if self.number >= len(planes) or planes.shape[1:] != self.size:
             raise damaged_slice(self.path)
@@ -82,8 +84,9 @@ class Frame:
 def frames_of(path: Path) -> list[Frame]:
     """The frames in a file; none if it is not DICOM.
 
-    Raises VolumeError if the file is a CT that was cut off or damaged: leaving it out could
-    shorten a series unnoticed.
+    Raises:
+        VolumeError: if the file is a CT that was cut off or damaged: leaving it out could shorten a
+            series unnoticed.
     """
     with path.open("rb") as file:
         head = file.read(1024)
@@ -122,18 +125,20 @@ def _frames(path: Path, header: Dataset) -> Iterator[Frame]:
     if "Modality" not in header and "SOPInstanceUID" not in header:
         return
     frames = header.get("PerFrameFunctionalGroupsSequence")
-    whole = {
-        "path": path,
-        "instance": str(header.get("SOPInstanceUID", "")),
+    whole = Frame(
+        path,
+        instance=str(header.get("SOPInstanceUID", "")),
         # It is shown to the user, so nothing may stand there that is no UID.
-        "series": re.sub(r"[^0-9A-Za-z.]", "_", str(header.get("SeriesInstanceUID", "")))[:64],
-        "acquisition": int(header.get("AcquisitionNumber") or 0),
-    }
-    unusable = _unusable(header, several=not frames and int(header.get("NumberOfFrames") or 1) > 1)
-    if unusable:
-        yield Frame(**whole, unusable=unusable)
+        series=re.sub(r"[^0-9A-Za-z.]", "_", str(header.get("SeriesInstanceUID", "")))[:64],
+        acquisition=int(header.get("AcquisitionNumber") or 0),
+        unusable=_unusable(
+            header, several=not frames and int(header.get("NumberOfFrames") or 1) > 1
+        ),
+    )
+    if whole.unusable:
+        yield whole
     elif not frames:
-        yield Frame(**whole, **_place(header))
+        yield _placed(whole, header)
     else:
         shared = _flat(header.get("SharedFunctionalGroupsSequence") or [Dataset()])
         places = [_flat([frame]) for frame in frames]
@@ -141,7 +146,7 @@ def _frames(path: Path, header: Dataset) -> Iterator[Frame]:
             attributes = Dataset()
             for source in (header, shared, own):
                 attributes.update(source)
-            yield Frame(**whole, **_place(attributes), number=number)
+            yield _placed(replace(whole, number=number), attributes)
 
 
 def _unusable(header: Dataset, *, several: bool) -> str:
@@ -158,33 +163,36 @@ def _unusable(header: Dataset, *, several: bool) -> str:
     return ""
 
 
-def _place(attributes: Dataset) -> dict[str, object]:
-    """Where a slice lies and how large it is, or what it is instead."""
+def _placed(frame: Frame, attributes: Dataset) -> Frame:
+    """The frame with where it lies and how large it is, or what it is instead."""
     kind = f"{attributes.get('ImageType')} {attributes.get('FrameType')}"
     if "LOCALIZER" in kind.upper():
-        return {"unusable": "a localizer"}
-    wanted = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6, "PixelSpacing": 2}
-    numbers = [_numbers(attributes.get(name), count) for name, count in wanted.items()]
-    if any(found is None for found in numbers) or min(numbers[2]) <= 0:
-        return {"unusable": "an image without position, orientation or pixel spacing"}
-    axes = numbers[1].reshape(2, 3).T
+        return replace(frame, unusable="a localizer")
+    origin = _numbers(attributes.get("ImagePositionPatient"), 3)
+    orientation = _numbers(attributes.get("ImageOrientationPatient"), 6)
+    spacing = _numbers(attributes.get("PixelSpacing"), 2)
+    if origin is None or orientation is None or spacing is None or spacing.min() <= 0:
+        what = "an image without position, orientation or pixel spacing"
+        return replace(frame, unusable=what)
+    axes = orientation.reshape(2, 3).T
     if not np.linalg.norm(np.cross(*axes.T)) > 0:
-        return {"unusable": "an image with an orientation that is none"}
+        return replace(frame, unusable="an image with an orientation that is none")
     rescale = _numbers(
         [attributes.get("RescaleSlope", 1.0), attributes.get("RescaleIntercept", 0.0)], 2
     )
     if rescale is None or rescale[0] == 0:
-        return {"unusable": "an image whose rescale slope or intercept is no number"}
+        what = "an image whose rescale slope or intercept is no number"
+        return replace(frame, unusable=what)
     thickness = _numbers([attributes.get("SliceThickness") or np.nan], 1)
-    return {
-        "unusable": "",
-        "size": (int(attributes.Rows), int(attributes.Columns)),
-        "pixel_spacing": tuple(numbers[2].tolist()),
-        "origin": numbers[0],
-        "in_plane_axes": axes / np.linalg.norm(axes, axis=0),
-        "thickness": np.nan if thickness is None else float(thickness[0]),
-        "rescale": tuple(rescale.tolist()),
-    }
+    return replace(
+        frame,
+        size=(int(attributes.Rows), int(attributes.Columns)),
+        pixel_spacing=(float(spacing[0]), float(spacing[1])),
+        origin=origin,
+        in_plane_axes=axes / np.linalg.norm(axes, axis=0),
+        thickness=np.nan if thickness is None else float(thickness[0]),
+        rescale=(float(rescale[0]), float(rescale[1])),
+    )
 
 
 def _flat(groups: list[Dataset]) -> Dataset:
@@ -197,7 +205,7 @@ def _flat(groups: list[Dataset]) -> Dataset:
     return flat
 
 
-def _numbers(values: object, count: int) -> np.ndarray | None:
+def _numbers(values: Any, count: int) -> np.ndarray | None:
     """`values` as `count` finite numbers; None if they are not that."""
     try:
         numbers = np.array([float(value) for value in values])

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
 
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -17,7 +16,7 @@ from pydicom.valuerep import DSfloat
 
 from SliceInterpLib.errors import OutputError
 from SliceInterpLib.files.dicom_sources import FACTS, IDENTITY, WINDOW, Source, agreed
-from SliceInterpLib.stack import GAP_TOLERANCE
+from SliceInterpLib.volume import Volume
 
 _MUST_BE_THERE = (
     *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime"),
@@ -27,36 +26,19 @@ _MUST_BE_THERE = (
 """Attributes of type 2 and 2C: empty where they are not known."""
 
 _PROCESSING = {
-    "straightened": ("shifted within its plane to undo the tilt", codes.cid7203.SpatialResampling),
+    "upright": ("shifted within its plane to undo the tilt", codes.cid7203.SpatialResampling),
     "uniform": ("denoised", codes.cid7203.Smoothing),
 }
 """By their names in the provenance: what can have been done to acquired slices."""
 
 
-class Result(Protocol):
-    """What can be written: an UpsampledVolume, an UpsampledStack or the like; mm, LPS."""
-
-    slices: np.ndarray
-    """(n, rows, columns) HU."""
-    slice_origins: np.ndarray
-    """(n, 3): the centre of each slice's first pixel."""
-    pixel_spacing: tuple[float, float]
-    """Between rows, between columns."""
-    in_plane_axes: np.ndarray
-    """(3, 2): where the column index and the row index grow."""
-    synthetic: np.ndarray
-    """(n,) bool: predicted rather than acquired."""
-    provenance: dict[str, object]
-    """How it was made."""
-
-
-def processing(result: Result) -> list[tuple[str, Code]]:
+def processing(result: Volume) -> list[tuple[str, Code]]:
     """What was done to the acquired slices, in words and as a code."""
     return [how for name, how in _PROCESSING.items() if result.provenance.get(name)]
 
 
 def derived_images(
-    result: Result,
+    result: Volume,
     parents: Sequence[Sequence[Source]],
     unchanged: np.ndarray,
     *,
@@ -64,19 +46,27 @@ def derived_images(
 ) -> Iterator[Dataset]:
     """The images of a series in order, complete but for the file itself.
 
-    parents: the sources of each slice. unchanged: (n,) bool, which slices are bit for bit their
-    source's. Raises OutputError if 16 bits cannot hold their HU exactly.
+    Args:
+        result: the volume that the series shows.
+        parents: the sources of each slice.
+        unchanged: (n,) bool, which slices are bit for bit their source's.
+        keep_identity: as `write_dicom` takes it.
+
+    Yields:
+        An image a slice.
+
+    Raises:
+        OutputError: if 16 bits cannot hold their HU exactly.
     """
     rescale = _rescale(result, parents, unchanged)
-    normal = np.cross(*result.in_plane_axes.T)
-    positions = result.slice_origins @ normal
-    gaps = np.abs(np.diff(positions))
+    # Positive towards the side of the normal, as readers compute it.
+    locations = result.slice_origins @ np.cross(*result.in_plane_axes.T)
     salt, now = secrets.token_hex(16), datetime.now()
     uid = str if keep_identity else lambda uid: generate_uid(entropy_srcs=[salt, uid])
     series = _series(result, parents, uid, now if keep_identity else None)
     for index, around in enumerate(parents):
         image = _copied(around, keep_identity)
-        if result.provenance.get("straightened") and "GantryDetectorTilt" in image:
+        if result.provenance.get("upright") and "GantryDetectorTilt" in image:
             del image.GantryDetectorTilt  # readers would correct it once more
         image.update(series)
         for name in _MUST_BE_THERE:
@@ -85,11 +75,11 @@ def derived_images(
         image.SOPInstanceUID = generate_uid()
         image.InstanceNumber = index + 1
         image.ImagePositionPatient = list(map(_ds, result.slice_origins[index]))
-        image.SliceLocation = _ds(positions[index])
+        image.SliceLocation = _ds(locations[index])
         thickness = [one.frame.thickness for one in around if one.frame.thickness > 0]
         image.SliceThickness = _ds(max(thickness)) if thickness else None
-        if np.ptp(gaps) <= 2 * GAP_TOLERANCE:
-            image.SpacingBetweenSlices = _ds(gaps.mean())
+        if result.is_even:
+            image.SpacingBetweenSlices = _ds(result.slice_spacing)
         _set_derivation(image, result, around, index, unchanged[index], uid)
         _set_pixels(image, result.slices[index], rescale)
         yield image
@@ -125,7 +115,7 @@ def _copied(sources: Sequence[Source], keep_identity: bool) -> Dataset:
 
 
 def _series(
-    result: Result,
+    result: Volume,
     parents: Sequence[Sequence[Source]],
     uid: Callable[[str], str],
     now: datetime | None,
@@ -164,7 +154,7 @@ def _series(
     return series
 
 
-def _software(provenance: dict[str, object]) -> Dataset:
+def _software(provenance: Mapping[str, object]) -> Dataset:
     """SliceInterp, as an item of the Contributing Equipment Sequence."""
     item = Dataset()
     item.PurposeOfReferenceCodeSequence = [_code(codes.cid7005.ProcessingEquipment)]
@@ -174,7 +164,7 @@ def _software(provenance: dict[str, object]) -> Dataset:
     return item
 
 
-def _made_by(provenance: dict[str, object]) -> str:
+def _made_by(provenance: Mapping[str, object]) -> str:
     text = f"Method: {provenance.get('method')}."
     if provenance.get("model"):
         text += f" Model: {provenance['model']}, SHA-256 {provenance.get('model_sha256')}."
@@ -183,7 +173,7 @@ def _made_by(provenance: dict[str, object]) -> str:
 
 def _set_derivation(
     image: Dataset,
-    result: Result,
+    result: Volume,
     sources: Sequence[Source],
     index: int,
     unchanged: bool,
@@ -200,8 +190,10 @@ def _set_derivation(
         image.DerivationDescription = f"Predicted by SliceInterp. {_made_by(result.provenance)}"
         steps = [codes.cid7203.SpatialResampling]
     else:
-        words, steps = zip(*processing(result), strict=True)
-        image.DerivationDescription = f"Acquired, then {' and '.join(words)}."
+        made = processing(result)
+        steps = [step for _, step in made]
+        words = " and ".join(word for word, _ in made)
+        image.DerivationDescription = f"Acquired, then {words}."
         image.ImageComments = f"PROCESSED slice: {image.DerivationDescription.lower()}"
     image.DerivationCodeSequence = [_code(step) for step in steps]
 
@@ -242,7 +234,7 @@ def _set_pixels(image: Dataset, hu: np.ndarray, rescale: tuple[float, float]) ->
 
 
 def _rescale(
-    result: Result, parents: Sequence[Sequence[Source]], unchanged: np.ndarray
+    result: Volume, parents: Sequence[Sequence[Source]], unchanged: np.ndarray
 ) -> tuple[float, float]:
     """Slope and intercept under which int16 holds all unchanged slices exactly."""
     theirs = dict.fromkeys(source.rescale for around in parents for source in around)

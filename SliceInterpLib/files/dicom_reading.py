@@ -6,7 +6,6 @@ import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,24 +14,27 @@ from SliceInterpLib.errors import VolumeError
 from SliceInterpLib.files.checks import check_is_file, check_size
 from SliceInterpLib.files.dicom_frames import Frame, frames_of
 from SliceInterpLib.files.dicom_pixels import read_planes
-from SliceInterpLib.stack import GAP_TOLERANCE, SliceStack
+from SliceInterpLib.gaps import GAP_TOLERANCE
+from SliceInterpLib.volume import Volume
 
 
-@dataclass(frozen=True, eq=False)
-class DicomStack(SliceStack):
-    """A stack that knows its files: `files[i]` holds slice i, or all of them if multi-frame."""
-
-    files: tuple[Path, ...]
-
-
-def read_dicom(path: str | Path, *, series: str | None = None) -> DicomStack:
+def read_dicom(path: str | Path, *, series: str | None = None) -> Volume:
     """The one CT stack in a folder (not its sub-folders), or that of `series`; or a file's stack.
 
-    series: a series instance UID, or one with "/n" behind it for acquisition n of a series that
-    holds several at the same places. HU are int16 where that holds them, else float32.
+    Warns of what else is in the folder and of files that are there twice.
 
-    Warns of what else is in the folder and of files that are there twice. Raises VolumeError, with
-    cause and way out, for anything that is not one stack of CT slices that can be read.
+    Args:
+        path: a folder, or a DICOM file of the series.
+        series: a series instance UID, or one with "/n" behind it for acquisition n of a series that
+            holds several at the same places.
+
+    Returns:
+        A volume whose HU are int16 where that holds them, else float32; `files` names the file of
+        each slice (of all of them, if multi-frame).
+
+    Raises:
+        VolumeError: with cause and way out, for anything that is not one stack of CT slices that
+            can be read.
     """
     path = Path(path)
     with naming(path):
@@ -54,7 +56,7 @@ def naming(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _read(path: Path, series: str | None) -> DicomStack:
+def _read(path: Path, series: str | None) -> Volume:
     if path.is_dir():
         return _stack(_chosen(_stacks(_ct_slices(path)), series))
     if not path.exists():
@@ -104,7 +106,7 @@ def _ct_slices(folder: Path) -> list[Frame]:
     if not slices:
         raise VolumeError(f"The folder has no CT slices, only {found}. Give a series of CT slices.")
     if others:
-        warnings.warn(f"Left out, being no CT slices: {found}.", stacklevel=2)
+        warnings.warn(f"Left out, because they are not CT slices: {found}.", stacklevel=2)
     return _without_copies(slices)
 
 
@@ -157,7 +159,7 @@ def _chosen(stacks: dict[str, list[Frame]], series: str | None) -> list[Frame]:
     return stacks[names[0]]
 
 
-def _stack(slices: list[Frame]) -> DicomStack:
+def _stack(slices: list[Frame]) -> Volume:
     """The stack that the slices make, in order along their normal."""
     first = slices[0]
     strangers = [image.path.name for image in slices if not _alike(image, first)]
@@ -166,10 +168,12 @@ def _stack(slices: list[Frame]) -> DicomStack:
         raise VolumeError(
             f"{len(strangers)} of the series' {len(slices)} images differ from the others in size, "
             f"pixel spacing or orientation: {', '.join(strangers[:6])}{beyond}. "
-            "Leave one stack in the folder."
+            "Keep only one stack in the folder."
         )
+    if len(slices) < 2:
+        raise VolumeError("The series has one slice only. Give a whole series.")
     slices = sorted(slices, key=lambda image: float(image.origin @ first.normal))
-    return DicomStack(
+    volume = Volume(
         slices=_pixels(slices),
         slice_origins=np.array([image.origin for image in slices]),
         pixel_spacing=first.pixel_spacing,
@@ -177,6 +181,8 @@ def _stack(slices: list[Frame]) -> DicomStack:
         thickness=np.array([image.thickness for image in slices]),
         files=tuple(image.path for image in slices),
     )
+    volume.require_line()
+    return volume
 
 
 def _alike(one: Frame, other: Frame) -> bool:

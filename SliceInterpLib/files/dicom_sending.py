@@ -25,13 +25,24 @@ def send(
     called_aet: str = "ANY-SCP",
     calling_aet: str = "SLICEINTERP",
 ) -> int:
-    """Send every DICOM file of the folder to the archive at host:port; how many that were.
+    """Send every DICOM file of the folder to the archive at host:port.
 
-    called_aet, calling_aet: the archive's and our application entity titles, as it knows them.
     Nothing is encrypted: use it within the hospital's network only. Needs pynetdicom.
 
-    Raises OutputError if there is nothing to send, if the archive cannot be reached or refuses the
-    connection, and at the first image that it does not store; the text says how many it has then.
+    Args:
+        folder: where the files lie, sub-folders not included.
+        host: the archive's name or address.
+        port: the archive's DICOM port.
+        called_aet: the archive's application entity title.
+        calling_aet: our application entity title, as the archive knows it.
+
+    Returns:
+        How many files that were.
+
+    Raises:
+        OutputError: if there is nothing to send, if the archive cannot be reached or refuses the
+            connection, and at the first image that it does not store; the text says how many it has
+            then.
     """
     try:
         from pynetdicom import AE

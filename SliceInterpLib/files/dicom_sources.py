@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 
 from SliceInterpLib.errors import OutputError
 from SliceInterpLib.files.dicom_frames import Frame, frames_of
-from SliceInterpLib.stack import GAP_TOLERANCE
+from SliceInterpLib.gaps import GAP_TOLERANCE
 
 IDENTITY = (
     *("PatientName", "PatientID", "IssuerOfPatientID", "IssuerOfPatientIDQualifiersSequence"),
@@ -67,9 +67,13 @@ class Source:
 
 
 class Sources:
-    """The slices in the files, in order along their normal; raises OutputError unless one stack.
+    """The slices in the files, in order along their normal.
 
-    paths: single-frame files, or one multi-frame file; a path may occur several times.
+    Args:
+        paths: single-frame files, or one multi-frame file; a path may occur several times.
+
+    Raises:
+        OutputError: unless they are one stack.
     """
 
     def __init__(self, paths: Iterable[str | Path]) -> None:
@@ -78,18 +82,27 @@ class Sources:
             raise stranger("The sources have fewer than 2 CT slices.")
         for name in ("PatientID", "StudyInstanceUID", "FrameOfReferenceUID"):
             if len({str(one.attributes.get(name, "")) for one in slices}) > 1:
-                raise stranger(f"The sources differ in {name}, so they are no single series.")
+                raise stranger(f"The sources differ in {name}, so they are not one series.")
         self._normal = slices[0].frame.normal
         self.slices = sorted(slices, key=lambda one: float(one.frame.origin @ self._normal))
         self._positions = np.array([one.frame.origin @ self._normal for one in self.slices])
 
     def place(
-        self, origins: np.ndarray, in_plane_axes: np.ndarray, synthetic: Sequence[bool]
+        self, origins: np.ndarray, in_plane_axes: np.ndarray, synthetic: np.ndarray
     ) -> list[list[Source]]:
         """For each slice of a result the source in its plane, else the two that enclose it.
 
-        origins: (n, 3) mm, LPS. Raises OutputError if the planes are not parallel to the sources',
-        if an acquired slice lies in no source's plane, or a synthetic one not between two.
+        Args:
+            origins: (n, 3) mm, LPS.
+            in_plane_axes: (3, 2), as `Volume` has them.
+            synthetic: (n,) bool; an acquired slice must lie in a source's plane.
+
+        Returns:
+            A list of one or two sources for each slice.
+
+        Raises:
+            OutputError: if the planes are not parallel to the sources', if an acquired slice lies
+                in no source's plane, or a synthetic one not between two.
         """
         if np.linalg.norm(np.cross(np.cross(*in_plane_axes.T), self._normal)) > 2e-3:
             raise stranger("The result's slices are not parallel to those of the sources.")
@@ -107,7 +120,7 @@ class Sources:
             return [self.slices[nearest]]
         after = int(np.searchsorted(self._positions, position))
         if not synthetic or after in (0, len(self.slices)):
-            raise stranger(f"Slice {number} of the result lies where no source is.")
+            raise stranger(f"Slice {number} of the result lies where there is no source slice.")
         return self.slices[after - 1 : after + 1]
 
 

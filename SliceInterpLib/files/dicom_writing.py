@@ -6,53 +6,60 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from pydicom.config import disable_value_validation
 
 from SliceInterpLib.errors import OutputError
-from SliceInterpLib.files.dicom_images import Result, derived_images, processing
+from SliceInterpLib.files.dicom_images import derived_images, processing
 from SliceInterpLib.files.dicom_pixels import read_planes
 from SliceInterpLib.files.dicom_sources import Source, Sources, stranger
-from SliceInterpLib.files.whole import TEMPORARY
+from SliceInterpLib.files.whole import private_folder
+from SliceInterpLib.volume import Volume
 
 _OURS = re.compile(r"slice-\d{4,}\.dcm")
 
 
 def write_dicom(
-    result: Result,
+    result: Volume,
     sources: Iterable[str | Path],
     folder: str | Path,
     *,
     keep_identity: bool = False,
     overwrite: bool = False,
 ) -> None:
-    """Write the result as a new series of CT images, a file a slice, into a new folder.
-
-    sources: the DICOM files of the acquired slices, one a slice or multi-frame. Each slice refers
-    to the source in its plane, a synthetic one to the two that enclose it, and takes from them
-    what stays true: only attributes that dicom_sources lists, and only where these sources agree.
-
-    keep_identity: the series joins the sources' study and frame of reference, with the patient's
-    attributes as they are. Without it nothing tells who was scanned, when or where: patient, study
-    and frame of reference are new, as are the UIDs in the references, and another export has yet
-    others. There is nothing between the two, because a study with two patients in it makes an
-    archive refuse the series or mix up patients. A head's surface can show a face all the same.
+    r"""Write the result as a new series of CT images, a file a slice, into a new folder.
 
     HU are stored with slope 1 and intercept 0, else with a source's, so that the acquired slices
     are exact; those are compared with their sources before anything is written. Other HU are
     rounded to the nearest value that can be stored.
 
-    Every image is DERIVED\\SECONDARY. Image Comments begin with SYNTHETIC for a predicted slice,
+    Every image is DERIVED\SECONDARY. Image Comments begin with SYNTHETIC for a predicted slice,
     ACQUIRED for one that is bit for bit its source's, PROCESSED for one that was made upright or
     denoised; as archives may drop comments, only the first and the last have a Derivation Code
     Sequence. A synthetic slice stands for one as thick as the thicker of its sources, so slices
     overlap: volumes come from positions or Spacing Between Slices, never from Slice Thickness.
 
-    Raises OutputError, and leaves nothing behind: what `check_dicom_folder` raises, sources that
-    the result was not made from, HU that 16 bits cannot hold, and whatever fails on the way;
-    VolumeError for a source that is damaged.
+    There is nothing between keeping the identity and giving it up, because a study with two
+    patients in it makes an archive refuse the series or mix up patients.
+
+    Args:
+        result: the volume to write.
+        sources: the DICOM files of the acquired slices, one a slice or multi-frame. Each slice
+            refers to the source in its plane, a synthetic one to the two that enclose it, and takes
+            from them what stays true: only attributes that dicom_sources lists, and only where
+            these sources agree.
+        folder: may be missing or empty; the folder around it must be there.
+        keep_identity: the series joins the sources' study and frame of reference, with the
+            patient's attributes as they are. Without it nothing tells who was scanned, when or
+            where: patient, study and frame of reference are new, as are the UIDs in the references,
+            and another export has yet others. A head's surface can show a face all the same.
+        overwrite: replace a series in the folder, as `check_dicom_folder` allows it.
+
+    Raises:
+        OutputError: what `check_dicom_folder` raises, sources that the result was not made from, HU
+            that 16 bits cannot hold, and whatever fails on the way; nothing is left behind.
+        VolumeError: for a source that is damaged; nothing is left behind.
     """
     folder = Path(os.path.realpath(folder))
     check_dicom_folder(folder, overwrite=overwrite)
@@ -64,7 +71,7 @@ def write_dicom(
         unchanged = _unchanged(result, parents)
         images = derived_images(result, parents, unchanged, keep_identity=keep_identity)
         try:
-            with TemporaryDirectory(prefix=TEMPORARY, dir=folder.parent) as private:
+            with private_folder(folder.parent) as private:
                 series, former = Path(private, "series"), Path(private, "former")
                 series.mkdir()
                 for number, image in enumerate(images, 1):
@@ -78,10 +85,15 @@ def write_dicom(
 
 
 def check_dicom_folder(folder: str | Path, *, overwrite: bool = False) -> None:
-    """Raise OutputError if `write_dicom` would refuse the folder, before a long run and not after.
+    """Refuse a folder that `write_dicom` would refuse, before a long run and not after.
 
-    It may be missing or empty; with `overwrite` it may also hold a series written by `write_dicom`,
-    and nothing else, for it is replaced as a whole.
+    Args:
+        folder: may be missing or empty.
+        overwrite: it may also hold a series written by `write_dicom`, and nothing else, for it is
+            replaced as a whole.
+
+    Raises:
+        OutputError: for any other folder.
     """
     folder = Path(os.path.realpath(folder))
     if not folder.parent.is_dir():
@@ -102,7 +114,7 @@ def check_dicom_folder(folder: str | Path, *, overwrite: bool = False) -> None:
         raise OutputError(f"{folder}: The folder is not empty. Choose another, or overwrite it.")
     if not all(map(_OURS.fullmatch, held)):
         raise OutputError(
-            f"{folder}: The folder holds more than a series of SliceInterp's, and all of it would "
+            f"{folder}: The folder holds more than a series by SliceInterp, and all of it would "
             "be lost. Choose another."
         )
 
@@ -119,19 +131,21 @@ def _put_in_place(series: Path, folder: Path, former: Path) -> None:
         raise
 
 
-def _unchanged(result: Result, parents: Sequence[Sequence[Source]]) -> np.ndarray:
+def _unchanged(result: Volume, parents: Sequence[Sequence[Source]]) -> np.ndarray:
     """(n,) bool: which slices are bit for bit what is in their source's file.
 
-    Raises OutputError if an acquired slice is not, and nothing in the provenance explains it.
+    Raises:
+        OutputError: if an acquired slice is not, and nothing in the provenance explains it.
     """
-    same, path = ~np.asarray(result.synthetic), None
-    for index in np.flatnonzero(same):
+    same = ~result.synthetic
+    path: Path | None = None
+    for index in np.flatnonzero(same).tolist():
         frame, hu = parents[index][0].frame, result.slices[index]
         if frame.path != path:
             path, planes = frame.path, read_planes(frame.path)
         same[index] = np.array_equal(frame.hu(planes).astype(hu.dtype), hu)
         if not (same[index] or processing(result)):
             raise stranger(
-                f"Acquired slice {index + 1} of the result is not what {path.name} holds."
+                f"Acquired slice {index + 1} of the result is not what {frame.path.name} holds."
             )
     return same

@@ -8,14 +8,15 @@ from __future__ import annotations
 import gzip
 import math
 import zlib
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO
+from typing import Literal
 
 import numpy as np
 
 from SliceInterpLib.errors import VolumeError
 from SliceInterpLib.files.checks import check_size, damaged
-from SliceInterpLib.volume import ORTHONORMAL, check_finite
+from SliceInterpLib.volume_checks import ORTHONORMAL, check_finite
 
 _FIELDS = (
     *("dim", "datatype", "bitpix", "pixdim", "vox_offset", "scl_slope", "scl_inter"),
@@ -78,7 +79,7 @@ def check_nifti(path: Path) -> None:
         with (gzip.open if path.name.lower().endswith(".gz") else open)(path, "rb") as file:
             start = file.read(540)
             length = _header_length(start)
-            order = "<" if int.from_bytes(start[:4], "little") == length else ">"
+            order: Literal["<", ">"] = "<" if int.from_bytes(start[:4], "little") == length else ">"
             layout = _LAYOUTS[length].newbyteorder(order)
             header = np.frombuffer(start.ljust(540, b"\0")[:length], layout)[0]
             sizes = _sizes(header)
@@ -119,7 +120,7 @@ def _check_numbers(header: np.void, length: int) -> None:
     scaled = np.nan_to_num(header["scl_slope"], nan=0.0) != 0
     if scaled and not np.isfinite([header["scl_slope"], header["scl_inter"]]).all():
         raise VolumeError(
-            "The header's rescale slope or intercept is not finite. Export the scan anew."
+            "The header's rescale slope or intercept is not finite. Export the scan again."
         )
     if not (np.isfinite(header["vox_offset"]) and length + 4 <= header["vox_offset"] < 2**28):
         raise damaged()
@@ -133,7 +134,7 @@ def _check_place(header: np.void, sizes: list[int]) -> None:
     if not (np.isfinite(spacing).all() and spacing.min() > 0):
         raise VolumeError(
             "The voxel spacing in the header is not above 0 along every axis. "
-            "Correct the file's header, or export the scan anew."
+            "Correct the file's header, or export the scan again."
         )
     transforms = []
     if header["sform_code"] > 0:
@@ -156,7 +157,7 @@ def _sform(header: np.void, spacing: np.ndarray) -> np.ndarray:
     if not np.isfinite(sform).all() or not np.allclose(lengths, spacing, rtol=0.01):
         raise VolumeError(
             "The sform in the header does not agree with the voxel spacing there. "
-            "Correct the file's header, or export the scan anew."
+            "Correct the file's header, or export the scan again."
         )
     axes = sform[:, :3] / lengths
     if np.abs(axes.T @ axes - np.eye(3)).max() > ORTHONORMAL:
@@ -171,7 +172,7 @@ def _qform(header: np.void, spacing: np.ndarray) -> np.ndarray:
     if not (np.isfinite(header["offset"]).all() and rest > -ORTHONORMAL):
         raise VolumeError(
             "The qform in the header is no rotation. "
-            "Correct the file's header, or export the scan anew."
+            "Correct the file's header, or export the scan again."
         )
     a = np.sqrt(max(rest, 0.0))
     rotation = np.array(
@@ -185,7 +186,7 @@ def _qform(header: np.void, spacing: np.ndarray) -> np.ndarray:
     return np.column_stack([rotation * spacing, header["offset"]])
 
 
-def _check_voxels(file: BinaryIO, header: np.void, sizes: list[int], order: str) -> None:
+def _check_voxels(file: BufferedIOBase, header: np.void, sizes: list[int], order: str) -> None:
     """Raise VolumeError unless all voxels come next, and are finite."""
     size = int(header["bitpix"]) // 8
     left = math.prod(sizes) * size
@@ -204,5 +205,5 @@ def sheared_nifti() -> VolumeError:
     return VolumeError(
         "Gantry tilt: the axes in the NIfTI header are not at right angles, which programs read "
         "in different ways. Give the DICOM series or an NRRD file, which hold a tilt, or a series "
-        "that was straightened (dcm2niix names the file '_Tilt')."
+        "that was made upright (dcm2niix names the file '_Tilt')."
     )

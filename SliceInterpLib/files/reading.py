@@ -37,10 +37,18 @@ NIFTI = (".nii", ".nii.gz")
 def read_volume(path: str | Path, *, series: str | None = None) -> Volume:
     """Read a NIfTI, NRRD or MetaImage file, a DICOM folder, or the series of one DICOM file.
 
-    `series` is the series instance UID to take from a DICOM folder that holds several. Integer and
-    float types stay what they are in the file; DICOM becomes int16 where the HU allow it, else
-    float32. Raises VolumeError, with cause and way out, for what is missing, unreadable or not one
-    evenly spaced stack of CT slices (`read_dicom` reads uneven ones).
+    Args:
+        path: the file or folder.
+        series: the series instance UID to take from a DICOM folder that holds several.
+
+    Returns:
+        A volume in which integer and float types stay what they are in the file; DICOM becomes
+        int16 where the HU allow it, else float32, and each slice keeps its place, be the gaps even
+        or not.
+
+    Raises:
+        VolumeError: with cause and way out, for what is missing, unreadable or not one stack of CT
+            slices.
     """
     path = Path(path)
     with naming(path):
@@ -61,7 +69,7 @@ def _read(path: Path, series: str | None) -> Volume:
     if not path.exists():
         raise VolumeError("There is no such file or folder. Check the path.")
     if is_dicom(path):
-        return read_dicom(path, series=series).volume()
+        return read_dicom(path, series=series)
     if series:
         raise VolumeError("A series can be chosen in a DICOM folder only. Ask for none here.")
     return _read_file(path)
@@ -70,8 +78,9 @@ def _read(path: Path, series: str | None) -> Volume:
 def _read_file(path: Path) -> Volume:
     """The volume in one NIfTI, NRRD or MetaImage file."""
     check_is_file(path)
-    check_header = _HEADER_CHECKS[matching_suffix(path, READABLE)]
-    check_header(path)
+    suffix = matching_suffix(path, READABLE)
+    assert suffix is not None  # without one it would be taken for DICOM
+    _HEADER_CHECKS[suffix](path)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
@@ -84,6 +93,6 @@ def _read_file(path: Path) -> Volume:
             image = reader.Execute()
     except RuntimeError as error:
         raise damaged() from error
-    return Volume(
+    return Volume.from_grid(
         sitk.GetArrayFromImage(image), image.GetOrigin(), image.GetSpacing(), image.GetDirection()
     )

@@ -33,10 +33,15 @@ _GROUPS = "SharedFunctionalGroupsSequence"
 
 
 def scanner_facts(path: Path, *, identity: bool = False) -> dict[str, str]:
-    """Scanner, kernel, slice thickness and tube voltage of a DICOM file by their titles.
+    """Scanner, kernel, slice thickness and tube voltage of a DICOM file.
 
-    identity: who the patient is and when the study was, too. What the header lacks is left out;
-    of a header that is damaged all, with a warning. The texts are as they stand in the header.
+    Args:
+        path: the file.
+        identity: who the patient is and when the study was, too.
+
+    Returns:
+        The texts as they stand in the header, by their titles. What the header lacks is left out;
+        of a header that is damaged all, with a warning.
     """
     titles = _SCANNER | (_IDENTITY if identity else {})
     try:
@@ -45,7 +50,7 @@ def scanner_facts(path: Path, *, identity: bool = False) -> dict[str, str]:
         )
         values = {one.keyword: str(one.value) for one in header.iterall() if one.keyword in titles}
     except Exception:  # pydicom's parsers raise whatever they stumble over
-        warnings.warn("The header does not tell how the scan was made: damaged.", stacklevel=2)
+        warnings.warn("The header is damaged and does not say how the scan was made.", stacklevel=2)
         return {}
     return {
         title: values[name] + _UNITS.get(name, "")

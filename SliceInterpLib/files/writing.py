@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import SimpleITK as sitk
@@ -15,7 +14,8 @@ from SliceInterpLib.files.checks import is_text
 from SliceInterpLib.files.nifti_header import check_nifti
 from SliceInterpLib.files.quiet import quiet_itk
 from SliceInterpLib.files.reading import NIFTI, matching_suffix
-from SliceInterpLib.files.whole import TEMPORARY, check_place
+from SliceInterpLib.files.whole import check_place, private_folder
+from SliceInterpLib.gaps import gaps_in_words
 from SliceInterpLib.volume import Volume
 
 WRITABLE = (".nii", ".nii.gz", ".nrrd", ".mha")
@@ -32,23 +32,36 @@ def write_volume(volume: Volume, path: str | Path, *, overwrite: bool = False) -
     ("1,3,5"); NIfTI, which has no room for them, gets a short `descrip` and the same two in a file
     NAME.json beside it. Files appear under their names only when they are complete.
 
-    Raises OutputError, and leaves nothing behind, for another suffix, a missing folder, a file that
-    exists (unless `overwrite`), a tilted volume as NIfTI and everything that fails on the way.
+    Args:
+        volume: what to write.
+        path: its suffix names the format.
+        overwrite: replace a file that exists.
+
+    Raises:
+        OutputError: for another suffix, a missing folder, a file that exists (unless `overwrite`),
+            unevenly spaced slices, which only DICOM can hold, a tilted volume as NIfTI and
+            everything that fails on the way; nothing is left behind.
     """
     path = Path(path)
     marks = _marks(volume)
     check_writable(path, overwrite=overwrite, marked=bool(marks))
     suffix = matching_suffix(path, WRITABLE)
+    if not volume.is_even:
+        raise OutputError(
+            f"{path}: The slices are unevenly spaced ({gaps_in_words(volume.gaps)}), which such a "
+            "file cannot hold. Write DICOM (--dicom), or space the slices evenly first (--gaps "
+            "even)."
+        )
     if volume.tilt_degrees and suffix in NIFTI:
         raise OutputError(
             f"{path}: The slices are sheared by a gantry tilt of {volume.tilt_degrees:.1f}°, which "
-            "programs read from NIfTI in different ways. Write .nrrd or .mha, or straighten the "
-            "result (--upright)."
+            "programs read from NIfTI in different ways. Write .nrrd or .mha, or make the result "
+            "upright (--upright)."
         )
     beside = sidecar(path) if marks else None
     image = _image(volume, marks, suffix)
     try:
-        with quiet_itk(), TemporaryDirectory(prefix=TEMPORARY, dir=path.parent) as folder:
+        with quiet_itk(), private_folder(path.parent) as folder:
             part = Path(folder, f"volume{suffix}")
             sitk.WriteImage(image, str(part), useCompression=True)
             if suffix in NIFTI:
@@ -68,9 +81,16 @@ def write_volume(volume: Volume, path: str | Path, *, overwrite: bool = False) -
 
 
 def check_writable(path: str | Path, *, overwrite: bool = False, marked: bool = True) -> None:
-    """Raise OutputError if `write_volume` would refuse the path, before a long run and not after.
+    """Refuse a path that `write_volume` would refuse, before a long run and not after.
 
-    marked: the volume will have synthetic slices, so that NIfTI gets a second file.
+    Args:
+        path: where the file is to be.
+        overwrite: allow a file that exists.
+        marked: the volume will have synthetic slices, so that NIfTI gets a second file.
+
+    Raises:
+        OutputError: for a suffix that is not written, a folder's name that is not UTF-8, and what
+            `check_place` refuses, of both files.
     """
     path = Path(path)
     if matching_suffix(path, WRITABLE) is None:
@@ -89,15 +109,15 @@ def sidecar(path: Path) -> Path | None:
 
 def _marks(volume: Volume) -> dict[str, object]:
     """What tells an upsampled volume from an acquired one; empty for an acquired one."""
-    if not (hasattr(volume, "provenance") and hasattr(volume, "synthetic")):
+    if not volume.is_derived:
         return {}
     return {
-        "SliceInterp_provenance": volume.provenance,
+        "SliceInterp_provenance": dict(volume.provenance),
         "SliceInterp_synthetic_slices": np.flatnonzero(volume.synthetic).tolist(),
     }
 
 
-def _image(volume: Volume, marks: dict[str, object], suffix: str) -> sitk.Image:
+def _image(volume: Volume, marks: dict[str, object], suffix: str | None) -> sitk.Image:
     """The volume as ITK's image, with its marks as far as the format has room for them."""
     try:
         image = sitk.GetImageFromArray(volume.hu)

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 import numpy as np
 
@@ -18,19 +17,20 @@ from SliceInterpLib.interpolators import classical
 METHODS = ("nearest", "linear", "cubic", "sinc", "optical-flow", "learned")
 """Every method by its name, the simplest first."""
 
-PEERS = ("registration", "denoised-linear", "torchscript")
-"""Methods of others to measure against, for benchmarks only."""
-
 
 class Interpolator(Protocol):
-    """What the engine, the checks and the benchmarks ask of a method."""
+    """What the engine, the checks and the laboratory ask of a method."""
 
     name: str
-    """One of METHODS or PEERS; "learned:MODEL" where a benchmark tells models apart."""
-    context: int
-    """How many slices beyond the pair the method wants to see on each side."""
-    batch: int
-    """How many pairs to give at a time: as few as are quick, since memory grows with it."""
+    """One of METHODS, or a name of one's own."""
+
+    @property
+    def context(self) -> int:
+        """How many slices beyond the pair the method wants to see on each side."""
+
+    @property
+    def batch(self) -> int:
+        """How many pairs to give at a time: as few as are quick, since memory grows with it."""
 
     @property
     def provenance(self) -> Mapping[str, object]:
@@ -43,15 +43,34 @@ class Interpolator(Protocol):
         """
 
 
+class TellsError(Interpolator, Protocol):
+    """A method that can also tell how far its slices may be off."""
+
+    def with_expected_error(self, slices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The slices as when called, and their expected absolute error in HU; (n, h, w) both.
+
+        Raises MethodError if it was not measured for the model in use.
+        """
+
+
+def tells_error(method: Interpolator) -> TypeGuard[TellsError]:
+    """Whether it is one that can."""
+    return hasattr(method, "with_expected_error")
+
+
 def make_interpolator(
     method: str, *, model: str | None = None, device: str = "auto"
 ) -> Interpolator:
     """The interpolator called `method`.
 
-    model: for 'learned', name of a trained model or path of its card (JSON), None takes the
-    default; for 'torchscript', path of the TorchScript file. device: 'auto' (CUDA if there is
-    one, else CPU), 'cuda' or 'cpu', for the two.
-    Raises MethodError for an unknown method, a missing library, model or device.
+    Args:
+        method: one of METHODS.
+        model: for 'learned', name of a trained model or path of its card (JSON); None takes the
+            default.
+        device: for 'learned', 'auto' (CUDA if there is one, else CPU), 'cuda' or 'cpu'.
+
+    Raises:
+        MethodError: for an unknown method, a missing library, model or device.
     """
     if method in classical.METHODS:
         return classical.METHODS[method]
@@ -64,34 +83,20 @@ def make_interpolator(
         from SliceInterpLib.networks.registry import find_model
 
         return Learned(find_model(model), device=device)
-    if method in PEERS:
-        return _make_peer(method, model, device)
     raise MethodError(f"There is no method '{method}'. Choose one of: {', '.join(METHODS)}.")
-
-
-def _make_peer(method: str, model: str | None, device: str) -> Interpolator:
-    if method == "registration":
-        from SliceInterpLib.interpolators.registration import Registration
-
-        return Registration()
-    if method == "denoised-linear":
-        from SliceInterpLib.interpolators.denoised import DenoisedLinear
-
-        return DenoisedLinear()
-    if model is None:
-        raise MethodError(
-            "The method 'torchscript' needs the path of a TorchScript file (--torchscript)."
-        )
-    from SliceInterpLib.interpolators.torchscript import TorchScript
-
-    return TorchScript(Path(model), device=device)
 
 
 def usable_interpolators(
     methods: Sequence[str] = METHODS, *, model: str | None = None, device: str = "auto"
 ) -> list[Interpolator]:
-    """The interpolators of those methods that can run here; warns of each that cannot."""
-    usable = []
+    """The interpolators of those methods that can run here; warns of each that cannot.
+
+    Args:
+        methods: some of METHODS.
+        model: as `make_interpolator` takes it.
+        device: as `make_interpolator` takes it.
+    """
+    usable: list[Interpolator] = []
     for method in methods:
         try:
             usable.append(make_interpolator(method, model=model, device=device))

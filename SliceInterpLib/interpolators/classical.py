@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
 
 import numpy as np
@@ -13,7 +14,7 @@ class Nearest:
     name = "nearest"
     context = 0
     batch = 4
-    provenance = MappingProxyType({})
+    provenance: Mapping[str, object] = MappingProxyType({})
 
     def __call__(self, slices: np.ndarray) -> np.ndarray:
         """(n, 2, h, w) HU to (n, h, w) HU."""
@@ -21,14 +22,18 @@ class Nearest:
 
 
 class WeightedSum:
-    """Symmetric weights, the nearest slices first: w₀(a + b) + w₁(…) + …
+    """A symmetric sum, the nearest slices first: w₀(a + b) + w₁(…) and so on.
 
     Adding the two slices at each distance first makes the result exactly the same when the
     order of the slices is reversed.
+
+    Args:
+        name: of the method.
+        weights: w₀, w₁, …; twice their sum is 1.
     """
 
     batch = 4
-    provenance = MappingProxyType({})
+    provenance: Mapping[str, object] = MappingProxyType({})
 
     def __init__(self, name: str, weights: tuple[float, ...]) -> None:
         self.name = name
@@ -52,7 +57,7 @@ def _lanczos(lobes: int) -> tuple[float, ...]:
     return tuple(weights / (2.0 * weights.sum()))
 
 
-METHODS = {
+METHODS: dict[str, Nearest | WeightedSum] = {
     "nearest": Nearest(),
     "linear": WeightedSum("linear", (0.5,)),
     # Catmull & Rom 1974, at the midpoint of four equidistant samples.

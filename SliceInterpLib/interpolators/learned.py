@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from SliceInterpLib.errors import MethodError
-from SliceInterpLib.networks.devices import choose_device, has_bf16
+from SliceInterpLib.networks.architectures import Architectures
+from SliceInterpLib.networks.devices import choose_device, has_bf16, on_device
 from SliceInterpLib.networks.expected_error import ExpectedError, clues, load_expected_error
 from SliceInterpLib.networks.prediction import Prediction, padded
 from SliceInterpLib.networks.registry import TrainedModel, load_network
@@ -28,19 +29,28 @@ _SOFT_TISSUE_HU = (0.0, 100.0)
 class Learned:
     """Predicts middle slices with a trained network.
 
-    device: 'auto', 'cuda' or 'cpu'. Half precision (bf16) is used where the hardware has it,
-    after the first pair of slices with soft tissue was predicted both ways and compared. When
-    the GPU runs out of memory, the batch is halved, and at a single pair the CPU takes over.
-    Raises MethodError for a device that is not there or weights that cannot be trusted.
+    Half precision (bf16) is used where the hardware has it, after the first pair of slices with
+    soft tissue was predicted both ways and compared. When the GPU runs out of memory, the batch is
+    halved, and at a single pair the CPU takes over.
+
+    Args:
+        model: the network's card and weights.
+        device: 'auto', 'cuda' or 'cpu'.
+        known: as `load_network` takes it.
+
+    Raises:
+        MethodError: for a device that is not there or weights that cannot be trusted.
     """
 
     name = "learned"
 
-    def __init__(self, model: TrainedModel, device: str = "auto") -> None:
+    def __init__(
+        self, model: TrainedModel, device: str = "auto", *, known: Architectures | None = None
+    ) -> None:
         self.model = model
         self.device = choose_device(device)
-        self.network = load_network(model).to(self.device, memory_format=torch.channels_last)
-        self.context: int = self.network.context
+        self.network = on_device(load_network(model, known), self.device)
+        self.context = self.network.context
         # One pair at a time is quickest on a CPU, where a second only crowds the caches.
         self.batch = 8 if self.device.type == "cuda" else 1
         self._half: bool | None = None if has_bf16(self.device) else False
@@ -60,19 +70,32 @@ class Learned:
         """(n, 2 + 2·context, h, w) float32 HU, any h and w, to (n, h, w) float32 HU."""
         return self._within_memory(self._predict, slices)
 
-    def with_uncertainty(self, slices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The same slices, and their expected absolute error in HU; both (n, h, w) float32.
+    def with_expected_error(self, slices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The same slices, and how far they may be off.
 
-        The error is against what the scanner would have shown there, noise included. Raises
-        MethodError if it was not measured for this model.
+        The error is against what the scanner would have shown there, noise included.
+
+        Args:
+            slices: (n, 2 + 2·context, h, w) float32 HU, any h and w.
+
+        Returns:
+            The slices and their expected absolute error in HU; both (n, h, w) float32.
+
+        Raises:
+            MethodError: if it was not measured for this model.
         """
         both = self._within_memory(self._predict_with_error, slices)
         return both[:, 0], both[:, 1]
 
     def with_clues(self, slices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The same slices, (n, h, w), and what their expected error is read from.
+        """The same slices, and what their expected error is read from.
 
-        The latter is (n, CLUES, h, w) float32, see `networks.expected_error.clues`.
+        Args:
+            slices: (n, 2 + 2·context, h, w) float32 HU, any h and w.
+
+        Returns:
+            The slices, (n, h, w), and the clues, (n, CLUES, h, w) float32, see
+            `networks.expected_error.clues`.
         """
         both = self._within_memory(self._predict_with_clues, slices)
         return both[:, 0], both[:, 1:]

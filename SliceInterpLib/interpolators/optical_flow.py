@@ -42,7 +42,8 @@ def _midpoint(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 class OpticalFlow:
     """The optical-flow midpoint as an interpolator of slice pairs.
 
-    Raises MethodError at construction when OpenCV is missing.
+    Raises:
+        MethodError: at construction when OpenCV is missing.
     """
 
     name = "optical-flow"

@@ -5,12 +5,14 @@ from __future__ import annotations
 import torch
 
 from SliceInterpLib.errors import MethodError
+from SliceInterpLib.networks.prediction import Network
 
 
 def choose_device(device: str) -> torch.device:
     """The device called 'auto' (CUDA if there is a GPU, else the CPU), 'cuda' or 'cpu'.
 
-    Raises MethodError for another name, or if CUDA is asked for and not there.
+    Raises:
+        MethodError: for another name, or if CUDA is asked for and not there.
     """
     if device not in ("auto", "cuda", "cpu"):
         raise MethodError(f"There is no device '{device}'. Choose auto, cuda or cpu.")
@@ -22,6 +24,12 @@ def choose_device(device: str) -> torch.device:
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(device)
+
+
+def on_device(network: Network, device: torch.device) -> Network:
+    """The network itself, moved there, with its weights laid out as convolutions want them."""
+    # torch's own types leave out the memory format, which its documentation has.
+    return network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def has_bf16(device: torch.device) -> bool:

@@ -32,12 +32,28 @@ _LEAST_HU = 0.5
 
 
 def clues(a: Tensor, b: Tensor, hu: Tensor, found: Prediction) -> Tensor:
-    """What tells of the error of a slice, (n, CLUES, h, w); h and w multiples of 4.
+    """What tells of the error of a slice.
 
-    a, b: the two slices, (n, 1, h, w) in HU. hu: the slice that was predicted between them, after
-    any limit. Swapping the two slices changes nothing. What is noise at a pixel is a measure of
-    the noise over its surroundings, so each clue is seen as it is and averaged more and more.
+    Swapping the two slices changes nothing. What is noise at a pixel is a measure of the noise over
+    its surroundings, so each clue is seen as it is and averaged more and more.
+
+    Args:
+        a: (n, 1, h, w) HU, one of the two slices; h and w multiples of 4.
+        b: the other one, likewise.
+        hu: (n, 1, h, w), the slice that was predicted between them, after any limit.
+        found: what the network said of it, with its motion.
+
+    Returns:
+        (n, CLUES, h, w).
+
+    Raises:
+        MethodError: for a network without motion inside, which lacks what the clues are.
     """
+    if found.half_flow is None or found.blend is None:
+        raise MethodError(
+            "The expected error is read from the motion between the slices, which this model does "
+            "not find. Choose a model of the architecture 'flow-inside-2'."
+        )
     moved_a, moved_b = warp(a, found.half_flow), warp(b, -found.half_flow)
     fine = torch.cat(
         [
@@ -89,8 +105,12 @@ def _gradient(hu: Tensor) -> Tensor:
 class ErrorScore(nn.Module):
     """The clues of voxels, (…, CLUES), to a score of their error, (…): about its `log_size`."""
 
+    mean: Tensor
+    deviation: Tensor
+
     def __init__(self, width: int = 32) -> None:
         super().__init__()
+        self.width = width
         self.register_buffer("mean", torch.zeros(CLUES))
         self.register_buffer("deviation", torch.ones(CLUES))
         self.layers = nn.Sequential(
@@ -105,6 +125,7 @@ class ErrorScore(nn.Module):
         """The scores."""
         # Centring and scaling are done by the first layer, which saves a pass over all clues.
         first = self.layers[0]
+        assert isinstance(first, nn.Linear)
         weight = first.weight / self.deviation
         hidden = F.linear(seen, weight, first.bias - weight @ self.mean)
         return self.layers[1:](hidden).squeeze(-1).float()
@@ -113,12 +134,16 @@ class ErrorScore(nn.Module):
 class ExpectedError(nn.Module):
     """Clues (n, CLUES, h, w) to the expected absolute error in HU, (n, h, w).
 
-    curve: (2, k): scores in ascending order, and what to add to a score there to have the
-    logarithm of the expected error. Linear in between; beyond the ends as at the ends, so that
-    errors larger than any that were measured still go on growing.
+    Args:
+        score: an `ErrorScore`.
+        curve: (2, k): scores in ascending order, and what to add to a score there to have the
+            logarithm of the expected error. Linear in between; beyond the ends as at the ends, so
+            that errors larger than any that were measured still go on growing.
     """
 
-    def __init__(self, score: nn.Module, curve: np.ndarray) -> None:
+    curve: Tensor
+
+    def __init__(self, score: ErrorScore, curve: np.ndarray) -> None:
         super().__init__()
         self.score = score
         self.register_buffer("curve", torch.as_tensor(curve, dtype=torch.float32))
@@ -137,23 +162,24 @@ class ExpectedError(nn.Module):
 
 def card_path(model: TrainedModel) -> Path:
     """Where the card of the model's expected error is, if there is one."""
-    return model.weights.parent / "uncertainty" / f"{model.name}.json"
+    return model.weights.parent / "expected-error" / f"{model.name}.json"
 
 
 def load_expected_error(model: TrainedModel) -> ExpectedError:
     """The expected error of what `model` predicts, on the CPU.
 
-    Raises MethodError if there is none for the model, or one for other weights than the model's,
-    or if its file is not the one that its card describes.
+    Raises:
+        MethodError: if there is none for the model, or one for other weights than the model's, or
+            if its file is not the one that its card describes.
     """
     path = card_path(model)
-    remedy = "Fit it with: sliceinterp train-uncertainty"
+    remedy = "Fit it with: sliceinterp lab train-expected-error"
     if not path.exists():
-        raise MethodError(f"The uncertainty of '{model.name}' was never measured. {remedy}")
+        raise MethodError(f"The expected error of '{model.name}' was never measured. {remedy}")
     head = read_card(path)
     if head.card["architecture"] != ARCHITECTURE or head.card.get("model_sha256") != model.sha256:
         raise MethodError(
-            f"The uncertainty in {path} is that of another version of '{model.name}'. {remedy}"
+            f"The expected error in {path} is that of another version of '{model.name}'. {remedy}"
         )
     from safetensors.torch import load
 
@@ -166,25 +192,32 @@ def load_expected_error(model: TrainedModel) -> ExpectedError:
 def save_expected_error(
     expected: ExpectedError, model: TrainedModel, facts: dict[str, object]
 ) -> Path:
-    """Write weights and card beside the model; returns the card's path.
+    """Write weights and card beside the model.
 
-    facts: what the card should say besides what loading needs.
+    Args:
+        expected: what is written.
+        model: the model whose error it tells.
+        facts: what the card should say besides what loading needs.
+
+    Returns:
+        The card's path.
     """
     from safetensors.torch import save
 
     path = card_path(model)
     path.parent.mkdir(exist_ok=True)
     data = save({name: t.contiguous() for name, t in expected.state_dict().items()})
+    weights = f"{model.name}.safetensors"
     card = {
         "name": model.name,
         "architecture": ARCHITECTURE,
-        "configuration": {"width": expected.score.layers[0].out_features},
-        "weights": f"{model.name}.safetensors",
+        "configuration": {"width": expected.score.width},
+        "weights": weights,
         "sha256": hashlib.sha256(data).hexdigest(),
         "parameters": sum(p.numel() for p in expected.parameters()),
         "model": model.name,
         "model_sha256": model.sha256,
     }
-    path.with_name(card["weights"]).write_bytes(data)
+    path.with_name(weights).write_bytes(data)
     path.write_text(json.dumps(card | facts, indent=2) + "\n", encoding="utf-8")
     return path

@@ -20,7 +20,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from SliceInterpLib.networks.prediction import Prediction, brain_view, from_wide_view, wide_view
+from SliceInterpLib.networks.prediction import (
+    Network,
+    Prediction,
+    brain_view,
+    from_wide_view,
+    wide_view,
+)
 
 
 class ResidualBlock(nn.Module):
@@ -37,9 +43,15 @@ class ResidualBlock(nn.Module):
 
 
 class UNet(nn.Module):
-    """A residual U-Net: `blocks` residual blocks a level, skips added rather than concatenated.
+    """A residual U-Net: residual blocks at each level, skips added rather than concatenated.
 
     The last layer starts at zero, so that an untrained network predicts nothing.
+
+    Args:
+        channels_in: of the input.
+        channels_out: of the output.
+        widths: channels of each level, the finest first.
+        blocks: how many residual blocks a level has.
     """
 
     def __init__(
@@ -58,8 +70,8 @@ class UNet(nn.Module):
         self.up = nn.ModuleList(nn.Conv2d(coarse, fine, 1) for fine, coarse in steps)
         self.up_levels = nn.ModuleList(level(fine) for fine, _ in steps)
         self.tail = nn.Conv2d(widths[0], channels_out, 3, padding=1)
-        nn.init.zeros_(self.tail.weight)
-        nn.init.zeros_(self.tail.bias)
+        for parameter in self.tail.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, channels_in, h, w) to (n, channels_out, h, w); h and w divide by 2 at each level."""
@@ -88,14 +100,22 @@ class Motion(NamedTuple):
     """Of the slices before and after the pair; None without context."""
 
 
-class FlowInside(nn.Module):
+class FlowInside(Network):
     """Slices in HU in, the slice midway between the two central ones in HU out.
-
-    context: 0 for a pair, 1 for a slice more on each side, equally far apart. The outer slices
-    tell how the motion bends and what is noise.
 
     Reversing the order of the slices gives exactly the same middle slice: motion and blend are
     made from both orders, and the correction only sees what does not change.
+
+    Args:
+        flow_widths: channels of each level of the network that finds the motion.
+        flow_blocks: its residual blocks a level.
+        residual_widths: channels of each level of the network that corrects the blend.
+        residual_blocks: its residual blocks a level.
+        context: 0 for a pair, 1 for a slice more on each side, equally far apart. The outer slices
+            tell how the motion bends and what is noise.
+
+    Raises:
+        ValueError: for another context.
     """
 
     def __init__(
@@ -128,8 +148,9 @@ class FlowInside(nn.Module):
         # sigmoid(l) and sigmoid(−l) rather than 1 − sigmoid(l): exactly the same when swapped.
         blend = torch.sigmoid(towards_a) * moved_a + torch.sigmoid(-towards_a) * moved_b
         pairs = [views[self.context : self.context + 2], (_views(moved_a), _views(moved_b))]
-        if self.context:
-            pairs.append([_views(warp(images[i], outer_flows[i])) for i in (0, -1)])
+        if outer_flows is not None:
+            outer = zip((images[0], images[-1]), outer_flows, strict=True)
+            pairs.append([_views(warp(image, flow)) for image, flow in outer])
         blend_views = _views(blend)
         view = blend_views[:, 1:] + self.correction(blend_views, pairs)
         return Prediction(
@@ -143,11 +164,15 @@ class FlowInside(nn.Module):
         )
 
     def motion(self, images: list[Tensor], views: list[Tensor]) -> Motion:
-        """From slices (n, 1, h, w) in HU and their views (n, 2, h, w).
+        """How the slices must move to the middle.
 
         In motion at a constant speed the two slices move by opposite amounts, ± the half-flow,
         and the outer ones by three times that; the bend is what both have in common where the
         motion is curved.
+
+        Args:
+            images: slices, (n, 1, h, w) HU each.
+            views: the same in both views, (n, 2, h, w) each.
         """
         folded = _folded(views, 4).chunk(len(views), 1)
         order = (1, 2, 0, 3) if self.context else (0, 1)
@@ -155,22 +180,28 @@ class FlowInside(nn.Module):
         back = torch.cat([folded[-1 - i] for i in order], 1)
         forth, back = self.flow(torch.cat([forth, back])).float().chunk(2)
         # Odd and even under a reversal of the slices: differences and sums of the two orders.
-        parts = [forth[:, :3] - back[:, :3]]
-        if self.context:
-            parts += [forth[:, 3:5] + back[:, 3:5], forth[:, 5:], back[:, 5:]]
-        fine = _enlarged(torch.cat(parts, 1))
-        # Contiguous, since a strided sigmoid may round differently from a contiguous one.
-        half_flow, towards_a = 4.0 * fine[:, :2], fine[:, 2:3].contiguous()
+        odd = forth[:, :3] - back[:, :3]
+        # Contiguous logits, since a strided sigmoid may round differently from a contiguous one.
         if not self.context:
-            return Motion(half_flow, 0.0, towards_a, None)
-        bend, first, last = (4.0 * fine[:, k : k + 2] for k in (3, 5, 7))
+            fine = _enlarged(odd)
+            return Motion(4.0 * fine[:, :2], 0.0, fine[:, 2:].contiguous(), None)
+        # The outer flows, which change places, are the first four channels: rounded alike.
+        even = forth[:, 3:5] + back[:, 3:5]
+        fine = _enlarged(torch.cat([forth[:, 5:], back[:, 5:], odd, even], 1))
+        first, last, half_flow, bend = (4.0 * fine[:, k : k + 2] for k in (0, 2, 4, 7))
         outer_flows = first + 3.0 * half_flow, last - 3.0 * half_flow
-        return Motion(half_flow, bend, towards_a, outer_flows)
+        return Motion(half_flow, bend, fine[:, 6:7].contiguous(), outer_flows)
 
     def correction(self, blend: Tensor, pairs: list[Sequence[Tensor]]) -> Tensor:
-        """What to add to the blend's wide view, (n, 1, h, w), all given as views (n, 2, h, w).
+        """What to add to the blend's wide view.
 
-        pairs: the two slices, the same as moved and, with context, the outer slices as moved.
+        Args:
+            blend: (n, 2, h, w), both views of the moved and blended slices.
+            pairs: the two slices, the same as moved and, with context, the outer slices as moved;
+                each as views (n, 2, h, w).
+
+        Returns:
+            (n, 1, h, w).
         """
         (one, other), (moved_one, moved_other), *outer = pairs
         features = [
@@ -215,15 +246,25 @@ def _folded(images: list[Tensor], factor: int) -> Tensor:
 
 
 def _enlarged(flow: Tensor) -> Tensor:
-    """Four times as high and wide; several times quicker in this layout than in the usual one."""
+    """Four times as high and wide, the first four channels rounded alike on any CPU.
+
+    In this layout a CPU computes four channels at once, or more, and those that are left over may
+    be rounded otherwise. The usual layout is slower, and there rounding depends on how threads
+    share the pixels.
+    """
     flow = flow.contiguous(memory_format=torch.channels_last)
     return F.interpolate(flow, scale_factor=4.0, mode="bilinear", align_corners=False)
 
 
 def warp(image: Tensor, flow: Tensor) -> Tensor:
-    """Sample `image` (n, c, h, w) at x + flow, flow (n, 2, h, w) in pixels (x, y); edges repeat.
+    """Sample an image where a flow leads to; its edges repeat.
 
-    A flow that is NaN counts as 0.
+    Args:
+        image: (n, c, h, w).
+        flow: (n, 2, h, w) pixels (x, y); NaN counts as 0.
+
+    Returns:
+        (n, c, h, w), `image` at x + flow.
     """
     height, width = image.shape[2:]
     y, x = (

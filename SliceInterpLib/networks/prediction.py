@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from SliceInterpLib.hounsfield import BRAIN
 
@@ -32,6 +32,16 @@ class Prediction(NamedTuple):
     """The two moved slices, blended, in HU, where the network has motion inside."""
     half_flow: Tensor | None = None
     """(n, 2, h, w): pixels (x, y); the first slice is sampled at x + flow, the second at −flow."""
+
+
+class Network(nn.Module):
+    """What takes (n, 2 + 2·context, h, w) float32 HU in order, and returns a Prediction.
+
+    h and w are multiples of SIZE_MULTIPLE.
+    """
+
+    context: int
+    """How many slices beyond the pair it sees on each side."""
 
 
 def padded(slices: np.ndarray, multiple: int = SIZE_MULTIPLE) -> Tensor:

@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Any
 from SliceInterpLib.errors import MethodError
 
 if TYPE_CHECKING:
-    from torch import nn
-
-    from SliceInterpLib.networks.architectures import Design
+    from SliceInterpLib.networks.architectures import Architectures, Design
+    from SliceInterpLib.networks.prediction import Network
 
 DEFAULT_MODEL = "small"
 
@@ -63,7 +62,8 @@ def available_models() -> list[TrainedModel]:
 def find_model(name: str | None = None) -> TrainedModel:
     """A shipped model by its name, any model by its card's path (….json), or the default.
 
-    Raises MethodError if there is no such model.
+    Raises:
+        MethodError: if there is no such model.
     """
     name = name or DEFAULT_MODEL
     if name.endswith(".json"):
@@ -81,7 +81,8 @@ def find_model(name: str | None = None) -> TrainedModel:
 def read_card(path: Path) -> TrainedModel:
     """The model that a card describes.
 
-    Raises MethodError if the card cannot be read or lacks what loading needs.
+    Raises:
+        MethodError: if the card cannot be read or lacks what loading needs.
     """
     try:
         card = json.loads(_content(path))
@@ -93,7 +94,7 @@ def read_card(path: Path) -> TrainedModel:
             raise MethodError(f"The model card {path} is not valid: it has no proper '{key}'.")
     if not _is_modest(list(card["configuration"].values())):
         raise MethodError(
-            f"The model card {path} is not valid: its configuration has something else than whole "
+            f"The model card {path} is not valid: its configuration may hold only whole "
             f"numbers up to {LARGEST_SETTING}."
         )
     if Path(card["weights"]).name != card["weights"]:
@@ -101,11 +102,16 @@ def read_card(path: Path) -> TrainedModel:
     return TrainedModel(card=card, weights=path.parent / card["weights"])
 
 
-def load_network(model: TrainedModel) -> nn.Module:
+def load_network(model: TrainedModel, known: Architectures | None = None) -> Network:
     """The network with its weights, in evaluation mode, on the CPU.
 
-    Raises MethodError if torch is missing, or the weights are missing, are not those that the
-    card describes (sha256) or do not fit the architecture.
+    Args:
+        model: what to load.
+        known: the architectures that the card may name; by default those that are shipped.
+
+    Raises:
+        MethodError: if torch is missing, or the weights are missing, are not those that the card
+            describes (sha256) or do not fit the architecture.
     """
     try:
         from safetensors.torch import load
@@ -114,12 +120,12 @@ def load_network(model: TrainedModel) -> nn.Module:
             f"The learned method needs {missing.name}, which is not installed. "
             "Install it with: pip install torch safetensors"
         ) from missing
-    from SliceInterpLib.networks.architectures import Design
+    from SliceInterpLib.networks.architectures import ARCHITECTURES, Design
 
     design = Design(model.card["architecture"], model.card["configuration"])
     data = read_weights(model)
     try:
-        network = _without_weights(design)
+        network = _without_weights(design, known or ARCHITECTURES)
         network.load_state_dict(load(data), assign=True)
     except MethodError:
         raise
@@ -144,7 +150,7 @@ def read_weights(model: TrainedModel) -> bytes:
     return data
 
 
-def _without_weights(design: Design) -> nn.Module:
+def _without_weights(design: Design, known: Architectures) -> Network:
     """The network, taking no memory for weights that its file may not have."""
     import torch
     from torch.overrides import TorchFunctionMode
@@ -162,7 +168,7 @@ def _without_weights(design: Design) -> nn.Module:
             return args[0] if func is torch.Tensor.normal_ else func(*args, **(kwargs or {}))
 
     with torch.device("meta"), LeavingNormal():
-        return design.build()
+        return design.build(known)
 
 
 def _content(path: Path) -> bytes:

@@ -31,6 +31,7 @@ class Chart(NamedTuple):
 
 def check_chart(findings: Findings) -> Chart:
     """MAE in HU of the hidden slices, a curve a method."""
+    assert findings.check is not None
     methods = {
         name: [(row["slice"], row["mae_window_hu"]) for row in found["slices"]]
         for name, found in findings.check["methods"].items()
@@ -45,6 +46,7 @@ def check_chart(findings: Findings) -> Chart:
 
 def expected_chart(findings: Findings) -> Chart:
     """Mean expected error in HU over the brain, a bar a gap."""
+    assert findings.gap_errors is not None
     known = [(gap, error) for gap, error in enumerate(findings.gap_errors) if error is not None]
     chart = _empty(findings, [error for _, error in known])
     unit, scale = _scales(findings, chart)

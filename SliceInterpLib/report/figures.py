@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from SliceInterpLib.errors import MethodError
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def new_figure(**options: object) -> Figure:
+def new_figure(**options: Any) -> Figure:
     """matplotlib's Figure, which is imported when first needed; options as it takes them.
 
     Raises MethodError if matplotlib is missing.

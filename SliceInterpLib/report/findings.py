@@ -9,20 +9,17 @@ from typing import TypeVar
 import numpy as np
 
 from SliceInterpLib.errors import MethodError, SliceInterpError, VolumeError
-from SliceInterpLib.evaluation.noise import noise_signature
-from SliceInterpLib.evaluation.scan_check import check_scan
-from SliceInterpLib.evaluation.stripes import stripe_index
-from SliceInterpLib.interpolators import Interpolator
-from SliceInterpLib.uncertainty import upsample_with_uncertainty
-from SliceInterpLib.upsampling import UpsampledVolume, upsample
+from SliceInterpLib.evidence.expected_error import BRAIN_BELOW_HU, upsample_with_expected_error
+from SliceInterpLib.evidence.noise import noise_signature
+from SliceInterpLib.evidence.scan_check import check_scan
+from SliceInterpLib.evidence.stripes import stripe_index
+from SliceInterpLib.interpolators import Interpolator, tells_error
+from SliceInterpLib.upsampling import upsample
 from SliceInterpLib.volume import Volume
 from SliceInterpLib.volumetry.carrying import carried_space
 from SliceInterpLib.volumetry.intracranial import intracranial_mask
 from SliceInterpLib.volumetry.measures import Measurement, measure
 from SliceInterpLib.volumetry.segmentation import Segmenter
-
-BRAIN_BELOW_HU = 95.0
-"""What is denser in the intracranial space is bone at its border, whose errors are far larger."""
 
 _LEAST_BRAIN_MM2 = 100.0
 """A gap with less brain than this has no mean error."""
@@ -37,9 +34,9 @@ class Findings:
     volume: Volume
     method: Interpolator
     classical: Interpolator
-    doubled: UpsampledVolume
+    doubled: Volume
     """By the method."""
-    plain: UpsampledVolume
+    plain: Volume
     """By the classical method."""
     check: Mapping | None
     """As of `check_scan`."""
@@ -69,9 +66,20 @@ def examine(
 ) -> Findings:
     """Upsample a scan by two methods and measure what a report tells.
 
-    seeds: points in a hematoma to measure, in mm, LPS; without them no volumetry. Raises what
-    `upsample` raises, and Cancelled; what the scan does not allow to be measured is left out, with
-    the reason.
+    What the scan does not allow to be measured is left out, with the reason.
+
+    Args:
+        volume: as it was acquired.
+        method: the one to report on.
+        classical: the one to compare it with.
+        factor: how many times as many slices.
+        seeds: points in a hematoma to measure, mm, LPS; without them no volumetry.
+        say: told what is being done.
+        cancelled: asked again and again.
+
+    Raises:
+        VolumeError, MethodError: what `upsample` raises.
+        Cancelled: as soon as `cancelled()` is true.
     """
     methods = [classical, method]
     reasons: dict[str, str] = {}
@@ -83,15 +91,17 @@ def examine(
             reasons[name] = str(problem)
             return None
 
-    say("Putting slices between…")
+    say("Predicting the slices between…")
     expected_error = None
-    if factor == 2 and hasattr(method, "with_uncertainty"):
+    if factor == 2 and tells_error(method):
         try:
-            doubled, expected_error = upsample_with_uncertainty(volume, method, cancelled=cancelled)
+            doubled, expected_error = upsample_with_expected_error(
+                volume, method, cancelled=cancelled
+            )
         except MethodError as problem:
             reasons["expected_error"] = str(problem)
     else:
-        reasons["expected_error"] = f"{method.name} ×{factor} does not tell it."
+        reasons["expected_error"] = f"{method.name} ×{factor} gives no expected error."
     if expected_error is None:
         doubled = upsample(volume, method, factor=factor, cancelled=cancelled)
     plain = upsample(volume, classical, factor=factor, cancelled=cancelled)
@@ -124,15 +134,17 @@ def examine(
     )
 
 
-def _in_brain(volume: Volume, doubled: UpsampledVolume, errors: Volume) -> list[float | None]:
+def _in_brain(volume: Volume, doubled: Volume, errors: Volume) -> list[float | None]:
     """Mean error in each gap over brain: where both acquired slices are inside the skull."""
-    inside = np.moveaxis(intracranial_mask(volume), volume.slice_axis, 0)
-    made = doubled.synthetic
+    inside = intracranial_mask(volume)
+    made = np.flatnonzero(doubled.synthetic)
+    gaps = np.cumsum(~doubled.synthetic)[made] - 1
     least = _LEAST_BRAIN_MM2 / float(np.prod(volume.pixel_spacing))
-    means: list[float | None] = []
-    for gap, (hu, error) in enumerate(zip(doubled.slices[made], errors.slices[made], strict=True)):
-        brain = inside[gap] & inside[gap + 1] & (hu < BRAIN_BELOW_HU)
-        means.append(float(error[brain].mean()) if brain.sum() >= least else None)
+    means: list[float | None] = [None] * (volume.slice_count - 1)
+    for gap, index in zip(gaps, made, strict=True):
+        brain = inside[gap] & inside[gap + 1] & (doubled.slices[index] < BRAIN_BELOW_HU)
+        if brain.sum() >= least:
+            means[gap] = float(errors.slices[index][brain].mean())
     if not any(means):
         raise VolumeError("There is no brain between two slices of this scan.")
     return means
@@ -140,12 +152,13 @@ def _in_brain(volume: Volume, doubled: UpsampledVolume, errors: Volume) -> list[
 
 def _measured(
     volume: Volume,
-    upsampled: Mapping[str, UpsampledVolume],
+    upsampled: Mapping[str, Volume],
     seeds: Sequence[Sequence[float]],
     reasons: dict[str, str],
 ) -> dict[str, Measurement] | None:
     """The hematoma, segmented and measured on each grid by itself."""
-    found, doubts = {}, []
+    found: dict[str, Measurement] = {}
+    doubts: list[str] = []
     try:
         space = intracranial_mask(volume)
         grids: dict[str, tuple[Volume, np.ndarray]] = {"acquired": (volume, space)}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from SliceInterpLib.report.findings import Findings
+from SliceInterpLib.volume import Volume
 
 _WORST = 3
 """So many places are named."""
@@ -49,11 +51,16 @@ def least_certain(findings: Findings) -> list[tuple[str, float]]:
 def _resolution(findings: Findings) -> Headline:
     before, after = findings.volume, findings.doubled
     return Headline(
-        f"{before.slice_spacing:.3g} mm → {after.slice_spacing:.3g} mm",
+        f"{_gap(before)} → {_gap(after)}",
         f"{after.slice_count} slices from {before.slice_count}",
         f"{np.count_nonzero(after.synthetic)} synthetic, each marked; "
         "acquired slices unchanged, bit for bit",
     )
+
+
+def _gap(volume: Volume) -> str:
+    low, high = float(volume.gaps.min()), float(volume.gaps.max())
+    return f"{low:.3g} mm" if volume.is_even else f"{low:.3g}–{high:.3g} mm"
 
 
 def _error(findings: Findings) -> Headline | None:
@@ -64,11 +71,12 @@ def _error(findings: Findings) -> Headline | None:
         method: findings.check["methods"][method]["mean"]["mae_window_hu"]
         for method in (name, plain)
     }
+    hidden = findings.volume.slice_count - 2 - findings.check["not_hidden"]
     gained = "" if errors[name] < errors[plain] else f": no gain over {plain} on this scan"
     return Headline(
         f"Error {errors[name]:.1f} HU, {plain} {errors[plain]:.1f}",
         f"mean, on hidden slices, in the brain window{gained}",
-        f"each of {findings.volume.slice_count - 2} inner slices predicted from neighbours "
+        f"each of {hidden} inner slices predicted from neighbours "
         f"{findings.check['hidden_gap_mm']:.3g} mm apart, twice the real gap: conservative",
     )
 
@@ -85,13 +93,13 @@ def _noise(findings: Findings) -> Headline | None:
     return Headline(
         f"Noise {parts[name]:.0%}, {plain} {parts[plain]:.0%}",
         f"left in synthetic slices of the {acquired:.1f} HU in acquired brain",
-        f"averaging alone leaves {findings.noise['linear_theory']:.0%}{_sharpness(findings)}",
+        f"averaging alone leaves {findings.noise['linear_theory']:.0%}{_sharpness(rows[name])}",
     )
 
 
-def _sharpness(findings: Findings) -> str:
+def _sharpness(row: Mapping) -> str:
     """Whether blur was taken for denoising."""
-    width = findings.noise["rows"][findings.method.name]["of_acquired"]["inner_table_mm"]
+    width = row["of_acquired"]["inner_table_mm"]
     return "" if width is None else f"; the skull's inner edge is {width:.2f} times as wide"
 
 

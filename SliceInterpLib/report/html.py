@@ -12,14 +12,15 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from SliceInterpLib.errors import MethodError
+from SliceInterpLib.evidence.noise_tables import noise_table
+from SliceInterpLib.evidence.scan_check import check_table
+from SliceInterpLib.grids import upright
 from SliceInterpLib.interpolators import make_interpolator
 from SliceInterpLib.report import curves, tables
 from SliceInterpLib.report.findings import Findings, examine
 from SliceInterpLib.report.headlines import headlines
 from SliceInterpLib.report.orientation import PatientOrder
 from SliceInterpLib.report.pictures import DIFFERENCE, ERROR, Layer, make_montage
-from SliceInterpLib.straightening import straightened
-from SliceInterpLib.upsampling import UpsampledVolume
 from SliceInterpLib.volume import Volume
 
 _FOLDER = Path(__file__).parent
@@ -42,14 +43,28 @@ def make_report(
 
     The page is complete in itself: pictures, style and script are in it, and it forbids itself the
     network. It works from the keyboard, without a script (one cut in each direction) and on paper.
+    Without a header it tells nothing of who was scanned; but its pictures show as much of the face
+    as the scan does.
 
-    method, model, device: as `make_interpolator` takes them. classical: the method to compare with.
-    seeds: as of `examine`. header: what to tell of the scan's header, by title; nothing in it is
-    taken for markup. Else the page tells nothing of who was scanned; but its pictures show as much
-    of the face as the scan does. say: told what is being done.
+    Args:
+        volume: as it was acquired.
+        method: the one to report on, as `make_interpolator` takes it.
+        model: of the learned method, likewise.
+        device: where networks run, likewise.
+        classical: the method to compare with.
+        factor: how many times as many slices.
+        seeds: points in a hematoma to measure, mm, LPS.
+        header: what to tell of the scan's header, by title; nothing in it is taken for markup.
+        say: told what is being done.
+        cancelled: asked again and again.
 
-    Raises MethodError for methods that cannot run or are the same, VolumeError for a volume that
-    cannot be doubled or lies too obliquely for views, Cancelled as soon as `cancelled()` is true.
+    Returns:
+        The page.
+
+    Raises:
+        MethodError: for methods that cannot run or are the same.
+        VolumeError: for a volume that cannot be doubled or lies too obliquely for views.
+        Cancelled: as soon as `cancelled()` is true.
     """
     if method == classical:
         raise MethodError(f"'{method}' cannot be compared with itself. Choose another method.")
@@ -68,9 +83,8 @@ def make_report(
 
 
 def _page(findings: Findings, header: Mapping[str, str]) -> str:
-    doubled, plain = straightened(findings.doubled), straightened(findings.plain)
-    layers = _layers(findings, doubled, plain)
-    montage = make_montage(layers, doubled)
+    layers = _layers(findings)
+    montage = make_montage(layers, upright(findings.doubled))
     script = (_FOLDER / "report.js").read_text(encoding="utf-8")
     page = Environment(
         loader=FileSystemLoader(_FOLDER),
@@ -90,22 +104,27 @@ def _page(findings: Findings, header: Mapping[str, str]) -> str:
         montage=montage,
         data=asdict(montage),
         tables=tables,
+        check_table=check_table,
+        noise_table=noise_table,
         curves=curves,
         header=header,
     )
 
 
-def _layers(findings: Findings, doubled: UpsampledVolume, plain: UpsampledVolume) -> list[Layer]:
-    """The columns of the montage, from left to right, of volumes that are straightened."""
+def _layers(findings: Findings) -> list[Layer]:
+    """The columns of the montage, from left to right, made upright as they are drawn."""
     name, other = findings.method.name, findings.classical.name
+    doubled, plain = findings.doubled, findings.plain
     times = f"×{doubled.provenance['factor']}"
-    difference = np.subtract(doubled.hu, plain.hu, dtype=np.float32)
+    difference = np.subtract(doubled.slices, plain.slices, dtype=np.float32)
     layers = [
-        Layer("original", straightened(findings.volume)),
-        Layer(f"{other} {times}", plain),
-        Layer(f"{name} {times}", doubled),
-        Layer(f"{name} − {other}", replace(doubled, hu=difference), DIFFERENCE),
+        Layer("original", upright(findings.volume)),
+        Layer(f"{other} {times}", upright(plain)),
+        Layer(f"{name} {times}", upright(doubled)),
+        Layer(
+            f"{name} − {other}", upright(replace(doubled, slices=difference), fill=0.0), DIFFERENCE
+        ),
     ]
     if findings.expected_error is not None:
-        layers.append(Layer("expected error", straightened(findings.expected_error), ERROR))
+        layers.append(Layer("expected error", upright(findings.expected_error), ERROR))
     return layers

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from SliceInterpLib.grids import as_drawn
 from SliceInterpLib.hounsfield import BRAIN, Window
 from SliceInterpLib.report.figures import new_figure
 from SliceInterpLib.report.orientation import PatientOrder
@@ -24,13 +25,24 @@ def save_montage(
     window: Window = BRAIN,
     note: str = "",
 ) -> None:
-    """Write a PNG with axial, coronal and sagittal cuts through the point `at_mm` (LPS, mm).
+    """Write a PNG with axial, coronal and sagittal cuts through a point.
 
-    One column a volume, titled by its key. Cuts are shown as radiologists expect them (the
-    patient's right on the left, superior at the top of coronal and sagittal views), every voxel
-    at its true size and uninterpolated, so that the stairs between slices are what they are.
-    The axial cut is the slice nearest the point and says whether it is synthetic.
-    Raises MethodError if matplotlib is missing, VolumeError for a volume that lies too obliquely.
+    Cuts are shown as radiologists expect them (the patient's right on the left, superior at the top
+    of coronal and sagittal views), every voxel at its true size and uninterpolated, so that the
+    stairs between slices are what they are. The axial cut is the slice nearest the point and says
+    whether it is synthetic. A tilted or unevenly spaced volume is drawn as `grids.as_drawn`
+    resamples it.
+
+    Args:
+        path: the file to write.
+        columns: a volume for each column, by its title.
+        at_mm: the point, mm, LPS.
+        window: the HU from black to white.
+        note: a line below the pictures.
+
+    Raises:
+        MethodError: if matplotlib is missing.
+        VolumeError: for a volume that lies too obliquely.
     """
     cuts = {title: _cuts(volume, at_mm) for title, volume in columns.items()}
     frames = [_head_frame(cut) for cut in next(iter(cuts.values()))]
@@ -76,13 +88,16 @@ class _Cut(NamedTuple):
 
 
 def _cuts(volume: Volume, at_mm: tuple[float, float, float]) -> list[_Cut]:
-    """Axial, coronal and sagittal cuts of the grid planes nearest to the point."""
-    hu, spacing, (k, j, i), synthetic = _in_patient_order(volume, at_mm)
+    """Axial, coronal and sagittal cuts of the planes nearest to the point."""
+    volume = as_drawn(volume)
+    order = PatientOrder.of(volume)
+    hu, spacing = order.turned(volume.slices), order.spacing(volume)
+    k, j, i = order.index(volume, at_mm)
     (bottom, top), (front, back), (right, left) = (
         (-0.5 * step, (count - 0.5) * step) for step, count in zip(spacing, hu.shape, strict=True)
     )
     return [
-        _Cut(hu[k], (right, left, back, front), _axial_caption(synthetic, k)),
+        _Cut(hu[k], (right, left, back, front), _axial_caption(volume, order, k)),
         _Cut(hu[::-1, j], (right, left, bottom, top), "coronal"),
         _Cut(hu[::-1, :, i], (front, back, bottom, top), "sagittal"),
     ]
@@ -104,29 +119,8 @@ def _head_frame(cut: _Cut) -> tuple[float, float, float, float]:
     return left, right, bottom, top
 
 
-def _axial_caption(synthetic: np.ndarray | None, k: int) -> str:
-    if synthetic is None:
-        return "axial, acquired"
-    return "axial, synthetic" if synthetic[k] else "axial, acquired"
-
-
-def _in_patient_order(
-    volume: Volume, at_mm: tuple[float, float, float]
-) -> tuple[np.ndarray, tuple[float, ...], list[int], np.ndarray | None]:
-    """The array with its axes running, as nearly as may be, to superior, posterior and left.
-
-    Also the spacing along and the index of the point on these axes, and which axial slices are
-    synthetic (None if none, or if slices are not axial).
-    """
-    order = PatientOrder.of(volume)
-    inverse = np.linalg.inv(volume.direction * np.array(volume.spacing))
-    point = (inverse @ (np.array(at_mm) - np.array(volume.origin)))[::-1]
-    hu = order.turned(volume.hu)
-    index = []
-    for axis, flipped, count in zip(order.axes, order.flipped, hu.shape, strict=True):
-        place = round(float(point[axis]))
-        index.append(int(np.clip(count - 1 - place if flipped else place, 0, count - 1)))
-    synthetic = getattr(volume, "synthetic", None) if order.axes[0] == volume.slice_axis else None
-    if synthetic is not None and order.flipped[0]:
-        synthetic = synthetic[::-1]
-    return hu, tuple(volume.spacing[2 - axis] for axis in order.axes), index, synthetic
+def _axial_caption(volume: Volume, order: PatientOrder, k: int) -> str:
+    if order.axes[0] != 0:
+        return "axial"  # across the slices, so that it shows them all
+    number = volume.slice_count - 1 - k if order.flipped[0] else k
+    return "axial, synthetic" if volume.synthetic[number] else "axial, acquired"

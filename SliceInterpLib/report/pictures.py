@@ -11,11 +11,10 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from SliceInterpLib.evaluation.metrics import has_full_range
+from SliceInterpLib.evidence.metrics import has_full_range
 from SliceInterpLib.hounsfield import Window
 from SliceInterpLib.report.colours import ERROR_HU, difference_colours, error_colours
 from SliceInterpLib.report.orientation import PatientOrder
-from SliceInterpLib.upsampling import UpsampledVolume
 from SliceInterpLib.volume import Volume
 
 SMALLEST_PIXEL_MM = 0.45
@@ -105,13 +104,19 @@ class Montage:
     """Side of the pictures' pixels."""
 
 
-def make_montage(layers: Sequence[Layer], result: UpsampledVolume) -> Montage:
+def make_montage(layers: Sequence[Layer], result: Volume) -> Montage:
     """Coronal, sagittal and axial cuts through all layers.
 
-    result: the upsampled volume, which says which slices are synthetic. Voxels are drawn as they
-    are along the slice axis, each slice as thick as its spacing, so that the stairs between slices
-    are what they are; within slices, pixels finer than SMALLEST_PIXEL_MM are averaged. Tilted
-    volumes must be straightened before. Raises VolumeError for a volume too oblique.
+    Voxels are drawn as they are along the slice axis, each slice as thick as what it stands for, so
+    that the stairs between slices are what they are; within slices, pixels finer than
+    SMALLEST_PIXEL_MM are averaged.
+
+    Args:
+        layers: the columns from left to right; their volumes must be upright.
+        result: the upsampled volume, which says which slices are synthetic.
+
+    Raises:
+        VolumeError: for a volume that lies too obliquely.
     """
     return _Drawing(layers, result).montage()
 
@@ -119,19 +124,22 @@ def make_montage(layers: Sequence[Layer], result: UpsampledVolume) -> Montage:
 class _Drawing:
     """The frame in which all layers are drawn, and the pictures so far."""
 
-    def __init__(self, layers: Sequence[Layer], result: UpsampledVolume) -> None:
+    def __init__(self, layers: Sequence[Layer], result: Volume) -> None:
         self.result = result
         self.order = PatientOrder.of(result)
         self.layers = layers
-        self.turned = [self.order.turned(layer.volume.hu) for layer in layers]
-        self.through = self.order.axes.index(result.slice_axis)
+        self.turned = [self.order.turned(layer.volume.slices) for layer in layers]
+        self.through = self.order.axes.index(0)
         """The turned axis along which the slices lie."""
-        self.spacing = [result.spacing[2 - axis] for axis in self.order.axes]
+        along = (np.nan, *result.pixel_spacing)
+        self.spacing = [along[axis] for axis in self.order.axes]
         within = [s for axis, s in enumerate(self.spacing) if axis != self.through]
         self.pixel = max(SMALLEST_PIXEL_MM, *within)
-        self.box = _head_box(self.order.turned(result.hu), self.spacing, self.through)
-        self.widest_mm = max(layer.volume.slice_spacing for layer in layers)
-        self.length_mm = (result.slice_count - 1) * result.slice_spacing + self.widest_mm
+        self.box = _head_box(self.order.turned(result.slices), self.spacing, self.through)
+        ends = np.array([layer.volume.slab_edges[[0, -1]] for layer in layers])
+        low, high = ends.min(), ends.max()
+        self.start_mm = self._turned_mm(high if self.order.flipped[self.through] else low)
+        self.length_mm = high - low
         self.known: dict[str, int] = {}
 
     def montage(self) -> Montage:
@@ -174,8 +182,7 @@ class _Drawing:
         if axis == self.through:
             what, synthetic = self._slice_name(int(index))
             caption = f"{what}, {caption}"
-            mm = index * self.result.slice_spacing
-            at = (mm + 0.5 * self.widest_mm) / self.length_mm
+            at = (self._turned_mm(self._position(index)) - self.start_mm) / self.length_mm
         else:
             low, high = self.box[axis]
             at = (index + 0.5 - low) / (high - low)
@@ -185,7 +192,7 @@ class _Drawing:
     def _slice_name(self, index: int) -> tuple[str, bool]:
         """What a slice of the result is, by the acquired slices' numbers in the file, from 1."""
         marks = self.result.synthetic
-        place = len(marks) - 1 - index if self.order.flipped[self.through] else index
+        place = self._turned_index(index, len(marks))
         number = int(np.count_nonzero(~marks[: place + 1]))
         if marks[place]:
             return f"SYNTHETIC, between slices {number} and {number + 1}", True
@@ -195,8 +202,7 @@ class _Drawing:
         """Index of the picture of a layer."""
         volume, shades = self.layers[number].volume, self.layers[number].shades
         if axis == self.through:
-            mm = index * self.result.slice_spacing
-            index = int(np.ceil(mm / volume.slice_spacing - 0.5 - 1e-6))
+            index = int(self._slice_of(volume, self._turned_mm(self._position(index))))
         plane = np.take(self.turned[number], index, axis=axis)
         shape = []
         for side, other in enumerate(_ROWS_AND_COLUMNS[axis]):
@@ -217,9 +223,32 @@ class _Drawing:
     def _lookup(self, volume: Volume) -> np.ndarray:
         """Which of the volume's slices each pixel along the slice axis shows; -1 for none."""
         pixels = self._extent(self.through)
-        mm = (np.arange(pixels) + 0.5) * self.length_mm / pixels - 0.5 * self.widest_mm
-        found = np.floor(mm / volume.slice_spacing + 0.5).astype(int)
-        return np.where((found >= 0) & (found < volume.slice_count), found, -1)
+        mm = self.start_mm + (np.arange(pixels) + 0.5) * self.length_mm / pixels
+        return self._slice_of(volume, mm)
+
+    # Slices on the turned axis, which may run against the order of the volume's slices
+
+    def _turned_index(self, index: int, count: int) -> int:
+        return count - 1 - index if self.order.flipped[self.through] else index
+
+    def _turned_mm(self, position: float) -> float:
+        """mm along the turned axis of a position along the slices' normal."""
+        last = self.result.positions[-1]
+        return float(last - position if self.order.flipped[self.through] else position)
+
+    def _position(self, index: int) -> float:
+        """mm along the normal of a slice of the result that is `index` on the turned axis."""
+        return float(self.result.positions[self._turned_index(index, self.result.slice_count)])
+
+    def _slice_of(self, volume: Volume, mm: np.ndarray | float) -> np.ndarray:
+        """On the turned axis, the slice of a volume that stands for each place; -1 for none.
+
+        All volumes begin and end at the same planes; midway it is the earlier on that axis.
+        """
+        if not self.order.flipped[self.through]:
+            return volume.slice_at(np.asarray(mm))
+        found = volume.slice_at(self.result.positions[-1] - np.asarray(mm) + 2e-6)
+        return np.where(found >= 0, volume.slice_count - 1 - found, -1)
 
 
 def _spread(drawn: np.ndarray, side: int, lookup: np.ndarray, background: int) -> np.ndarray:

@@ -4,50 +4,58 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import slicer
 
-Rows = Mapping[str, Sequence[Mapping[str, float | None]]]
-"""Metrics of every hidden slice by method."""
+from SliceInterpLib.scene.tables import add_table_node
+from SliceInterpLib.table import Column, Table
 
-METRICS = {
-    "psnr": ("PSNR, dB", "{:.2f}"),
-    "ssim": ("SSIM", "{:.3f}"),
-    "mae_hu": ("Error, HU", "{:.1f}"),
-}
+Rows = Mapping[str, Sequence[Mapping[str, float | None]]]
+"""Metrics of every hidden slice by method; "slice" is its index."""
+
+METRICS = (
+    Column("psnr", "PSNR", "dB", ".2f"),
+    Column("ssim", "SSIM", "", ".3f"),
+    Column("mae_hu", "Error", "HU", ".1f"),
+)
 """What is shown, of all that is in the rows."""
 
 _COLOURS = ((0.90, 0.62, 0.0), (0.34, 0.71, 0.91), (0.0, 0.62, 0.45))
 """Told apart by colour-blind eyes too (Okabe and Ito)."""
 
 
-def check_table(results: Rows) -> str:
-    """Means over the hidden slices as rich text."""
-    titles = "".join(f"<th align='right'>&nbsp;{title}</th>" for title, _ in METRICS.values())
-    lines = [f"<table cellspacing='4'><tr><th></th>{titles}</tr>"]
-    for method, rows in results.items():
-        cells = "".join(
-            f"<td align='right'>{_mean([row[key] for row in rows], style)}</td>"
-            for key, (_, style) in METRICS.items()
-        )
-        lines.append(f"<tr><td>{method.capitalize()}</td>{cells}</tr>")
-    return "".join(lines) + "</table>"
+def check_table(results: Rows) -> Table:
+    """Means over the hidden slices."""
+    means = [
+        {"method": method.capitalize()}
+        | {column.key: _mean([row[column.key] for row in rows]) for column in METRICS}
+        for method, rows in results.items()
+    ]
+    return Table([Column("method", ""), *METRICS], means)
 
 
 def add_check_nodes(
     results: Rows, source: slicer.vtkMRMLScalarVolumeNode
 ) -> tuple[slicer.vtkMRMLTableNode, slicer.vtkMRMLPlotChartNode]:
-    """A table of every metric of every hidden slice, and a chart of PSNR along the scan."""
+    """A table of every metric of every hidden slice, and a chart of PSNR along the scan.
+
+    Slices are numbered from 1.
+
+    Args:
+        results: the rows of a check, by method.
+        source: the volume that was checked; the two are named after it.
+    """
     add = slicer.mrmlScene.AddNewNodeByClass
     name = f"{source.GetName()} (SliceInterp check)"
-    table = add("vtkMRMLTableNode", name)
-    first = next(iter(results.values()))
-    columns = {"slice": np.array([row["slice"] for row in first], dtype=float)}
-    for method, rows in results.items():
-        for key in METRICS:
-            values = [np.nan if row[key] is None else row[key] for row in rows]
-            columns[f"{method} {key}"] = np.array(values, dtype=float)
-    slicer.util.updateTableFromArray(table, tuple(columns.values()), list(columns))
+    slices = [
+        {"slice": of_methods[0]["slice"] + 1}
+        | {
+            f"{method} {column.key}": row[column.key]
+            for method, row in zip(results, of_methods, strict=True)
+            for column in METRICS
+        }
+        for of_methods in zip(*results.values(), strict=True)
+    ]
+    table = add_table_node(Table([Column(key) for key in slices[0]], slices), name)
     chart = add("vtkMRMLPlotChartNode", name)
     chart.SetTitle(name)
     chart.SetXAxisTitle("hidden slice")
@@ -64,6 +72,6 @@ def add_check_nodes(
     return table, chart
 
 
-def _mean(values: Sequence[float | None], style: str) -> str:
+def _mean(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
-    return style.format(sum(known) / len(known)) if known else "–"
+    return sum(known) / len(known) if known else None

@@ -6,33 +6,39 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import Any
 
 import slicer
 
+from SliceInterpLib.doublable import require_doublable
 from SliceInterpLib.errors import MethodError, OutputError
-from SliceInterpLib.job_folder import Settings
+from SliceInterpLib.job_folder import JobSettings
 from SliceInterpLib.report.orientation import PatientOrder
 from SliceInterpLib.scene import nodes, segmentations
 from SliceInterpLib.scene.check import Rows, add_check_nodes, check_table
-from SliceInterpLib.volume import Volume, require_doublable
+from SliceInterpLib.scene.tables import rich_text
+from SliceInterpLib.volume import Volume
 
-Keep = Callable[[object, slicer.vtkMRMLScalarVolumeNode], None]
+Keep = Callable[[Any, slicer.vtkMRMLScalarVolumeNode], None]
 """Takes what a run gave, and the node that it ran on."""
 
 
 class CheckSection:
     """The behaviour of the section's widgets.
 
-    settings: the panel's choices, for a task. start: starts a run with them. choose_file: asks the
-    user where to write, '' for nowhere; open_file: shows what was written.
+    Args:
+        ui: the widgets by name.
+        settings: the panel's choices, for a task.
+        start: starts a run with them.
+        choose_file: asks the user where to write, '' for nowhere.
+        open_file: shows what was written.
     """
 
     def __init__(
         self,
-        ui: object,
-        settings: Callable[[str], Settings],
-        start: Callable[[Settings, Keep], None],
+        ui: Any,
+        settings: Callable[[str], JobSettings],
+        start: Callable[[JobSettings, Keep], None],
         choose_file: Callable[[], str] | None = None,
         open_file: Callable[[Path], None] | None = None,
     ) -> None:
@@ -40,14 +46,20 @@ class CheckSection:
         self.choose_file = choose_file or _ask_for_file
         self.open_file = open_file or _open
         self._settings, self._start = settings, start
-        self._source = None
+        self._source: slicer.vtkMRMLScalarVolumeNode | None = None
         ui.checkButton.connect("clicked()", self.on_check)
         ui.reportButton.connect("clicked()", self.on_report)
 
     def refresh(
         self, source: slicer.vtkMRMLScalarVolumeNode | None, volume: Volume | None, running: bool
     ) -> None:
-        """Offer what can be done with the node, whose volume this is; None: it is none."""
+        """Offer what can be done with the node.
+
+        Args:
+            source: the node.
+            volume: the node's volume; None: it is none.
+            running: a run is going on, and nothing can be started.
+        """
         self._source = source
         self.ui.checkButton.enabled = bool(volume and volume.slice_count > 2 and not running)
         self.ui.reportButton.enabled = bool(volume and not running)
@@ -68,7 +80,7 @@ class CheckSection:
             if chosen:
                 self._start(settings, partial(self._write_report, _checked(chosen)))
 
-    def _report_settings(self) -> Settings:
+    def _report_settings(self) -> JobSettings:
         settings = self._settings("report")
         # Nothing to compare with means the simplest.
         methods = ("linear", *settings.methods)[-2:]
@@ -80,7 +92,7 @@ class CheckSection:
         return replace(settings, methods=methods, seeds=segmentations.seeds_of(self._source))
 
     def _show_check(self, results: Rows, source: slicer.vtkMRMLScalarVolumeNode) -> None:
-        self.ui.checkLabel.text = check_table(results)
+        self.ui.checkLabel.text = rich_text(check_table(results))
         count = len(next(iter(results.values())))
         self.ui.statusLabel.text = f"Checked on {count} slices of this scan."
         add_check_nodes(results, source)
@@ -95,7 +107,7 @@ class CheckSection:
 
 def _checked(chosen: str) -> Path:
     """The file to write, an .html; raises OutputError where none can be made."""
-    from SliceInterpLib.files.whole import TEMPORARY, check_place
+    from SliceInterpLib.files.whole import check_place, private_folder
 
     path = Path(chosen)
     as_chosen = path.suffix.lower() in (".html", ".htm")
@@ -104,7 +116,7 @@ def _checked(chosen: str) -> Path:
     # Whether to overwrite the name that was chosen, the dialog has asked.
     check_place(path, overwrite=as_chosen)
     try:
-        with TemporaryDirectory(prefix=TEMPORARY, dir=path.parent):
+        with private_folder(path.parent):
             pass
     except OSError as problem:
         raise OutputError(

@@ -30,8 +30,10 @@ class Comparison:
     """A layout of nine linked slice views: a row an orientation, a column a volume.
 
     An overlay, marks and a fourth row with the skulls in 3D can be switched on and off.
-    renderers: the renderer of a slice node's view, or None; by default asks Slicer's layout
-    manager. It is where the titles and the marks "acquired" and "synthetic" are written.
+
+    Args:
+        renderers: the renderer of a slice node's view, or None; by default asks Slicer's layout
+            manager. It is where the titles and the marks "acquired" and "synthetic" are written.
     """
 
     def __init__(self, renderers: Renderers | None = None) -> None:

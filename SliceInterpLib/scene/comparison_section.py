@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import slicer
 
@@ -24,9 +25,14 @@ _SWITCHES = {"marksCheckBox": "show_marks", "skullsCheckBox": "show_skulls"}
 
 
 class ComparisonSection:
-    """The behaviour of the section's widgets. comparison: what they steer; can be replaced."""
+    """The behaviour of the section's widgets.
 
-    def __init__(self, ui: object, comparison: Comparison | None = None) -> None:
+    Args:
+        ui: the widgets by name.
+        comparison: what they steer; can be replaced.
+    """
+
+    def __init__(self, ui: Any, comparison: Comparison | None = None) -> None:
         self.ui = ui
         self.comparison = comparison or Comparison()
         self.volumes: tuple[slicer.vtkMRMLScalarVolumeNode, ...] | None = None
@@ -65,19 +71,19 @@ class ComparisonSection:
         """Let go of what was deleted."""
         if self.volumes and node in self.volumes:
             self.offer(None)
-        elif self.ui.compareButton.checked:
-            self._offer_expected_error()
+        elif self.volumes and self.ui.compareButton.checked:
+            self._offer_expected_error(self.volumes[2])
 
     def _on_compare(self, on: bool) -> None:
-        on = on and bool(self.volumes)
+        volumes = self.volumes if on else None
         for name in (*_OVERLAYS, *_SWITCHES):
-            getattr(self.ui, name).enabled = on
-        if not on:
+            getattr(self.ui, name).enabled = bool(volumes)
+        if not volumes:
             self.comparison.leave()
             return
-        self._offer_skulls()
-        self._offer_expected_error()
-        self.comparison.show(*self.volumes)
+        self._offer_skulls(volumes[0])
+        self._offer_expected_error(volumes[2])
+        self.comparison.show(*volumes)
         self._show_overlay()
         for name, switch in _SWITCHES.items():
             self._on_switch(switch, getattr(self.ui, name).checked)
@@ -96,18 +102,18 @@ class ComparisonSection:
         chosen = [kind for name, kind in _OVERLAYS.items() if getattr(self.ui, name).checked]
         self.comparison.show_overlay(chosen[0] if chosen else None)
 
-    def _offer_skulls(self) -> None:
+    def _offer_skulls(self, original: slicer.vtkMRMLScalarVolumeNode) -> None:
         """Scans that were saved in a brain window have no bone to show."""
-        highest = skulls.highest_hu(self.volumes[0])
+        highest = skulls.highest_hu(original)
         none = f"there is no bone, this scan ends at {highest:.0f} HU"
-        _offer(self.ui.skullsCheckBox, "Skull in 3D", "" if highest > skulls.BONE_HU else none)
+        _offer(self.ui.skullsCheckBox, "Skull in 3D", "" if highest > skulls.SURFACE_HU else none)
 
-    def _offer_expected_error(self) -> None:
-        none = "" if expected_error_of(self.volumes[2]) else "this result was made without it"
+    def _offer_expected_error(self, learned: slicer.vtkMRMLScalarVolumeNode) -> None:
+        none = "" if expected_error_of(learned) else "this result was made without it"
         _offer(self.ui.expectedErrorCheckBox, "Show the expected error", none)
 
 
-def _offer(box: object, text: str, obstacle: str) -> None:
+def _offer(box: Any, text: str, obstacle: str) -> None:
     """Let the box be checked, or say why it cannot be."""
     box.enabled = not obstacle
     box.checked = box.checked and not obstacle

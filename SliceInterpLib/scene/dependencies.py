@@ -11,6 +11,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from SliceInterpLib.errors import SliceInterpError
 
@@ -33,10 +34,12 @@ class DependencyError(SliceInterpError):
 class Dependencies:
     """What is there, and how to get what is not.
 
-    requirements: the module's requirements.txt. packaging: `slicer.packaging` unless given.
+    Args:
+        requirements: the module's requirements.txt.
+        packaging: `slicer.packaging` unless given.
     """
 
-    def __init__(self, requirements: str | Path, packaging: object | None = None) -> None:
+    def __init__(self, requirements: str | Path, packaging: Any = None) -> None:
         if packaging is None:
             import slicer.packaging
 
@@ -49,7 +52,15 @@ class Dependencies:
         return self._packaging.pip_check(f"torch{TORCH}")
 
     def missing(self, methods: Sequence[str], *, check: bool = False) -> list[str]:
-        """What `ensure` would have to install."""
+        """What `ensure` would have to install.
+
+        Args:
+            methods: names of methods.
+            check: as `ensure` takes it.
+
+        Returns:
+            Requirements as pip takes them; none if nothing is missing.
+        """
         if not _needs_packages(methods, check):
             return []
         others = self._packaging.load_requirements(self._requirements)
@@ -57,9 +68,14 @@ class Dependencies:
         return names if self.has_torch() else [f"torch{TORCH}", *names]
 
     def ensure(self, methods: Sequence[str], *, check: bool = False) -> None:
-        """Install what these methods (or a check or report, with their metrics) need, asking first.
+        """Install what is needed and not there, asking first.
 
-        Raises DependencyError where something is still missing afterwards.
+        Args:
+            methods: names of methods that are to run.
+            check: they are to run in a check or report, which needs its metrics too.
+
+        Raises:
+            DependencyError: where something is still missing afterwards.
         """
         if not self.missing(methods, check=check):
             return
@@ -91,8 +107,8 @@ class Dependencies:
             raise _failed("PyTorch", problem) from problem
         if torch is None:
             raise DependencyError(
-                "PyTorch was not installed. Press Apply again when it may be; it takes some "
-                f"minutes once. {WITHOUT}"
+                "PyTorch was not installed. Press Apply again to allow it; it takes a few minutes, "
+                f"once. {WITHOUT}"
             )
 
     def _install_others(self) -> None:
@@ -102,7 +118,7 @@ class Dependencies:
             )
         except RuntimeError as declined:  # pip_ensure's way to say that the user said no
             raise DependencyError(
-                f"The packages were not installed. Press Apply again when they may be. {WITHOUT}"
+                f"The packages were not installed. Press Apply again to allow it. {WITHOUT}"
             ) from declined
         except Exception as problem:
             raise _failed("What the learned method needs", problem) from problem
@@ -121,7 +137,7 @@ def device_note(device: str) -> str:
     if not cuda:
         return (
             "NVIDIA GPU found, but the installed PyTorch is a build for the CPU. To use the GPU: "
-            "module PyTorch Utils > Uninstall PyTorch, restart, then install it anew."
+            "module PyTorch Utils > Uninstall PyTorch, restart, then install it again."
         )
     return f"NVIDIA GPU found, PyTorch with CUDA {cuda}."
 

@@ -1,18 +1,15 @@
-"""Results of the scene as derived DICOM series, beside the scans that they were made from.
+r"""Results of the scene as derived DICOM series, beside the scans that they were made from.
 
-Slicer's own export would call every slice ORIGINAL\\PRIMARY, as if it had been acquired.
+Slicer's own export would call every slice ORIGINAL\PRIMARY, as if it had been acquired.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
-import numpy as np
 import slicer
 
 from SliceInterpLib.errors import OutputError
-from SliceInterpLib.files.dicom_images import Result
 from SliceInterpLib.files.dicom_writing import write_dicom
 from SliceInterpLib.scene import nodes
 
@@ -27,49 +24,30 @@ def export_result(
 ) -> None:
     """Write a result into a new folder, as a series of the study that `source` was loaded from.
 
-    source: the volume that the result was made from. add_to_database: list the series in Slicer's
-    DICOM database too, which then refers to the files in the folder.
+    Args:
+        node: the result.
+        source: the volume that the result was made from; None: it is not known.
+        folder: as `write_dicom` takes it.
+        overwrite: as `write_dicom` takes it.
+        add_to_database: list the series in Slicer's DICOM database too, which then refers to the
+            files in the folder.
 
-    Raises VolumeError if the node is no result, OutputError if its source does not come from the
-    DICOM database, and what `write_dicom` raises; then nothing is written.
+    Raises:
+        VolumeError: if the node is no result, and as `write_dicom` does; then nothing is written.
+        OutputError: if its source does not come from the DICOM database, and as `write_dicom` does;
+            then nothing is written.
     """
     if source is None:
         raise OutputError(
-            f"It is not known which volume {node.GetName()} was made from. Double that one anew."
+            f"It is not known which volume {node.GetName()} was made from. Double the original "
+            "again."
         )
     files = _files_of(source)
-    write_dicom(_slices_of(node), files, folder, keep_identity=True, overwrite=overwrite)
+    write_dicom(
+        nodes.result_from_node(node), files, folder, keep_identity=True, overwrite=overwrite
+    )
     if add_to_database:
         _add_to_database(folder)
-
-
-def _slices_of(node: slicer.vtkMRMLScalarVolumeNode) -> Result:
-    """The slices of a result where they were acquired or predicted, in DICOM's coordinates."""
-    result = nodes.result_from_node(node)
-    return SimpleNamespace(
-        slices=result.slices,
-        slice_origins=_through_acquisition_transform(node, result.slice_origins),
-        pixel_spacing=result.pixel_spacing,
-        in_plane_axes=result.in_plane_axes,
-        synthetic=result.synthetic,
-        provenance=result.provenance,
-    )
-
-
-def _through_acquisition_transform(
-    node: slicer.vtkMRMLScalarVolumeNode, places: np.ndarray
-) -> np.ndarray:
-    """(n, 3) mm, LPS: places of the node's own grid moved to where the scanner had them.
-
-    Slicer loads tilted and uneven series as an even grid under a transform that moves its slices.
-    A linear transform is another matter: it moves the patient, for a registration.
-    """
-    parent = node.GetParentTransformNode()
-    if parent is None or parent.IsLinear():
-        return places
-    to_ras = np.array([-1.0, -1.0, 1.0])
-    transform = parent.GetTransformToParent()
-    return np.array([transform.TransformPoint(place * to_ras) for place in places]) * to_ras
 
 
 def _files_of(source: slicer.vtkMRMLScalarVolumeNode) -> list[str]:

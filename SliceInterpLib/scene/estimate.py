@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from SliceInterpLib.job_folder import Settings
+from SliceInterpLib.job_folder import JobSettings
 from SliceInterpLib.scene.dependencies import has_nvidia_gpu, torch_cuda
 from SliceInterpLib.volume import Volume
 
@@ -28,7 +28,7 @@ class Estimate:
             return "CUDA"
         return "CUDA" if device == "cuda" else "CPU"
 
-    def seconds(self, volume: Volume, settings: Settings) -> float:
+    def seconds(self, volume: Volume, settings: JobSettings) -> float:
         """Seconds for all methods."""
         total = 1.0
         for method in settings.methods:
@@ -39,8 +39,14 @@ class Estimate:
             total += _STARTING.get(method, 0.0) + rate * _megapixels(volume, settings.factor)
         return total
 
-    def learn(self, volume: Volume, settings: Settings, began: dict[str, tuple]) -> None:
-        """Take the rate of the last method of a run that has just ended."""
+    def learn(self, volume: Volume, settings: JobSettings, began: dict[str, tuple]) -> None:
+        """Take the rate of the last method of a run that has just ended.
+
+        Args:
+            volume: what was doubled.
+            settings: what was asked for.
+            began: by method, slices done and `time.monotonic` when the first of it was heard.
+        """
         method = settings.methods[-1]
         if method in began and _megapixels(volume, settings.factor) > 1:
             where = self.device(settings.device) if method == "learned" else "CPU"
@@ -54,12 +60,12 @@ def in_words(seconds: float) -> str:
     return f"{max(1, round(seconds))} s" if seconds < 100 else f"{round(seconds / 60)} min"
 
 
-def _times(method: str, settings: Settings) -> float:
+def _times(method: str, settings: JobSettings) -> float:
     told = settings.expected_error and method == "learned" and settings.factor == 2
     return _WITH_ERROR if told else 1.0
 
 
 def _megapixels(volume: Volume, factor: int) -> float:
     """Of the slices to be predicted."""
-    pixels = volume.hu.size / volume.slice_count
+    pixels = volume.slices[0].size
     return (volume.slice_count - 1) * (factor - 1) * pixels / 1e6

@@ -9,7 +9,7 @@ import slicer
 
 from SliceInterpLib.report.colours import ERROR_HU, error_colours
 from SliceInterpLib.scene import nodes
-from SliceInterpLib.upsampling import UpsampledVolume
+from SliceInterpLib.volume import Volume
 
 RESULT = "SliceInterp.expectedErrorOf"
 """Node reference from the map to the result whose error it tells; saved with the scene."""
@@ -24,14 +24,19 @@ _COLOURS = "SliceInterpExpectedError"
 
 
 def add_expected_error(
-    error: UpsampledVolume, source: slicer.vtkMRMLScalarVolumeNode
+    error: Volume, source: slicer.vtkMRMLScalarVolumeNode
 ) -> slicer.vtkMRMLScalarVolumeNode:
     """Put a map into the scene; `give_to` says later which result's it is.
 
-    error: HU, 0 in acquired slices. Voxels below LEAST_SHOWN_HU, and so those slices, stay
-    uncovered. source: what was doubled.
+    Args:
+        error: HU, 0 in acquired slices. Voxels below LEAST_SHOWN_HU, and so those slices, stay
+            uncovered.
+        source: what was doubled.
+
+    Returns:
+        The map's node.
     """
-    marked = replace(error, provenance=error.provenance | {nodes.QUANTITY: _QUANTITY})
+    marked = replace(error, provenance={**error.provenance, nodes.QUANTITY: _QUANTITY})
     node = nodes.add_output_node(marked, source, f"{source.GetName()} expected error")
     try:
         node.SetNodeReferenceID(nodes.SOURCE, None)  # no result to compare, measure or export

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import slicer
 
@@ -12,12 +13,17 @@ from SliceInterpLib.scene import nodes
 
 
 class ExportSection:
-    """The behaviour of the section's widgets. choose_folder: asks the user, '' for none."""
+    """The behaviour of the section's widgets.
 
-    def __init__(self, ui: object, choose_folder: Callable[[], str] | None = None) -> None:
+    Args:
+        ui: the widgets by name.
+        choose_folder: asks the user, '' for none.
+    """
+
+    def __init__(self, ui: Any, choose_folder: Callable[[], str] | None = None) -> None:
         self.ui = ui
         self.choose_folder = choose_folder or _ask_for_folder
-        self._source = None
+        self._source: slicer.vtkMRMLScalarVolumeNode | None = None
         ui.dicomButton.connect("clicked()", self.on_dicom)
 
     def refresh(self, source: slicer.vtkMRMLScalarVolumeNode | None) -> None:
@@ -25,7 +31,8 @@ class ExportSection:
         self._source = source
         result = self._result()
         self.ui.dicomButton.enabled = bool(result)
-        self.ui.exportLabel.text = result.GetName() if result else "Nothing was made of the input."
+        nothing = "Nothing has been made from the input yet."
+        self.ui.exportLabel.text = result.GetName() if result else nothing
 
     def on_dicom(self) -> None:
         """Write the result as a derived series, into a new folder of the one that is chosen."""

@@ -23,6 +23,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from json import loads
 from pathlib import Path
+from typing import Any
 
 from SliceInterpLib import job_folder, worker
 from SliceInterpLib.errors import Cancelled, SliceInterpError
@@ -47,10 +48,10 @@ class JobError(SliceInterpError):
 class Outcome:
     """How a run ended: with results, as `job_folder.read_outcome` gives them, or with an error."""
 
-    results: object = None
+    results: Any = None
     error: Exception | None = None
 
-    def unwrap(self) -> object:
+    def unwrap(self) -> Any:
         """The results; raises the error if there is one (Cancelled after a cancel)."""
         if self.error:
             raise self.error
@@ -60,15 +61,21 @@ class Outcome:
 class Job:
     """One run. It starts at once; `poll` calls the callbacks, on the thread that calls it.
 
-    progress(method, done, total); step(text), what a report is about; finished(outcome), exactly
-    once; log(line), for what else the child says. The patient's data lie in a private temporary
-    folder that is gone before `finished` is called.
+    The patient's data lie in a private temporary folder that is gone before `finished` is called.
+
+    Args:
+        volume: what the run is about.
+        settings: what is asked for.
+        progress: called with method, slices done and their number.
+        step: called with a text, what a report is about.
+        finished: called with the outcome, exactly once.
+        log: called with each line of what else the child says.
     """
 
     def __init__(
         self,
         volume: Volume,
-        settings: job_folder.Settings,
+        settings: job_folder.JobSettings,
         *,
         progress: Callable[[str, int, int], None] | None = None,
         step: Callable[[str], None] | None = None,
@@ -103,7 +110,7 @@ class Job:
                 break
             self._deliver(message)
         if self.outcome is None and self._cancelled_at is not None:
-            self._kill_when_late()
+            self._kill_when_late(self._cancelled_at)
         return self.outcome is not None
 
     def wait(self) -> Outcome:
@@ -114,6 +121,7 @@ class Job:
         except BaseException:
             self.cancel()
             raise
+        assert self.outcome is not None
         return self.outcome
 
     def deliver_by_timer(self) -> None:
@@ -171,6 +179,7 @@ class Job:
                 self._close_input()
         error = None
         with self._process as process:
+            assert process.stdout is not None  # it is a pipe
             for line in process.stdout:
                 message = _message(line)
                 if message["event"] in ("log", "error"):
@@ -189,13 +198,13 @@ class Job:
         return JobError(f"{reason} Its last lines:\n{details or '(none)'}", details)
 
     def _close_input(self) -> None:
-        if self._process:
+        if self._process and self._process.stdin:
             # A child that is gone already cannot take leave.
             with contextlib.suppress(OSError):
                 self._process.stdin.close()
 
-    def _kill_when_late(self) -> None:
-        if self._process and time.monotonic() - self._cancelled_at > GRACE:
+    def _kill_when_late(self, cancelled_at: float) -> None:
+        if self._process and time.monotonic() - cancelled_at > GRACE:
             # Killing Slicer's launcher alone would leave the Python that it started.
             if self._child:
                 with contextlib.suppress(OSError):
@@ -220,7 +229,8 @@ def start_worker(folder: Path) -> subprocess.Popen:
 def slicer_python() -> str:
     """Slicer's own Python, or the one that runs this where there is no Slicer.
 
-    Raises JobError rather than start a second Slicer by its executable.
+    Raises:
+        JobError: rather than start a second Slicer by its executable.
     """
     beside = Path(sys.executable).with_name("PythonSlicer" + (".exe" if os.name == "nt" else ""))
     found = shutil.which("PythonSlicer") or (str(beside) if beside.exists() else None)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import slicer
 import vtk
 
-from SliceInterpLib.errors import VolumeError
-from SliceInterpLib.stack import missing_slices
-from SliceInterpLib.upsampling import UpsampledVolume
-from SliceInterpLib.volume import Volume
+from SliceInterpLib.doublable import require_doublable, wide_stretches
+from SliceInterpLib.errors import ThinSlicesError, VolumeError
+from SliceInterpLib.volume import Volume, through_plane_axis
 
 PROVENANCE = "SliceInterp.provenance"
 """Node attribute: how the volume was made, as JSON."""
@@ -26,6 +25,12 @@ SOURCE = "SliceInterp.source"
 QUANTITY = "quantity"
 """In the provenance of a volume that is no CT: what its numbers are."""
 
+_ALLOW_THIN = "The choice is in Advanced."
+"""Where the panel lets a user allow thin slices."""
+
+_RIGID_MM = 0.1
+"""How far a transform that moves slices as a whole may distort them."""
+
 _LPS_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _KINDS = {
     "vtkMRMLLabelMapVolumeNode": "a label map",
@@ -35,10 +40,16 @@ _KINDS = {
 
 
 def volume_from_node(node: slicer.vtkMRMLScalarVolumeNode | None) -> Volume:
-    """The node's voxels, not copied, with the geometry that the node has under its transforms.
+    """The node's voxels, not copied, with each slice where it was acquired.
 
-    Raises VolumeError, with cause and way out, if that is no straight stack of slices in HU, or
-    if its parent transform shows a gap that should not be bridged.
+    Slicer loads a tilted or unevenly spaced CT as an even grid under a transform that moves its
+    slices; they are where that transform puts them. Any other transform moves or deforms the whole
+    patient, for a registration, and is left out. `to_volume` brings places of the world into the
+    same coordinates. A result of SliceInterp has its marks: `synthetic` and `provenance`.
+
+    Raises:
+        VolumeError: with cause and way out, if that is no stack of slices in HU, or if slices of
+            the scan are missing.
     """
     if node is None:
         raise VolumeError("No volume is chosen. Load a head CT and choose it as the input.")
@@ -53,54 +64,125 @@ def volume_from_node(node: slicer.vtkMRMLScalarVolumeNode | None) -> Volume:
         raise VolumeError(f"{node.GetName()} has no voxels. Load the scan again.")
     if image.GetNumberOfScalarComponents() != 1:
         raise VolumeError(f"{node.GetName()} has colours, and a CT has none. Choose the CT itself.")
+    volume = _grid_volume(node)
+    marks = synthetic_slices_of(node)
+    if marks and len(marks[1]) == volume.slice_count:
+        volume = replace(volume, synthetic=marks[1], provenance=provenance_of(node))
+    acquired = _as_acquired(node, volume)
+    if acquired is None:
+        return volume
+    _check_gaps(node, acquired)
+    return acquired
+
+
+def slice_axis_of(node: slicer.vtkMRMLVolumeNode) -> int:
+    """Axis of the node's array (z, y, x) that runs through-plane."""
+    marks = synthetic_slices_of(node)
+    shape = node.GetImageData().GetDimensions()[::-1]
+    if marks and len(marks[1]) == shape[marks[0]]:
+        return marks[0]
+    return through_plane_axis(np.linalg.norm(_ijk_to_lps(node)[:3, :3], axis=0))
+
+
+def to_volume(node: slicer.vtkMRMLVolumeNode, world: np.ndarray) -> tuple[float, float, float]:
+    """A place of the world in the coordinates of `volume_from_node`.
+
+    Args:
+        node: the volume's node.
+        world: (3,) mm, RAS.
+
+    Returns:
+        Three coordinates in mm, LPS.
+    """
+    moved = [0.0, 0.0, 0.0]
+    _mover(node).TransformPointFromWorld(world, moved)
+    right, front, up = moved
+    return -right, -front, up
+
+
+def require_doublable_node(volume: Volume, *, allow_thin: bool = False) -> None:
+    """As `require_doublable`; also refused is what a node could not hold after doubling.
+
+    Args:
+        volume: of a node.
+        allow_thin: fill gaps no wider than the pixels too.
+
+    Raises:
+        VolumeError: with cause and way out, for what is refused.
+    """
+    try:
+        require_doublable(volume, allow_thin=allow_thin)
+    except ThinSlicesError as thin:
+        raise ThinSlicesError(f"{thin} {_ALLOW_THIN}") from None
+    if not allow_thin and not wide_stretches(volume).all():
+        raise VolumeError(
+            "Some of the gaps between slices are no wider than the pixels and would stay as they "
+            "are, but a volume in Slicer has every gap filled or none. Allow thin slices, or crop "
+            f"the volume to its thick ones (Crop Volume). {_ALLOW_THIN}"
+        )
+
+
+def _mover(node: slicer.vtkMRMLVolumeNode) -> slicer.vtkMRMLTransformableNode:
+    """Below what moves it lies the coordinate system of `volume_from_node`."""
+    parent = node.GetParentTransformNode()
+    if parent is None or parent.IsLinear():
+        return node
+    return node if _as_acquired(node, _grid_volume(node)) is None else parent
+
+
+def _grid_volume(node: slicer.vtkMRMLVolumeNode) -> Volume:
+    """The even grid that the node is by itself, below all transforms."""
     axes = _ijk_to_lps(node)
     spacing = np.linalg.norm(axes[:3, :3], axis=0)
-    volume = Volume(
-        hu=slicer.util.arrayFromVolume(node),
-        origin=tuple(axes[:3, 3]),
-        spacing=tuple(spacing),
+    return Volume.from_grid(
+        slicer.util.arrayFromVolume(node),
+        origin=axes[:3, 3],
+        spacing=spacing,
         direction=axes[:3, :3] / np.where(spacing > 0, spacing, 1),
+        slice_axis=slice_axis_of(node),
     )
-    check_real_gaps(node, volume)
-    return volume
 
 
-def real_gaps(node: slicer.vtkMRMLVolumeNode, volume: Volume) -> np.ndarray:
-    """(slice_count − 1,) mm between the centres of neighbouring slices, in the world.
+def _as_acquired(node: slicer.vtkMRMLVolumeNode, volume: Volume) -> Volume | None:
+    """The slices where the node's acquisition transform puts them; None without such a transform.
 
-    Slicer loads a tilted or unevenly spaced CT as an even grid under a grid transform. Only
-    through that transform are the slices where they were acquired.
+    A transform that is not linear is one if it moves each slice as a whole.
     """
-    size = np.array(volume.hu.shape[::-1])
-    centres = np.tile((size - 1) / 2, (volume.slice_count, 1))
-    centres[:, 2 - volume.slice_axis] = np.arange(volume.slice_count)
-    matrix = _LPS_RAS @ _ijk_to_lps(node)
-    world = np.empty_like(centres)
-    for local, place in zip(centres @ matrix[:3, :3].T + matrix[:3, 3], world, strict=True):
-        node.TransformPointToWorld(local, place)
-    return np.linalg.norm(np.diff(world, axis=0), axis=1)
+    parent = node.GetParentTransformNode()
+    if parent is None or parent.IsLinear():
+        return None
+    numbers = np.arange(volume.slice_count, dtype=float)
+    last = np.array(volume.slices.shape[1:]) - 1.0
+    to_ras, transform = np.array([-1.0, -1.0, 1.0]), parent.GetTransformToParent()
+
+    def moved(row: float, column: float) -> np.ndarray:
+        places = volume.places(np.stack(np.broadcast_arrays(numbers, row, column), axis=1))
+        return np.array([transform.TransformPoint(place * to_ras) for place in places]) * to_ras
+
+    first = moved(0.0, 0.0)
+    for row, column in ((0.0, last[1]), (last[0], 0.0), tuple(last / 2.0)):
+        within = volume.in_plane_axes @ (np.array([column, row]) * volume.pixel_spacing[::-1])
+        if np.abs(moved(row, column) - first - within).max() > _RIGID_MM:
+            return None
+    return replace(volume, slice_origins=first)
 
 
-def check_real_gaps(node: slicer.vtkMRMLVolumeNode, volume: Volume) -> None:
-    """Raise VolumeError naming the slices between which slices of the scan are missing.
-
-    Which gaps those are, `missing_slices` says.
-    """
-    if not node.GetParentTransformNode() or volume.slice_count < 2:
-        return
-    gaps = real_gaps(node, volume)
-    wide = np.flatnonzero(missing_slices(gaps))
+def _check_gaps(node: slicer.vtkMRMLVolumeNode, volume: Volume) -> None:
+    """Raise VolumeError naming the slices between which slices of the scan are missing."""
+    wide = np.flatnonzero(volume.missing)
     if wide.size:
+        gaps = volume.gaps
         places = ", ".join(f"{i + 1} and {i + 2} ({gaps[i]:.1f} mm)" for i in wide)
         raise VolumeError(
             f"Slices are missing from {node.GetName()}: between slices {places}, where "
-            f"{np.median(gaps):.1f} mm are usual. A slice put there would be invented. Load the "
-            "complete series, or crop the volume to the part without the gap (Crop Volume)."
+            f"gaps of {np.median(gaps):.1f} mm are usual. A slice put there would be invented. "
+            "Load the complete series, or crop the volume to the part without the gap (Crop "
+            "Volume)."
         )
 
 
 def add_output_node(
-    result: UpsampledVolume,
+    result: Volume,
     source: slicer.vtkMRMLScalarVolumeNode,
     name: str | None = None,
     *,
@@ -110,8 +192,19 @@ def add_output_node(
 
     It gets the source's parent transform, study (subject hierarchy), window and colours, its
     provenance as attributes and SOURCE as a reference; nothing of the source's DICOM identity,
-    for it is another image. output: a node to fill instead of adding one. If anything fails, the
-    scene is as it was.
+    for it is another image. If anything fails, the scene is as it was.
+
+    Args:
+        result: of `upsample`, or a map of the same geometry.
+        source: the node that it was made from.
+        name: of the node; by default one that tells the source and the method.
+        output: a node to fill instead of adding one.
+
+    Returns:
+        The node with the result.
+
+    Raises:
+        VolumeError: if the output is the source, or a node cannot hold the result.
     """
     if output is source and output is not None:
         raise VolumeError("The result cannot replace its input. Choose another output volume.")
@@ -148,26 +241,19 @@ def synthetic_slices_of(node: slicer.vtkMRMLVolumeNode) -> tuple[int, np.ndarray
     return marks["axis"], np.array([mark == "1" for mark in marks["slices"]])
 
 
-def result_from_node(node: slicer.vtkMRMLScalarVolumeNode) -> UpsampledVolume:
+def result_from_node(node: slicer.vtkMRMLScalarVolumeNode) -> Volume:
     """The result that is in the node, as `add_output_node` took it.
 
-    Raises VolumeError if there is none, or if it has other slices by now.
+    Raises:
+        VolumeError: if there is none, or if it has other slices by now.
     """
-    volume, marks = volume_from_node(node), synthetic_slices_of(node)
-    if marks is None or len(marks[1]) != volume.hu.shape[marks[0]]:
+    volume = volume_from_node(node)
+    if not volume.is_derived:
         raise VolumeError(
             f"{node.GetName()} is not a result of SliceInterp, or was cropped or resampled since. "
             "Choose a result as it was made."
         )
-    return UpsampledVolume(
-        hu=volume.hu,
-        origin=volume.origin,
-        spacing=volume.spacing,
-        direction=volume.direction,
-        synthetic=marks[1],
-        through_plane_axis=marks[0],
-        provenance=provenance_of(node),
-    )
+    return volume
 
 
 def results_of(source: slicer.vtkMRMLVolumeNode) -> list[slicer.vtkMRMLScalarVolumeNode]:
@@ -230,15 +316,12 @@ class _State:
             hierarchy.SetItemParent(item, self.study)
 
 
-def _result_state(
-    result: UpsampledVolume, source: slicer.vtkMRMLVolumeNode, name: str | None
-) -> _State:
+def _result_state(result: Volume, source: slicer.vtkMRMLVolumeNode, name: str | None) -> _State:
     provenance = result.provenance
     method, factor = provenance.get("method"), provenance.get("factor")
     label = "SliceInterp" if method == "learned" else str(method).replace("-", " ")
-    axes = np.eye(4)
-    axes[:3, :3] = result.direction * np.array(result.spacing)
-    axes[:3, 3] = result.origin
+    axes, through = _ijk_to_lps(source), 2 - result.slice_axis
+    axes[:3, through] /= _times(result)
     holder = slicer.vtkMRMLScalarVolumeNode()
     slicer.util.updateVolumeFromArray(holder, result.hu)
     marks = "".join("1" if synthetic else "0" for synthetic in result.synthetic)
@@ -250,10 +333,25 @@ def _result_state(
         study=_study_of(source),
         source=source.GetID(),
         attributes={
-            PROVENANCE: json.dumps(provenance),
+            PROVENANCE: json.dumps(dict(provenance)),
             SYNTHETIC: json.dumps({"axis": result.slice_axis, "slices": marks}),
         },
     )
+
+
+def _times(result: Volume) -> int:
+    """How many gaps there are for each between acquired slices; VolumeError unless one number.
+
+    Then the grid of the source, with so many planes as there are now, is the result's, and so is
+    the transform above it.
+    """
+    times = np.unique(np.diff(np.flatnonzero(~result.synthetic)))
+    if len(times) != 1:
+        raise VolumeError(
+            "The gaps between the slices were not all filled, and a volume in Slicer has to be an "
+            f"even grid. Allow thin slices, and run it again. {_ALLOW_THIN}"
+        )
+    return int(times[0])
 
 
 def _ijk_to_lps(node: slicer.vtkMRMLVolumeNode) -> np.ndarray:

@@ -65,7 +65,16 @@ class Overlay:
 def make_overlay(
     kind: Kind, classical: slicer.vtkMRMLScalarVolumeNode, learned: slicer.vtkMRMLScalarVolumeNode
 ) -> Overlay:
-    """The map of a kind for these two; raises VolumeError if there is none."""
+    """The map of a kind for these two.
+
+    Args:
+        kind: what it shows.
+        classical: what a difference is taken from.
+        learned: the volume that it lies over.
+
+    Raises:
+        VolumeError: if there is none.
+    """
     if kind is Kind.DIFFERENCE:
         return _difference(classical, learned)
     return _expected_error(learned)

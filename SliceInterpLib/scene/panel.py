@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import slicer
 import vtk
 
 from SliceInterpLib.errors import Cancelled, SliceInterpError
-from SliceInterpLib.job_folder import Doubled, Settings
+from SliceInterpLib.job_folder import Doubled, JobSettings
 from SliceInterpLib.networks.registry import DEFAULT_MODEL, available_models
 from SliceInterpLib.scene import expected_error, nodes
 from SliceInterpLib.scene.check_section import CheckSection, Keep
@@ -22,7 +23,7 @@ from SliceInterpLib.scene.export_section import ExportSection
 from SliceInterpLib.scene.jobs import Job, JobError, Outcome
 from SliceInterpLib.scene.results import add_results
 from SliceInterpLib.scene.volumetry_section import VolumetrySection
-from SliceInterpLib.volume import Volume, require_doublable
+from SliceInterpLib.volume import Volume
 
 METHODS = {
     "Learned": "learned",
@@ -56,7 +57,7 @@ def model_names() -> list[str]:
     return sorted(names or [DEFAULT_MODEL], key=lambda name: name != DEFAULT_MODEL)
 
 
-def choose_first_volume(parameters: object) -> None:
+def choose_first_volume(parameters: Any) -> None:
     """Take the scene's first volume as input where none is chosen, to save a click."""
     if not parameters.inputVolume:
         first = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
@@ -71,16 +72,26 @@ def show_in_views(node: slicer.vtkMRMLScalarVolumeNode) -> None:
     logic.PropagateVolumeSelection()
 
 
+def _gaps(volume: Volume, factor: int, style: str) -> str:
+    """The gaps between slices after `factor` times as many; of an uneven scan from…to."""
+    low, high = (format(gap / factor, style) for gap in (volume.gaps.min(), volume.gaps.max()))
+    return f"{low} mm" if volume.is_even else f"{low}–{high} mm"
+
+
 class Panel:
     """The behaviour of the widgets in SliceInterp.ui.
 
-    ui: the widgets by name. requirements: the module's requirements.txt. The collaborators can be
-    replaced: dependencies, comparison, and start_job, which makes a Job.
+    Args:
+        ui: the widgets by name.
+        requirements: the module's requirements.txt.
+        dependencies: a collaborator that can be replaced.
+        comparison: another.
+        start_job: makes a Job; can be replaced too.
     """
 
     def __init__(
         self,
-        ui: object,
+        ui: Any,
         requirements: str,
         *,
         dependencies: Dependencies | None = None,
@@ -95,8 +106,10 @@ class Panel:
         self.volumetry = VolumetrySection(ui)
         self.job: Job | None = None
         self._start_job = start_job
-        self._parameters = None
-        self._source = self._output = None
+        self._parameters: Any = None
+        self._source: Any = None
+        self._output: Any = None
+        self._began: dict[str, tuple[int, float]] = {}
         self._watched: tuple = (None, [])
         self._estimate = Estimate()
         self._looked_at: tuple = (None, None, "")
@@ -106,7 +119,7 @@ class Panel:
 
     # What the panel says
 
-    def set_parameters(self, parameters: object) -> None:
+    def set_parameters(self, parameters: Any) -> None:
         """Show and obey this parameter node; None where the module is not open."""
         self._parameters = parameters
         if parameters is None:
@@ -127,14 +140,14 @@ class Panel:
         plan, obstacle = self._plan()
         self.ui.planLabel.text = plan or obstacle
         self.ui.applyButton.enabled = not obstacle and not self.job
-        self.ui.applyButton.toolTip = obstacle or ("A run is going on." if self.job else plan)
+        self.ui.applyButton.toolTip = obstacle or ("A run is in progress." if self.job else plan)
         volume = self._look_at(self._parameters.inputVolume)[0]
         self.check.refresh(self._parameters.inputVolume, volume, bool(self.job))
         self.export.refresh(self._parameters.inputVolume)
         self.volumetry.refresh(self._parameters.inputVolume)
         self.ui.deviceLabel.text = device_note(self._parameters.device)
 
-    def _watch(self, node: object) -> None:
+    def _watch(self, node: Any) -> None:
         """Refresh when the input changes; a new node gets its voxels only after it was chosen."""
         watched, tags = self._watched
         if node is watched:
@@ -163,13 +176,13 @@ class Panel:
         seconds = self._estimate.seconds(volume, self._settings())
         where = self._estimate.device(chosen.device)
         plan = (
-            f"{volume.slice_count} slices, {volume.slice_spacing:.1f} mm → {count} slices, "
-            f"{volume.slice_spacing / chosen.factor:.2g} mm, about {in_words(seconds)} on {where}"
+            f"{volume.slice_count} slices, {_gaps(volume, 1, '.1f')} → {count} slices, "
+            f"{_gaps(volume, chosen.factor, '.2g')}, about {in_words(seconds)} on {where}"
         )
         missing = self.dependencies.missing(self._settings().methods)
         return f"{plan}, after installing {', '.join(missing)}" if missing else plan, ""
 
-    def _look_at(self, node: object) -> tuple[Volume | None, str]:
+    def _look_at(self, node: Any) -> tuple[Volume | None, str]:
         """The node's volume and what stands against doubling it; kept until the node changes."""
         if not node:
             return None, ""
@@ -183,19 +196,19 @@ class Panel:
                 volume = nodes.volume_from_node(node)
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
-                    require_doublable(volume, allow_thin=self._parameters.allowThin)
+                    nodes.require_doublable_node(volume, allow_thin=self._parameters.allowThin)
             except SliceInterpError as problem:
                 obstacle = str(problem)
             self._looked_at = (state, volume, obstacle)
         return self._looked_at[1:]
 
-    def _settings(self, task: str = "upsample") -> Settings:
+    def _settings(self, task: str = "upsample") -> JobSettings:
         chosen = self._parameters
         methods = [METHODS[chosen.method]]
         if chosen.compareWith in METHODS:
             # The quick one first, so that progress is that of the slow one.
             methods.insert(0, METHODS[chosen.compareWith])
-        return Settings(
+        return JobSettings(
             methods=tuple(dict.fromkeys(methods)),
             task=task,
             factor=chosen.factor,
@@ -212,7 +225,7 @@ class Panel:
         with slicer.util.tryWithErrorDisplay("The slices could not be doubled."):
             self.start(self._settings(), self._add_results)
 
-    def start(self, settings: Settings, keep: Keep) -> None:
+    def start(self, settings: JobSettings, keep: Keep) -> None:
         """Start a run on the input; `keep` takes its results."""
         if self.job:
             return
@@ -220,13 +233,12 @@ class Panel:
         self._source, self._output = self._parameters.inputVolume, self._parameters.outputVolume
         volume = nodes.volume_from_node(self._source)
         self._began = {}
-        self._volume = volume
         self.job = self._start_job(
             volume,
             settings,
             progress=self._on_progress,
             step=self._on_step,
-            finished=lambda outcome: self._on_finished(outcome, keep),
+            finished=lambda outcome: self._on_finished(outcome, volume, settings, keep),
         )
         self._show_running(True)
         self.ui.statusLabel.text = "Starting…"
@@ -274,8 +286,10 @@ class Panel:
     def _on_step(self, text: str) -> None:
         self.ui.statusLabel.text = text
 
-    def _on_finished(self, outcome: Outcome, keep: Keep) -> None:
-        settings, self.job = self.job.settings, None
+    def _on_finished(
+        self, outcome: Outcome, volume: Volume, settings: JobSettings, keep: Keep
+    ) -> None:
+        self.job = None
         self._show_running(False)
         source, self._source = self._source, None
         try:
@@ -283,7 +297,7 @@ class Panel:
             if not slicer.mrmlScene.IsNodePresent(source):
                 raise Cancelled("The volume was deleted.")
             if settings.task == "upsample":
-                self._estimate.learn(self._volume, settings, self._began)
+                self._estimate.learn(volume, settings, self._began)
             keep(results, source)
         except Cancelled:
             self.ui.statusLabel.text = "Cancelled. Nothing was kept."
@@ -292,7 +306,7 @@ class Panel:
             details = problem.details if isinstance(problem, JobError) else ""
             slicer.util.errorDisplay(str(problem), detailedText=details)
         finally:
-            self._output = self._volume = None
+            self._output = None
             self.refresh()
 
     def _add_results(self, doubled: Doubled, source: slicer.vtkMRMLScalarVolumeNode) -> None:

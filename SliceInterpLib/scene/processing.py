@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import unittest
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import slicer
 
-from SliceInterpLib.job_folder import Settings
+from SliceInterpLib.job_folder import JobSettings
 from SliceInterpLib.scene import comparison_layout, nodes, sample_data
 from SliceInterpLib.scene.jobs import Job
 from SliceInterpLib.scene.results import add_results
@@ -32,15 +33,31 @@ def process(
     expectedError: bool = False,  # noqa: N803
     progress: Callable[[str, int, int], None] | None = None,
 ) -> slicer.vtkMRMLScalarVolumeNode:
-    """Double the slices of a volume node and wait for it; the node with the result.
+    """Double the slices of a volume node and wait for it.
 
-    The result goes into `outputNode`, or into a new node. expectedError: the scene also gets how
-    far each synthetic voxel may be off (learned, ×2), which `expected_error_of` finds. Nothing is
-    installed: see SliceInterpLib.scene.dependencies. Raises SliceInterpError, with a text fit for
-    a user, and leaves the scene as it was.
+    Nothing is installed: see SliceInterpLib.scene.dependencies.
+
+    Args:
+        inputNode: the volume to double.
+        outputNode: what the result goes into; by default a new node.
+        method: as `make_interpolator` takes it.
+        factor: as `upsample` takes it.
+        model: as `make_interpolator` takes it.
+        device: as `make_interpolator` takes it.
+        allowThin: fill gaps no wider than the pixels too.
+        expectedError: the scene also gets how far each synthetic voxel may be off (learned, ×2),
+            which `expected_error_of` finds.
+        progress: called with method, slices done and their number.
+
+    Returns:
+        The node with the result.
+
+    Raises:
+        SliceInterpError: with a text fit for a user; the scene is as it was.
     """
     volume = nodes.volume_from_node(inputNode)
-    settings = Settings(
+    nodes.require_doublable_node(volume, allow_thin=allowThin)
+    settings = JobSettings(
         methods=(method,),
         factor=factor,
         model=model,
@@ -52,7 +69,7 @@ def process(
     return add_results(doubled, inputNode, outputNode)[method]
 
 
-def self_test(case: unittest.TestCase, logic: object) -> None:
+def self_test(case: unittest.TestCase, logic: Any) -> None:
     """SliceInterpTest: the phantom, with a method that needs no packages."""
     slicer.mrmlScene.Clear()
     source = sample_data.load_phantom(matrix=64)

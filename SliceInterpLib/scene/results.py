@@ -18,9 +18,17 @@ def add_results(
     source: slicer.vtkMRMLScalarVolumeNode,
     output: slicer.vtkMRMLScalarVolumeNode | None = None,
 ) -> dict[str, slicer.vtkMRMLScalarVolumeNode]:
-    """Put all volumes of a run into the scene; the results by method, each with its map of errors.
+    """Put all volumes of a run into the scene, each with its map of errors.
 
-    output: a node that the last result goes into. If anything fails, the scene is as it was.
+    If anything fails, the scene is as it was.
+
+    Args:
+        doubled: what the run gave.
+        source: the node that it ran on.
+        output: a node that the last result goes into.
+
+    Returns:
+        The results by method.
     """
     last = list(doubled.volumes)[-1]
     made, maps = {}, {}

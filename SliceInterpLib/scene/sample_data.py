@@ -16,7 +16,9 @@ NAME = "SliceInterp head phantom"
 def load_phantom(*, matrix: int = 512, slice_spacing: float = 5.0) -> slicer.vtkMRMLNode:
     """A new volume node with a head CT drawn from formulas, with a hematoma of 30 ml.
 
-    The whole head is drawn with `matrix` × `matrix` pixels; slice_spacing in mm.
+    Args:
+        matrix: the whole head is drawn with `matrix` × `matrix` pixels.
+        slice_spacing: mm.
     """
     phantom = head_phantom(
         matrix=matrix, pixel_spacing=0.47 * 512 / matrix, slice_spacing=slice_spacing
@@ -35,7 +37,8 @@ def load_phantom(*, matrix: int = 512, slice_spacing: float = 5.0) -> slicer.vtk
 def register(thumbnail: str | Path | None = None) -> None:
     """Offer the phantom in Slicer's Sample Data, under SliceInterp.
 
-    thumbnail: a PNG; by default Resources/Icons/SampleHeadPhantom.png of the module.
+    Args:
+        thumbnail: a PNG; by default Resources/Icons/SampleHeadPhantom.png of the module.
     """
     # A module that is there once Slicer has started, and not before.
     import SampleData

@@ -12,13 +12,13 @@ from vtk.util.numpy_support import numpy_to_vtk
 
 from SliceInterpLib.scene import nodes
 from SliceInterpLib.volumetry.mask import SegmentationError
-from SliceInterpLib.volumetry.segmentation import Segmentation, Settings
+from SliceInterpLib.volumetry.segmentation import Segmentation, SegmentationSettings
 
 SEEDS = "SliceInterp.seeds"
 """Node reference from a volume to the points in its hematoma; saved with the scene."""
 
 RULE = "SliceInterp.segmentation"
-"""Attribute of a segmentation node, JSON: seeds (mm, LPS, below the transforms) and settings."""
+"""Attribute of a segmentation node, JSON: seeds (mm, LPS) and settings."""
 
 _SEGMENT = "hematoma"
 _COLOUR, _PREVIEW_COLOUR = (0.84, 0.15, 0.16), (1.0, 0.85, 0.2)
@@ -51,17 +51,17 @@ def start_placing_seed(source: slicer.vtkMRMLVolumeNode) -> None:
 
 
 def seeds_of(source: slicer.vtkMRMLVolumeNode) -> Seeds:
-    """The volume's seeds in mm, LPS, in its own coordinates, below its transforms."""
+    """The volume's seeds in mm, LPS, in the coordinates of `nodes.volume_from_node`."""
     node = seeds_node_of(source)
     places: Seeds = []
-    for index in range(node.GetNumberOfControlPoints() if node else 0):
+    if node is None:
+        return places
+    for index in range(node.GetNumberOfControlPoints()):
         # One that is just being placed follows the mouse.
         if node.GetNthControlPointPositionStatus(index) == node.PositionDefined:
-            world, local = np.zeros(3), np.zeros(3)
+            world = np.zeros(3)
             node.GetNthControlPointPositionWorld(index, world)
-            source.TransformPointFromWorld(world, local)
-            right, front, up = local.tolist()
-            places.append((-right, -front, up))
+            places.append(nodes.to_volume(source, world))
     return places
 
 
@@ -72,9 +72,16 @@ def add_segmentation(
     source: slicer.vtkMRMLScalarVolumeNode,
     found: Segmentation,
     seeds: Seeds,
-    settings: Settings,
+    settings: SegmentationSettings,
 ) -> slicer.vtkMRMLSegmentationNode:
-    """A hematoma found in a volume as a segmentation node, which knows by what rule it was."""
+    """A hematoma found in a volume as a segmentation node, which knows by what rule it was.
+
+    Args:
+        source: the volume.
+        found: the hematoma.
+        seeds: by which it was found.
+        settings: by which it was found.
+    """
     node = add_mask(source, found.mask, f"{source.GetName()} {_SEGMENT}")
     node.SetAttribute(RULE, json.dumps({"seeds": seeds, "settings": asdict(settings)}))
     return node
@@ -94,7 +101,14 @@ def add_preview(source: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkMRMLSegment
 def add_mask(
     source: slicer.vtkMRMLVolumeNode, mask: np.ndarray, name: str, colour: Colour = _COLOUR
 ) -> slicer.vtkMRMLSegmentationNode:
-    """A mask, bool and shaped as the volume's array, as a segmentation with one segment."""
+    """A mask as a segmentation with one segment.
+
+    Args:
+        source: the volume on whose grid the mask is.
+        mask: bool (slice, row, column).
+        name: of the node; made unique.
+        colour: of the segment, RGB in [0, 1].
+    """
     node = _add_node(source, slicer.mrmlScene.GenerateUniqueName(name), colour)
     set_mask(node, source, mask)
     return node
@@ -120,10 +134,16 @@ def set_mask(
     """Put another mask into a segmentation of ours.
 
     slicer.util does the same through a volume node, which leaves its display node in the scene.
+
+    Args:
+        segmentation: what is changed.
+        source: the volume on whose grid the mask is.
+        mask: bool (slice, row, column).
     """
+    stored = np.moveaxis(mask, 0, nodes.slice_axis_of(source)).astype(np.uint8)
     image, matrix = slicer.vtkOrientedImageData(), vtk.vtkMatrix4x4()
-    image.SetDimensions(mask.shape[::-1])
-    image.GetPointData().SetScalars(numpy_to_vtk(mask.astype(np.uint8).ravel(), deep=True))
+    image.SetDimensions(stored.shape[::-1])
+    image.GetPointData().SetScalars(numpy_to_vtk(stored.ravel(), deep=True))
     source.GetIJKToRASMatrix(matrix)
     image.SetImageToWorldMatrix(matrix)
     logic = slicer.vtkSlicerSegmentationsModuleLogic
@@ -133,10 +153,17 @@ def set_mask(
 def mask_of(
     segmentation: slicer.vtkMRMLSegmentationNode, source: slicer.vtkMRMLVolumeNode
 ) -> np.ndarray:
-    """The segmentation as it is now, on the volume's grid; bool, shaped as the volume's array.
+    """The segmentation as it is now, on the volume's grid.
 
-    It may be anybody's and lie under another transform. Raises SegmentationError unless exactly
-    one of its segments is visible.
+    Args:
+        segmentation: anybody's; it may lie under another transform.
+        source: the volume.
+
+    Returns:
+        bool (slice, row, column).
+
+    Raises:
+        SegmentationError: unless exactly one of its segments is visible.
     """
     ids = vtk.vtkStringArray()
     ids.InsertNextValue(segment_of(segmentation))
@@ -148,7 +175,8 @@ def mask_of(
                 f"{segmentation.GetName()} could not be brought onto the grid of "
                 f"{source.GetName()}. Choose that volume as the source in the Segment Editor."
             )
-        return slicer.util.arrayFromVolume(labels) > 0
+        mask = slicer.util.arrayFromVolume(labels) > 0
+        return np.moveaxis(mask, nodes.slice_axis_of(source), 0)
     finally:
         display = labels.GetDisplayNode()
         colours = display and display.GetColorNode()
@@ -172,14 +200,14 @@ def segment_of(segmentation: slicer.vtkMRMLSegmentationNode) -> str:
 
 def rule_of(
     segmentation: slicer.vtkMRMLSegmentationNode, source: slicer.vtkMRMLVolumeNode
-) -> tuple[Seeds, Settings] | None:
+) -> tuple[Seeds, SegmentationSettings] | None:
     """The seeds and settings by which it was found in this volume; None where it was not."""
     text = segmentation.GetAttribute(RULE)
     role = segmentation.GetReferenceImageGeometryReferenceRole()
     if not text or segmentation.GetNodeReference(role) is not source:
         return None
     rule = json.loads(text)
-    return rule["seeds"], Settings(**rule["settings"])
+    return rule["seeds"], SegmentationSettings(**rule["settings"])
 
 
 def prepare_editor(

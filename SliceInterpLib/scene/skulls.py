@@ -10,7 +10,7 @@ import vtk
 
 from SliceInterpLib.scene import nodes
 
-BONE_HU = 300.0
+SURFACE_HU = 300.0
 """The surface lies where the volume passes through this."""
 
 _STEP = 1.0
@@ -24,8 +24,11 @@ _FROM = (-0.45, 0.75, 0.5)
 class Skulls:
     """Surfaces of the bone, each in its own 3D view.
 
-    volumes: by the name of their column. The views are there once a layout with `view_xml` was
-    shown. They are linked within view_group.
+    The views are there once a layout with `view_xml` was shown.
+
+    Args:
+        volumes: by the name of their column.
+        view_group: the views are linked within it.
     """
 
     def __init__(
@@ -80,7 +83,7 @@ def view_node(column: str) -> slicer.vtkMRMLViewNode:
 
 
 def highest_hu(volume: slicer.vtkMRMLScalarVolumeNode) -> float:
-    """The brightest voxel. At or below BONE_HU there is no skull to show, but a brain window."""
+    """The brightest voxel. At or below SURFACE_HU there is no skull to show, but a brain window."""
     return volume.GetImageData().GetScalarRange()[1]
 
 
@@ -92,7 +95,7 @@ def bone_surface(volume: slicer.vtkMRMLScalarVolumeNode) -> vtk.vtkPolyData:
     thinned.SetSampleRate(*(max(1, round(_STEP / spacing)) for spacing in volume.GetSpacing()))
     surface = vtk.vtkFlyingEdges3D()
     surface.SetInputConnection(thinned.GetOutputPort())
-    surface.SetValue(0, BONE_HU)
+    surface.SetValue(0, SURFACE_HU)
     surface.ComputeScalarsOff()
     to_ras, matrix = vtk.vtkTransform(), vtk.vtkMatrix4x4()
     volume.GetIJKToRASMatrix(matrix)

@@ -40,7 +40,10 @@ def mark_of(
 ) -> str:
     """'acquired' or 'synthetic', of the slice that a view shows; '' across the slices or outside.
 
-    marks: the volume's `marks_of`, where they are known already.
+    Args:
+        view: the slice view's node.
+        volume: what it shows.
+        marks: the volume's `marks_of`, where they are known already.
     """
     axis, synthetic = marks or marks_of(volume)
     to_ijk = vtk.vtkMatrix4x4()
@@ -62,7 +65,14 @@ def mark_of(
 
 
 class Label:
-    """Title and mark in the upper corners of a view, apart from Slicer's own annotations."""
+    """Title and mark in the upper corners of a view, apart from Slicer's own annotations.
+
+    Args:
+        view: the slice view's node.
+        volume: what it shows.
+        title: what stands in the upper left.
+        renderer: of the view; None where there is none, and then nothing is drawn.
+    """
 
     def __init__(
         self,

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 
 import numpy as np
 import slicer
-import vtk
-from vtk.util.numpy_support import numpy_to_vtk
 
-from SliceInterpLib.scene import nodes
+from SliceInterpLib.scene import nodes, tables
 from SliceInterpLib.scene.segmentations import add_mask, mask_of, rule_of
+from SliceInterpLib.table import Column, Table
 from SliceInterpLib.volumetry.carrying import carried_over, carried_space
 from SliceInterpLib.volumetry.comparison import (
     ACQUIRED,
     CARRIED,
     GIVEN,
-    SEGMENTED,
     Compared,
+    measures,
     segmented,
 )
 from SliceInterpLib.volumetry.measures import measure
@@ -40,13 +38,23 @@ def measured_rows(
     The first row is the segmentation as it is now. A result of `source` is segmented by the rule
     that made the segmentation, if it is one of ours, and has a second row with the first row's
     mask carried over. Where the segmentation was edited since, the acquired grid has a second row
-    too, by the rule. segmenter: of `source`; None where no skull is found, and then there is no
-    rule. Raises SegmentationError as `mask_of`, `measure` and `Segmenter.segment` do.
+    too, by the rule.
+
+    Args:
+        segmentation: the lesion.
+        source: the acquired volume.
+        segmenter: of `source`; None where no skull is found, and then there is no rule.
+
+    Returns:
+        A row a grid and mask.
+
+    Raises:
+        SegmentationError: as `mask_of`, `measure` and `Segmenter.segment` do.
     """
     volume = nodes.volume_from_node(source)
-    mask, space = mask_of(segmentation, source), segmenter and segmenter.space
+    mask, space = mask_of(segmentation, source), segmenter.space if segmenter else None
     rule = rule_of(segmentation, source) if segmenter else None
-    rows = [segmented(ACQUIRED, segmenter, *rule)] if rule else []
+    rows = [segmented(ACQUIRED, segmenter, *rule)] if segmenter and rule else []
     if not rows or not np.array_equal(rows[0].mask, mask):
         rows.insert(0, Compared(ACQUIRED, GIVEN, mask, measure(volume, mask, space), None))
     for node in comparable_results(source):
@@ -69,8 +77,11 @@ def comparable_results(
     fitting = []
     for node in nodes.results_of(source):
         marks = nodes.synthetic_slices_of(node)
-        slices = marks and np.moveaxis(slicer.util.arrayFromVolume(node), marks[0], 0)
-        if marks and len(slices) == len(marks[1]) and slices[~marks[1]].shape == shape:
+        if marks is None:
+            continue
+        axis, synthetic = marks
+        slices = np.moveaxis(slicer.util.arrayFromVolume(node), axis, 0)
+        if len(slices) == len(synthetic) and slices[~synthetic].shape == shape:
             fitting.append(node)
     return sorted(fitting, key=lambda node: nodes.provenance_of(node)["method"] == "learned")
 
@@ -85,10 +96,22 @@ def add_segmentation_of_result(
 
     By the rule that made the segmentation, or, if that is not ours, carried over. The one that was
     added before goes.
+
+    Args:
+        result: the node on whose grid the lesion is wanted.
+        segmentation: the lesion.
+        source: the acquired volume.
+        segmenter: of `source`; None where no skull is found, and then there is no rule.
+
+    Returns:
+        The new segmentation.
+
+    Raises:
+        SegmentationError: as `mask_of` and `Segmenter.segment` do.
     """
     volume, finer = nodes.volume_from_node(source), nodes.result_from_node(result)
     rule = rule_of(segmentation, source) if segmenter else None
-    if rule:
+    if segmenter and rule:
         space = carried_space(volume, segmenter.space, finer)
         mask = Segmenter(finer, space=space).segment(*rule).mask
     else:
@@ -110,53 +133,25 @@ def _grid_of(node: slicer.vtkMRMLVolumeNode) -> str:
 def add_table(
     rows: Sequence[Compared], segmentation: slicer.vtkMRMLSegmentationNode
 ) -> slicer.vtkMRMLTableNode:
-    """All measures as a table node, which Slicer saves as CSV: a row a grid and mask.
+    """All measures as a table node, which Slicer saves as CSV: a row for each grid and mask.
 
-    difference_ml is that of the voxel sum to the acquired grid's with a mask of the same kind.
+    Args:
+        rows: of `measured_rows`.
+        segmentation: the table is named after it.
     """
+    found = measures(rows)
     name = slicer.mrmlScene.GenerateUniqueName(f"{segmentation.GetName()} volumetry")
-    table = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", name)
-    for title, values in _columns(rows).items():
-        if isinstance(values[0], str):
-            column = vtk.vtkStringArray()
-            for value in values:
-                column.InsertNextValue(value)
-        else:
-            column = numpy_to_vtk(np.array(values, dtype=float), deep=True)
-        column.SetName(title)
-        table.AddColumn(column)
-    return table
+    return tables.add_table_node(Table([Column(key) for key in found[0]], found), name)
 
 
-def _columns(rows: Sequence[Compared]) -> dict[str, list]:
-    records = []
-    for row in rows:
-        low, high = row.limits_hu or (np.nan, np.nan)
-        record = {"grid": row.grid, "mask": row.mask_is, "difference_ml": difference_ml(row, rows)}
-        record |= asdict(row.measured)
-        record["right_mm"], record["anterior_mm"], record["superior_mm"] = record.pop(
-            "centroid_ras"
-        )
-        record["side"] = record["side"] or "unknown"
-        records.append(record | {"low_hu": low, "high_hu": high})
-    return {title: [record[title] for record in records] for title in records[0]}
-
-
-def difference_ml(row: Compared, rows: Sequence[Compared]) -> float:
-    """The voxel sum less that of the acquired grid, segmented where this row was, in ml."""
-    acquired = [one for one in rows if one.grid == ACQUIRED]
-    same = acquired[-1] if row.mask_is == SEGMENTED else acquired[0]
-    return row.measured.voxel_ml - same.measured.voxel_ml
-
-
-def rich_table(rows: Sequence[Compared]) -> str:
-    """The most asked-for measures as rich text for the panel."""
-    lines = [("Grid", "Mask", "ml", "Δ ml", "Surface ml", "ABC/2 ml")]
-    for row in rows:
-        one = row.measured
-        difference = f"{difference_ml(row, rows):+.1f}"
-        volumes = (f"{one.voxel_ml:.1f}", difference, f"{one.surface_ml:.1f}", f"{one.abc2_ml:.1f}")
-        lines.append((row.grid, row.mask_is, *volumes))
-    cells = ("".join(f"<td>{cell}&nbsp;</td>" for cell in line) for line in lines)
-    table = "".join(f"<tr>{line}</tr>" for line in cells)
-    return f"<table>{table}</table>".replace(" ", "&nbsp;")  # so that no cell is broken
+def panel_table(rows: Sequence[Compared]) -> Table:
+    """The measures that are most asked for, in few words, since a panel is narrow."""
+    columns = (
+        Column("grid", "Grid"),
+        Column("mask", "Mask"),
+        Column("voxel_ml", "", "ml", ".1f"),
+        Column("difference_ml", "Δ", "ml", "+.1f"),
+        Column("surface_ml", "Surface", "ml", ".1f"),
+        Column("abc2_ml", "ABC/2", "ml", ".1f"),
+    )
+    return Table(columns, measures(rows))

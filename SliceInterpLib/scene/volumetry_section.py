@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from html import escape
+from typing import Any
 
 import slicer
 
 from SliceInterpLib.errors import SliceInterpError, VolumeError
-from SliceInterpLib.scene import lesion_surfaces, nodes, segmentations, volumetry
+from SliceInterpLib.scene import lesion_surfaces, nodes, segmentations, tables, volumetry
 from SliceInterpLib.volumetry.mask import SegmentationError, voxel_ml
-from SliceInterpLib.volumetry.segmentation import Segmentation, Segmenter, Settings
+from SliceInterpLib.volumetry.segmentation import Segmentation, SegmentationSettings, Segmenter
 
 _DELAY_MS = 200
 """The preview follows when nothing was moved for this long."""
@@ -23,18 +24,23 @@ _HELP = (
 
 
 class VolumetrySection:
-    """The behaviour of the section's widgets. select_module: opens a module of Slicer by name."""
+    """The behaviour of the section's widgets.
 
-    def __init__(self, ui: object, select_module: Callable[[str], None] | None = None) -> None:
+    Args:
+        ui: the widgets by name.
+        select_module: opens a module of Slicer by name.
+    """
+
+    def __init__(self, ui: Any, select_module: Callable[[str], None] | None = None) -> None:
         import qt
 
         self.ui = ui
         self.select_module = select_module or slicer.util.selectModule
-        self._source = None
+        self._source: Any = None
         self._segmenter: tuple = (None, None)
         self._watched: tuple = (None, [])
         self._seeds: segmentations.Seeds = []
-        self._preview = None
+        self._preview: slicer.vtkMRMLSegmentationNode | None = None
         self._timer = qt.QTimer()
         self._timer.setSingleShot(True)
         self._timer.setInterval(_DELAY_MS)
@@ -89,7 +95,9 @@ class VolumetrySection:
 
     def on_clear_seeds(self) -> None:
         """Take all seeds away."""
-        segmentations.seeds_node_of(self._source).RemoveAllControlPoints()
+        seeds = segmentations.seeds_node_of(self._source)
+        if seeds:
+            seeds.RemoveAllControlPoints()
 
     def _watch(self, seeds: slicer.vtkMRMLMarkupsNode | None) -> None:
         """Follow the points, which the user may place, drag and delete."""
@@ -157,15 +165,18 @@ class VolumetrySection:
         self._say(f"{ml:.1f} ml of {low:.0f}…{high:.0f} HU.", found.warnings)
         return found
 
-    def _settings(self) -> Settings:
+    def _settings(self) -> SegmentationSettings:
         if self.ui.automaticCheckBox.checked:
-            return Settings()
-        return Settings(low_hu=self.ui.lowSlider.value, high_hu=self.ui.highSlider.value)
+            return SegmentationSettings()
+        return SegmentationSettings(
+            low_hu=self.ui.lowSlider.value, high_hu=self.ui.highSlider.value
+        )
 
     def _segmenter_of_source(self) -> Segmenter:
         """Kept until the volume changes: it holds what makes the preview quick."""
         volume, image = nodes.volume_from_node(self._source), self._source.GetImageData()
-        geometry = (volume.origin, volume.spacing, volume.direction.tolist())
+        axes = volume.in_plane_axes.tolist()
+        geometry = (volume.slice_origins.tolist(), volume.pixel_spacing, axes)
         state = (image, image.GetMTime(), geometry)
         if self._segmenter[0] != state:
             self._segmenter = (state, Segmenter(volume))
@@ -188,9 +199,10 @@ class VolumetrySection:
         """Measure the segmentation, and the same lesion on what was made of the input."""
         with self._telling():
             rows = volumetry.measured_rows(self._chosen(), self._source, self._segmenter_if_any())
-            table = volumetry.add_table(rows, self._chosen())
+            node = volumetry.add_table(rows, self._chosen())
             warnings = [f"{row.grid}: {warning}" for row in rows for warning in row.warnings]
-            self._say(f"All measures: {table.GetName()}.", warnings, volumetry.rich_table(rows))
+            shown = tables.rich_text(volumetry.panel_table(rows))
+            self._say(f"All measures: {node.GetName()}.", warnings, shown)
 
     def on_surfaces(self) -> None:
         """Show the segmentation in 3D beside that of the result that was made last."""
@@ -198,8 +210,8 @@ class VolumetrySection:
             results = volumetry.comparable_results(self._source)
             if not results:
                 raise SegmentationError(
-                    f"Nothing was made of {self._source.GetName()} to compare with. Press Apply "
-                    "first."
+                    f"Nothing has been made from {self._source.GetName()} to compare with. Press "
+                    "Apply first."
                 )
             other = volumetry.add_segmentation_of_result(
                 results[-1], self._chosen(), self._source, self._segmenter_if_any()

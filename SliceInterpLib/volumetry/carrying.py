@@ -2,45 +2,69 @@
 
 from __future__ import annotations
 
+from typing import overload
+
 import numpy as np
 
-from SliceInterpLib.upsampling import UpsampledVolume
 from SliceInterpLib.volume import Volume
 from SliceInterpLib.volumetry import morphology
 from SliceInterpLib.volumetry.intracranial import INNER_TABLE_HU
-from SliceInterpLib.volumetry.mask import from_slices, in_slices
 
 
-def carried_over(volume: Volume, mask: np.ndarray, doubled: UpsampledVolume) -> np.ndarray:
-    """A mask of `volume` on the slices of `doubled`, which is `volume` with slices put between.
+def carried_over(volume: Volume, mask: np.ndarray, filled: Volume) -> np.ndarray:
+    """A mask of a volume on the slices of the one that was made of it by putting slices between.
 
     Shape-based interpolation (Raya & Udupa 1990, IEEE TMI 9:32): a slice between two has what is
-    inside the mean of their signed distances to the outline; the slices of `volume` keep theirs.
-    Beside a slice without the mask it shrinks towards the innermost point: half its depth is gone
-    halfway. Returns bool, shaped as `doubled.hu`.
+    inside the mean of their signed distances to the outline, weighted by how near they are; the
+    slices of `volume` keep theirs. Beside a slice without the mask it shrinks towards the innermost
+    point: half its depth is gone halfway.
+
+    Args:
+        volume: the acquired slices.
+        mask: bool, shaped as `volume.slices`.
+        filled: `volume` with slices put between.
+
+    Returns:
+        bool, shaped as `filled.slices`.
     """
-    slices = in_slices(volume, mask)
     pixel = volume.pixel_spacing
-    distance = morphology.depth(slices, pixel) - morphology.depth(~slices, pixel)
-    shown = slices.any(axis=(1, 2))
-    while len(distance) < doubled.slice_count:
-        between = (_beside(distance, shown, 1) + _beside(distance, shown, -1)) / 2.0
-        distance = _interleaved(distance, between)
-        shown = _interleaved(shown, shown[:-1] | shown[1:])
-    return from_slices(doubled, distance > 0)
+    distance = morphology.depth(mask, pixel) - morphology.depth(~mask, pixel)
+    shown = np.any(mask, axis=(1, 2))
+    one, other = _beside(distance, shown, 1), _beside(distance, shown, -1)
+    acquired = np.flatnonzero(~filled.synthetic)
+    index = np.arange(filled.slice_count)
+    first = np.clip(np.searchsorted(acquired, index, side="right") - 1, 0, len(acquired) - 2)
+    part = (index - acquired[first]) / (acquired[first + 1] - acquired[first])
+    return np.stack(
+        [(1.0 - t) * one[k] + t * other[k] > 0 for k, t in zip(first, part, strict=True)]
+    )
 
 
-def carried_space(
-    volume: Volume, space: np.ndarray | None, doubled: UpsampledVolume
-) -> np.ndarray | None:
-    """The intracranial mask of `volume`, if there is one, on the slices of `doubled`.
+@overload
+def carried_space(volume: Volume, space: np.ndarray, filled: Volume) -> np.ndarray: ...
+
+
+@overload
+def carried_space(volume: Volume, space: None, filled: Volume) -> None: ...
+
+
+def carried_space(volume: Volume, space: np.ndarray | None, filled: Volume) -> np.ndarray | None:
+    """The intracranial space of a volume on the slices of the one that was made of it.
 
     It is found on acquired slices only: what a network puts above a saturated scan's top would be
     taken for bone. What is clearly bone on a synthetic slice is left out all the same.
+
+    Args:
+        volume: the acquired slices.
+        space: bool, shaped as `volume.slices`; None if it is not known.
+        filled: `volume` with slices put between.
+
+    Returns:
+        bool, shaped as `filled.slices`; None if `space` is.
     """
     if space is None:
         return None
-    return carried_over(volume, space, doubled) & (doubled.hu < INNER_TABLE_HU)
+    return carried_over(volume, space, filled) & (filled.slices < INNER_TABLE_HU)
 
 
 def _beside(distance: np.ndarray, shown: np.ndarray, step: int) -> np.ndarray:
@@ -54,9 +78,3 @@ def _beside(distance: np.ndarray, shown: np.ndarray, step: int) -> np.ndarray:
     own[empty] = -next_to[empty].max(axis=(1, 2), keepdims=True)
     own[~shown[one] & ~shown[other]] = -1.0
     return own
-
-
-def _interleaved(ours: np.ndarray, between: np.ndarray) -> np.ndarray:
-    both = np.empty((2 * len(ours) - 1, *ours.shape[1:]), ours.dtype)
-    both[0::2], both[1::2] = ours, between
-    return both

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from SliceInterpLib.errors import VolumeError
 from SliceInterpLib.interpolators import Interpolator
+from SliceInterpLib.table import Column, Table, Value
 from SliceInterpLib.upsampling import upsample
 from SliceInterpLib.volume import Volume
 from SliceInterpLib.volumetry.carrying import carried_over, carried_space
 from SliceInterpLib.volumetry.intracranial import intracranial_mask
 from SliceInterpLib.volumetry.measures import Measurement, measure
-from SliceInterpLib.volumetry.segmentation import DEFAULTS, Segmenter, Settings
+from SliceInterpLib.volumetry.segmentation import DEFAULTS, SegmentationSettings, Segmenter
 
 ACQUIRED = "acquired"
 SEGMENTED, GIVEN, CARRIED = "segmented", "given", "carried over"
@@ -31,7 +32,7 @@ class Compared:
     mask_is: str
     """SEGMENTED, GIVEN or CARRIED."""
     mask: np.ndarray
-    """bool, shaped as the grid's `hu`."""
+    """bool, shaped as the grid's `slices`."""
     measured: Measurement
     limits_hu: tuple[float, float] | None
     """The threshold range, where it was segmented."""
@@ -44,16 +45,29 @@ def compare(
     *,
     mask: np.ndarray | None = None,
     seeds: Sequence[Sequence[float]] | None = None,
-    settings: Settings = DEFAULTS,
+    settings: SegmentationSettings = DEFAULTS,
 ) -> list[Compared]:
     """Measure a hematoma on the acquired slices and on those of each method, ×2.
 
-    With a `mask` (bool, shaped as `volume.hu`), that is carried over by its shape: the volumes
-    then differ by how its ends are rounded and by nothing that the new slices show. Without one,
-    each grid is segmented anew by the same rule, from `seeds` (mm, LPS) or in the whole
-    intracranial space, and has a second row with the acquired grid's mask carried over. Raises
-    SegmentationError and VolumeError as `Segmenter`, `measure` and `upsample` do.
+    A mask that is given is carried over by its shape: the volumes then differ by how its ends are
+    rounded and by nothing that the new slices show. Without one, each grid is segmented by itself,
+    by the same rule, and has a second row with the acquired grid's mask carried over.
+
+    Args:
+        volume: the acquired slices.
+        methods: what doubles them.
+        mask: of the hematoma, bool, shaped as `volume.slices`; None: it is segmented.
+        seeds: points in it, mm, LPS; without mask and seeds all blood in the skull is taken.
+        settings: of the segmentation.
+
+    Returns:
+        The acquired grid first, then one row or two for each method.
+
+    Raises:
+        SegmentationError: as `Segmenter` and `measure` do.
+        VolumeError: as `Segmenter` and `upsample` do.
     """
+    space: np.ndarray | None
     if mask is None:
         segmenter = Segmenter(volume)
         space, rows = segmenter.space, [segmented(ACQUIRED, segmenter, seeds, settings)]
@@ -75,9 +89,19 @@ def segmented(
     grid: str,
     segmenter: Segmenter,
     seeds: Sequence[Sequence[float]] | None,
-    settings: Settings,
+    settings: SegmentationSettings,
 ) -> Compared:
-    """The row of a grid that is segmented by itself."""
+    """The row of a grid that is segmented by itself.
+
+    Args:
+        grid: its name in the tables.
+        segmenter: of its volume.
+        seeds: points in the hematoma, mm, LPS, if any.
+        settings: what counts as blood.
+
+    Raises:
+        SegmentationError: as `Segmenter.segment` does.
+    """
     found = segmenter.segment(seeds, settings)
     measured = measure(segmenter.volume, found.mask, segmenter.space)
     return Compared(grid, SEGMENTED, found.mask, measured, found.limits_hu, found.warnings)
@@ -91,41 +115,65 @@ def _space_if_any(volume: Volume) -> np.ndarray | None:
         return None
 
 
-def comparison_table(rows: Sequence[Compared]) -> str:
-    """The rows as a Markdown table, with the difference of the voxel volume to the first."""
-    titles = (
-        "grid",
-        "mask",
-        "voxels ml",
-        "difference ml",
-        "planimetry ml",
-        "surface ml",
-        "partial volume ml",
-        "ABC/2 ml",
-        "ABC/3 ml",
-        "A × B × C mm",
-        "diameter mm",
-        "surface mm²",
-        "HU",
-    )
-    lines = ["| " + " | ".join(titles) + " |", "|---" * len(titles) + "|"]
+def measures(rows: Sequence[Compared]) -> list[dict[str, Value]]:
+    """All that the rows tell, by the names of `Measurement`, place and range a value each."""
+    found = []
     for row in rows:
+        right, anterior, superior = row.measured.centroid_ras
+        low, high = row.limits_hu or (None, None)
+        measured = asdict(row.measured)
+        del measured["centroid_ras"]
+        record: dict[str, Value] = {
+            "grid": row.grid,
+            "mask": row.mask_is,
+            "difference_ml": difference_ml(row, rows),
+            **measured,
+            "right_mm": right,
+            "anterior_mm": anterior,
+            "superior_mm": superior,
+            "low_hu": low,
+            "high_hu": high,
+        }
+        found.append(record)
+    return found
+
+
+def difference_ml(row: Compared, rows: Sequence[Compared]) -> float | None:
+    """How far the sum of voxels is from that of the acquired grid with a mask of the same kind.
+
+    Args:
+        row: one of the rows. If it was segmented, so was the one it is compared with.
+        rows: all of them, an acquired grid among them.
+
+    Returns:
+        ml; None for the row that others are compared with.
+    """
+    acquired = [one for one in rows if one.grid == ACQUIRED]
+    same = acquired[-1] if row.mask_is == SEGMENTED else acquired[0]
+    return None if row is same else row.measured.voxel_ml - same.measured.voxel_ml
+
+
+def comparison_table(rows: Sequence[Compared]) -> Table:
+    """The rows with what is usually told of a hematoma."""
+    columns = (
+        Column("grid"),
+        Column("mask"),
+        Column("voxel_ml", "voxels", "ml", ".1f"),
+        Column("difference_ml", "difference", "ml", "+.1f"),
+        Column("planimetric_ml", "planimetry", "ml", ".1f"),
+        Column("surface_ml", "surface", "ml", ".1f"),
+        Column("partial_volume_ml", "partial volume", "ml", ".1f"),
+        Column("abc2_ml", "ABC/2", "ml", ".1f"),
+        Column("abc3_ml", "ABC/3", "ml", ".1f"),
+        Column("abc_mm", "A × B × C", "mm"),
+        Column("largest_diameter_mm", "diameter", "mm", ".0f"),
+        Column("surface_mm2", "surface", "mm²", ".0f"),
+        Column("hu", "HU"),
+    )
+    shown = []
+    for row, record in zip(rows, measures(rows), strict=True):
         one = row.measured
-        change = one.voxel_ml - rows[0].measured.voxel_ml
-        cells = (
-            row.grid,
-            row.mask_is,
-            f"{one.voxel_ml:.1f}",
-            "–" if row is rows[0] else f"{change:+.1f}",
-            f"{one.planimetric_ml:.1f}",
-            f"{one.surface_ml:.1f}",
-            f"{one.partial_volume_ml:.1f}",
-            f"{one.abc2_ml:.1f}",
-            f"{one.abc3_ml:.1f}",
-            f"{one.a_mm:.0f} × {one.b_mm:.0f} × {one.c_mm:.0f}",
-            f"{one.largest_diameter_mm:.0f}",
-            f"{one.surface_mm2:.0f}",
-            f"{one.hu_mean:.0f} ± {one.hu_std:.0f}",
-        )
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        record["abc_mm"] = f"{one.a_mm:.0f} × {one.b_mm:.0f} × {one.c_mm:.0f}"
+        record["hu"] = f"{one.hu_mean:.0f} ± {one.hu_std:.0f}"
+        shown.append(record)
+    return Table(columns, shown)

@@ -9,7 +9,6 @@ from scipy.spatial import ConvexHull
 from scipy.spatial.distance import pdist, squareform
 
 from SliceInterpLib.volume import Volume
-from SliceInterpLib.volumetry.mask import in_slices
 
 
 class Diameters(NamedTuple):
@@ -20,8 +19,8 @@ class Diameters(NamedTuple):
     b: float
     """The largest diameter at right angles to A on that slice."""
     c: float
-    """Slices × their distance; a slice counts 1 if its area is at least 75 % of the largest, ½
-    from 25 % on, and 0 below."""
+    """Sum of what slices stand for along their normal; a slice counts 1 if its area is at least
+    75 % of the largest, ½ from 25 % on, and 0 below."""
 
     @property
     def abc2_ml(self) -> float:
@@ -35,11 +34,15 @@ class Diameters(NamedTuple):
 
 
 def kothari_diameters(volume: Volume, mask: np.ndarray) -> Diameters:
-    """A, B and C of a mask that is shaped as `volume.hu` and not empty."""
-    slices = in_slices(volume, mask)
-    areas = np.count_nonzero(slices, axis=(1, 2))
+    """A, B and C of a hematoma.
+
+    Args:
+        volume: the scan, for its geometry.
+        mask: bool, shaped as `volume.slices`; not empty.
+    """
+    areas = np.count_nonzero(mask, axis=(1, 2))
     largest = areas.max()
-    corners = _corners(slices[int(areas.argmax())], volume.pixel_spacing)
+    corners = _corners(mask[int(areas.argmax())]) * volume.pixel_spacing
     one, other, a = _farthest(corners[ConvexHull(corners).vertices])
     # Parallel to B, the shape is cut into strips one pixel wide.
     along = (other - one) / a
@@ -51,28 +54,34 @@ def kothari_diameters(volume: Volume, mask: np.ndarray) -> Diameters:
     np.maximum.at(highest, strip, heights)
     np.maximum.at(lowest, strip, -heights)
     b = float((highest + lowest).max())
-    c = volume.slice_spacing * float(
-        np.select([areas >= 0.75 * largest, areas >= 0.25 * largest], [1.0, 0.5]).sum()
-    )
+    counted = np.select([areas >= 0.75 * largest, areas >= 0.25 * largest], [1.0, 0.5])
+    c = float(counted @ volume.slab_mm)
     return Diameters(a, b, c)
 
 
 def largest_diameter_mm(volume: Volume, mask: np.ndarray) -> float:
-    """The largest distance in mm of two points of a mask, in any direction; slices as planes."""
+    """The largest distance of two points of a mask, in any direction.
+
+    Args:
+        volume: the scan, for its geometry.
+        mask: bool, shaped as `volume.slices`; not empty. Its slices count as planes.
+
+    Returns:
+        mm.
+    """
     outline = []
-    slices = in_slices(volume, mask)
-    for index in np.flatnonzero(slices.any(axis=(1, 2))):
-        corners = _corners(slices[index], volume.pixel_spacing)
+    for index in np.flatnonzero(mask.any(axis=(1, 2))):
+        corners = _corners(mask[index])
         hull = corners[ConvexHull(corners).vertices]
-        outline.append(np.insert(hull, 0, index * volume.slice_spacing, axis=1))
+        outline.append(volume.places(np.insert(hull, 0, index, axis=1)))
     return _farthest(np.concatenate(outline))[2]
 
 
-def _corners(plane: np.ndarray, pixel: tuple[float, float]) -> np.ndarray:
-    """(n, 2) row and column of the corners of all pixels of a slice, in mm."""
+def _corners(plane: np.ndarray) -> np.ndarray:
+    """(n, 2) fractional row and column of the corners of all pixels of a slice."""
     rows, columns = np.nonzero(plane)
-    corners = [(rows + i, columns + j) for i in (0, 1) for j in (0, 1)]
-    return np.unique(np.concatenate([np.stack(c, 1) for c in corners]), axis=0) * pixel
+    corners = [(rows + i, columns + j) for i in (-0.5, 0.5) for j in (-0.5, 0.5)]
+    return np.unique(np.concatenate([np.stack(c, 1) for c in corners]), axis=0)
 
 
 def _farthest(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:

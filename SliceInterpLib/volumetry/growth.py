@@ -10,8 +10,8 @@ REFERENCE_ML, REFERENCE_PERCENT = 6.0, 33.0
 either. For reference only: no decision is taken here."""
 
 REPEATABILITY = 0.20
-"""Standard deviation of a measured volume's error over volume^⅔, ml^⅓, as `volumetry-study` prints
-it for the acquired grid.
+"""Standard deviation of a measured volume's error over volume^⅔, ml^⅓, as the laboratory's
+volumetry-study prints it for the acquired grid.
 
 The error lies on the surface, so that it grows as a surface does with the volume. It holds the
 lesions' different shapes and places, so that for two scans of one lesion it is on the safe side.

@@ -17,24 +17,31 @@ class SegmentationError(SliceInterpError):
 
 
 def mask_of_label(volume: Volume, labels: Volume, label: int) -> np.ndarray:
-    """Where a label volume has the label; bool, shaped as `volume.hu`.
+    """Where a label volume has a label.
 
-    Raises SegmentationError if the label is nowhere, or the geometries differ.
+    Args:
+        volume: the scan.
+        labels: a volume of the same geometry, whose values are labels.
+        label: the value of what is asked for.
+
+    Returns:
+        bool, shaped as `volume.slices`.
+
+    Raises:
+        SegmentationError: if the label is nowhere, or the geometries differ.
     """
-    check_shape(volume, labels.hu)
-    corners = np.array([[0, 0, 0], np.array(volume.hu.shape)[::-1] - 1])
-    ours, theirs = (
-        one.origin + (corners * one.spacing) @ one.direction.T for one in (volume, labels)
-    )
+    check_shape(volume, labels.slices)
+    corners = np.array([[0, 0, 0], np.array(volume.slices.shape) - 1])
+    ours, theirs = (one.places(corners) for one in (volume, labels))
     if np.abs(ours - theirs).max() > SAME_PLACE_MM:
         raise SegmentationError(
             f"The segmentation lies elsewhere than the scan: its corners are up to "
             f"{np.abs(ours - theirs).max():.1f} mm away. Give a segmentation that was made on this "
             "scan, or resample it to the scan's geometry first."
         )
-    mask = labels.hu == label
+    mask = labels.slices == label
     if not mask.any():
-        there = ", ".join(f"{value:g}" for value in np.unique(labels.hu)[:8] if value != 0)
+        there = ", ".join(f"{value:g}" for value in np.unique(labels.slices)[:8] if value != 0)
         raise SegmentationError(
             f"The segmentation has no label {label}: 0 ml. It has {there or 'none at all'}. "
             "Choose one of these."
@@ -42,28 +49,31 @@ def mask_of_label(volume: Volume, labels: Volume, label: int) -> np.ndarray:
     return mask
 
 
-def voxel_mm3(volume: Volume) -> float:
-    """Volume of one voxel in mm³; its edges need not be at right angles."""
-    return float(abs(np.linalg.det(volume.direction)) * np.prod(volume.spacing))
-
-
 def voxel_ml(volume: Volume, mask: np.ndarray) -> float:
-    """Volume of a mask as the sum of its voxels, in ml: Segment Statistics' "labelmap" volume."""
-    return int(np.count_nonzero(mask)) * voxel_mm3(volume) / 1000.0
+    """Volume of a mask as the sum of its voxels, each of which reaches halfway to the next slices.
+
+    With even gaps that is the "labelmap" volume of Slicer's Segment Statistics.
+
+    Args:
+        volume: the scan, for its geometry.
+        mask: bool, shaped as `volume.slices`.
+
+    Returns:
+        ml.
+    """
+    return float(np.count_nonzero(mask, axis=(1, 2)) @ volume.voxel_mm3) / 1000.0
 
 
-def in_slices(volume: Volume, mask: np.ndarray) -> np.ndarray:
-    """View of a mask that is shaped as `volume.hu`, with the slices along the first axis."""
-    return np.moveaxis(mask, volume.slice_axis, 0)
+def bounds(mask: np.ndarray, margin: tuple[int, ...] = (0, 0, 0)) -> tuple[slice, ...]:
+    """The box around what is set.
 
+    Args:
+        mask: bool, of any shape.
+        margin: elements to add along each axis, as far as the array goes.
 
-def from_slices(volume: Volume, mask: np.ndarray) -> np.ndarray:
-    """The reverse of `in_slices`."""
-    return np.moveaxis(mask, 0, volume.slice_axis)
-
-
-def bounds(mask: np.ndarray, margin: tuple[int, int, int] = (0, 0, 0)) -> tuple[slice, ...]:
-    """The box around what is set, with a margin as far as the array goes; empty if nothing is."""
+    Returns:
+        A slice for each axis, to index with; empty ones if nothing is set.
+    """
     box = []
     for axis, more in enumerate(margin):
         others = tuple(other for other in range(mask.ndim) if other != axis)
@@ -82,8 +92,8 @@ def largest_piece(mask: np.ndarray) -> np.ndarray:
 
 def check_shape(volume: Volume, mask: np.ndarray) -> None:
     """Raise SegmentationError unless the mask has as many voxels as the volume, axis by axis."""
-    if mask.shape != volume.hu.shape:
-        size, wanted = (" × ".join(map(str, s[::-1])) for s in (mask.shape, volume.hu.shape))
+    if mask.shape != volume.slices.shape:
+        size, wanted = (" × ".join(map(str, s[::-1])) for s in (mask.shape, volume.slices.shape))
         raise SegmentationError(
             f"The segmentation has {size} voxels, the scan {wanted}. Give a segmentation that was "
             "made on this scan, or resample it to the scan's geometry first."

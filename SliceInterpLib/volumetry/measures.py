@@ -14,9 +14,7 @@ from SliceInterpLib.volumetry.mask import (
     SegmentationError,
     bounds,
     check_shape,
-    in_slices,
     voxel_ml,
-    voxel_mm3,
 )
 from SliceInterpLib.volumetry.surface import closed_surface
 
@@ -37,8 +35,8 @@ class Measurement:
     voxel_ml: float
     """Sum of its voxels."""
     planimetric_ml: float
-    """Areas × slice distance by the trapezium rule: it ends in the middle of its outermost
-    slices, so that these count half. A single slice counts whole."""
+    """Areas over the slices' positions by the trapezium rule: it ends in the middle of its
+    outermost slices, so that these count half. A single slice counts whole."""
     surface_ml: float
     """Inside the closed surface, smoothed as in Slicer."""
     partial_volume_ml: float
@@ -61,10 +59,17 @@ class Measurement:
 
 
 def measure(volume: Volume, mask: np.ndarray, space: np.ndarray | None = None) -> Measurement:
-    """Measure a mask that is shaped as `volume.hu`; `space` is the intracranial space, if known.
+    """Measure a hematoma on one grid.
 
-    The mask may be anybody's: of `Segmenter`, of Slicer's Segment Editor, of a label file. Raises
-    SegmentationError for an empty mask, one of another shape, and without VTK.
+    The mask may be anybody's: of `Segmenter`, of Slicer's Segment Editor, of a label file.
+
+    Args:
+        volume: the scan.
+        mask: bool, shaped as `volume.slices`.
+        space: the intracranial space, shaped so too; None: the side stays unknown.
+
+    Raises:
+        SegmentationError: for an empty mask, one of another shape, and without VTK.
     """
     mask = np.asarray(mask, bool)
     check_shape(volume, mask)
@@ -74,7 +79,7 @@ def measure(volume: Volume, mask: np.ndarray, space: np.ndarray | None = None) -
         )
     surface = closed_surface(volume, mask)
     ruler = kothari_diameters(volume, mask)
-    blood = volume.hu[mask].astype(np.float64)
+    blood = volume.slices[mask].astype(np.float64)
     left, back, up = _centroid(volume, mask).tolist()
     return Measurement(
         voxel_ml=voxel_ml(volume, mask),
@@ -92,12 +97,12 @@ def measure(volume: Volume, mask: np.ndarray, space: np.ndarray | None = None) -
         hu_std=float(blood.std()),
         centroid_ras=(-left, -back, up),
         side=None if space is None else _side(left - _centroid(volume, space)[0]),
-        slices=int(np.count_nonzero(in_slices(volume, mask).any(axis=(1, 2)))),
+        slices=int(np.count_nonzero(mask.any(axis=(1, 2)))),
     )
 
 
 def partial_volume_ml(volume: Volume, mask: np.ndarray) -> float:
-    """Volume in ml with each voxel of the rim counted for the part of it that is blood.
+    """Volume with each voxel of the rim counted for the part of it that is blood.
 
     A mixed voxel's HU is the mean of its tissues, weighted by their parts (Santago & Gage 1993,
     IEEE TMI 12:566), so that the part is (HU − brain) / (blood − brain), limited to 0…1. Blood is
@@ -105,12 +110,18 @@ def partial_volume_ml(volume: Volume, mask: np.ndarray) -> float:
     tissue 2–6 mm around it, both within the slices. The rim is RIM_MM to both sides of the outline
     within a slice, and in the slices before the first and after the last what lies on these.
     Bone and air do not count.
+
+    Args:
+        volume: the scan.
+        mask: bool, shaped as `volume.slices`; not empty.
+
+    Returns:
+        ml.
     """
     pixel = volume.pixel_spacing
-    slices = in_slices(volume, mask)
     margin = (1, *(int(_AROUND_MM / size) + 1 for size in pixel))
-    box = bounds(slices, margin)
-    inside, hu = slices[box], volume.slices[box].astype(np.float64)
+    box = bounds(mask, margin)
+    inside, hu = mask[box], volume.slices[box].astype(np.float64)
     beside = inside.copy()
     beside[1:] |= inside[:-1]
     beside[:-1] |= inside[1:]
@@ -124,22 +135,45 @@ def partial_volume_ml(volume: Volume, mask: np.ndarray) -> float:
         return voxel_ml(volume, mask)  # no contrast, so that nothing can be weighted by it
     part = np.clip((hu - brain) / (blood - brain), 0.0, 1.0)
     rim = near & ~deep & tissue
-    return float(np.count_nonzero(deep) + part[rim].sum()) * voxel_mm3(volume) / 1000.0
+    voxels = np.where(rim, part, deep).sum(axis=(1, 2))
+    return float(voxels @ volume.voxel_mm3[box[0]]) / 1000.0
 
 
 def _planimetric_ml(volume: Volume, mask: np.ndarray) -> float:
-    areas = np.count_nonzero(in_slices(volume, mask), axis=(1, 2))
+    areas = np.count_nonzero(mask, axis=(1, 2)) * float(np.prod(volume.pixel_spacing))
     shown = np.flatnonzero(areas)
-    ends = (areas[shown[0]] + areas[shown[-1]]) / 2.0 if len(shown) > 1 else 0.0
-    return float(
-        (areas.sum() - ends) * np.prod(volume.pixel_spacing) * volume.slice_spacing / 1000.0
-    )
+    if len(shown) == 1:
+        return float(areas @ volume.slab_mm) / 1000.0
+    part = slice(shown[0], shown[-1] + 1)
+    means = 0.5 * (areas[part][1:] + areas[part][:-1])
+    return float(means @ np.diff(volume.positions[part])) / 1000.0
 
 
 def _centroid(volume: Volume, mask: np.ndarray) -> np.ndarray:
-    """Mean of a mask's voxel centres in mm, LPS."""
-    index = [axis.mean() for axis in np.nonzero(mask)][::-1]
-    return np.array(volume.origin) + volume.direction @ np.multiply(volume.spacing, index)
+    """The centre of gravity of a mask in mm, LPS."""
+    counts = np.count_nonzero(mask, axis=(1, 2))
+    shown = np.flatnonzero(counts)
+    rows, columns = (
+        np.count_nonzero(mask[shown], axis=across) @ np.arange(mask.shape[3 - across])
+        for across in (2, 1)
+    )
+    middle = np.divide([rows, columns], counts[shown])
+    places = volume.places(np.column_stack([_slab_middles(volume)[shown], *middle]))
+    return np.average(places, axis=0, weights=(counts * volume.slab_mm)[shown])
+
+
+def _slab_middles(volume: Volume) -> np.ndarray:
+    """(n,) fractional slice numbers of the middle of what each slice stands for.
+
+    Where the gaps beside a slice differ, that is not the slice itself.
+    """
+    numbers = np.arange(volume.slice_count, dtype=float)
+    if volume.slice_count == 1:
+        return numbers
+    around = np.pad(volume.gaps, 1, mode="edge")
+    before, after = around[:-1], around[1:]
+    shift = 0.25 * (after - before)
+    return numbers + shift / np.where(shift > 0, after, before)
 
 
 def _side(left_of_middle_mm: float) -> str:

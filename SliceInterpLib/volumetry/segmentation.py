@@ -16,10 +16,7 @@ from SliceInterpLib.volumetry.intracranial import AIR_HU, bone_hu, intracranial_
 from SliceInterpLib.volumetry.mask import (
     SegmentationError,
     bounds,
-    from_slices,
-    in_slices,
     voxel_ml,
-    voxel_mm3,
 )
 
 SMOOTHING_MM = 1.0
@@ -48,7 +45,7 @@ _DENSE_SHARE = 0.2
 
 
 @dataclass(frozen=True)
-class Settings:
+class SegmentationSettings:
     """What counts as blood. HU after smoothing; lengths in mm, within the slices.
 
     A limit that is None is found for each clot, since scanners differ by more than 10 HU in what
@@ -70,14 +67,16 @@ class Settings:
     """Without seeds, smaller pieces are left out."""
 
     def __post_init__(self) -> None:
-        if None not in (self.low_hu, self.high_hu) and not self.low_hu < self.high_hu:
+        if self.low_hu is None or self.high_hu is None:
+            return
+        if not self.low_hu < self.high_hu:
             raise SegmentationError(
                 f"The threshold range {self.low_hu:g}…{self.high_hu:g} HU is empty. Give a lower "
                 "limit that is below the upper one."
             )
 
 
-DEFAULTS = Settings()
+DEFAULTS = SegmentationSettings()
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +84,7 @@ class Segmentation:
     """A hematoma in a volume."""
 
     mask: np.ndarray
-    """bool, shaped as the volume's `hu`."""
+    """bool, shaped as the volume's `slices`."""
     limits_hu: tuple[float, float]
     """The threshold range that was used."""
     warnings: tuple[str, ...]
@@ -97,15 +96,19 @@ class Segmenter:
 
     HU are smoothed by a median over SMOOTHING_MM to each side of a pixel within its slice, which
     moves no straight edge. `space` is the intracranial mask where it is known, bool, shaped as
-    `volume.hu`; by default it is found. Raises VolumeError where there is none.
+    `volume.slices`; by default it is found. Raises VolumeError where there is none.
     """
 
     def __init__(self, volume: Volume, *, space: np.ndarray | None = None) -> None:
         self.volume = volume
         self.space = intracranial_mask(volume) if space is None else space
-        inside = in_slices(volume, self.space)
-        self._box = bounds(inside)
-        self._inside = inside[self._box]
+        self._box = bounds(self.space)
+        self._inside = self.space[self._box]
+
+    @property
+    def _voxel_ml(self) -> np.ndarray:
+        """Of each slice in the box."""
+        return self.volume.voxel_mm3[self._box[0]] / 1000.0
 
     @cached_property
     def _smoothed(self) -> np.ndarray:
@@ -114,12 +117,19 @@ class Segmenter:
         return sitk.GetArrayFromImage(sitk.Median(image, (columns, rows, 0)))
 
     def segment(
-        self, seeds: Sequence[Sequence[float]] | None = None, settings: Settings = DEFAULTS
+        self,
+        seeds: Sequence[Sequence[float]] | None = None,
+        settings: SegmentationSettings = DEFAULTS,
     ) -> Segmentation:
         """The hematoma at the seeds, or without seeds every one in the intracranial space.
 
-        seeds: points in mm, LPS, each in a hematoma. Raises SegmentationError for a seed outside
-        the volume, in air, in bone, outside the skull or not in blood, and where no blood is found.
+        Args:
+            seeds: points in mm, LPS, each in a hematoma.
+            settings: what counts as blood.
+
+        Raises:
+            SegmentationError: for a seed outside the volume, in air, in bone, outside the skull or
+                not in blood, and where no blood is found.
         """
         if not seeds:
             low, high = self._limits(None, settings)
@@ -139,9 +149,9 @@ class Segmenter:
         mask = np.zeros(self.volume.slices.shape, bool)
         mask[self._box] = morphology.filled(found)
         doubts = tuple(self._doubts(mask, low, high))
-        return Segmentation(from_slices(self.volume, mask), (low, high), doubts)
+        return Segmentation(mask, (low, high), doubts)
 
-    def _limits(self, clot_hu: float | None, settings: Settings) -> tuple[float, float]:
+    def _limits(self, clot_hu: float | None, settings: SegmentationSettings) -> tuple[float, float]:
         low, high = settings.low_hu, settings.high_hu
         if low is None:
             brain = self._brain_hu
@@ -166,7 +176,11 @@ class Segmenter:
         return (self._smoothed >= low) & (self._smoothed <= high) & self._inside
 
     def _blood(
-        self, low: float, high: float, places: Sequence[tuple[int, ...]], settings: Settings
+        self,
+        low: float,
+        high: float,
+        places: Sequence[tuple[int, ...]],
+        settings: SegmentationSettings,
     ) -> np.ndarray:
         """What is dense, without rim of bone and narrow necks; with places, the pieces at these."""
         found = self._dense(low, high)
@@ -184,32 +198,33 @@ class Segmenter:
     def _place(self, seed: Sequence[float]) -> tuple[int, ...]:
         """Index (slice, row, column) in `volume.slices` of a seed that may be in blood."""
         volume = self.volume
-        axes = volume.direction * volume.spacing
-        index = np.linalg.solve(axes, np.subtract(seed, volume.origin))[::-1]  # (z, y, x)
-        index = np.rint(index).astype(int)
+        index = np.rint(volume.indices(np.array(seed))[0]).astype(int)
         where = _in_words(seed)
-        if (index < 0).any() or (index >= volume.hu.shape).any():
+        if (index < 0).any() or (index >= volume.slices.shape).any():
             raise SegmentationError(
                 f"{where} is outside the volume. Place it in the hematoma; coordinates are mm "
                 "towards the right, the front and above (RAS)."
             )
         if not self.space[tuple(index)]:
-            hu = float(volume.hu[tuple(index)])
+            hu = float(volume.slices[tuple(index)])
             tissue = "bone" if hu >= bone_hu(volume) else "air or fat" if hu < AIR_HU else None
             what = f"in {tissue} ({hu:.0f} HU)" if tissue else "outside the intracranial space"
             raise SegmentationError(f"{where} is {what}. Place it in the hematoma.")
-        across = int(index[volume.slice_axis])
-        return (across, *np.delete(index, volume.slice_axis).tolist())
+        return tuple(index.tolist())
 
     def _near(self, place: tuple[int, ...], reach_mm: float) -> np.ndarray:
         """Where in the box a voxel is within the reach of a place, (slice, row, column)."""
-        spacing = (self.volume.slice_spacing, *self.volume.pixel_spacing)
-        squares = (
-            ((np.arange(part.start, part.stop) - index) * step) ** 2
-            for part, index, step in zip(self._box, place, spacing, strict=True)
-        )
-        planes, rows, columns = np.ix_(*squares)
-        return planes + rows + columns <= reach_mm**2
+        volume, (planes, rows, columns) = self.volume, self._box
+        across = np.arange(planes.start, planes.stop)
+        # Where the place lies in each slice's plane, in mm from its first pixel.
+        seed = volume.places(np.array(place)) - volume.slice_origins[across]
+        x, y = (seed @ np.linalg.pinv(volume.in_plane_axes).T).T
+        down, along = volume.pixel_spacing
+        far = (volume.positions[across] - volume.positions[place[0]]) ** 2
+        far_rows = (np.arange(rows.start, rows.stop) * down - y[:, None]) ** 2
+        far_columns = (np.arange(columns.start, columns.stop) * along - x[:, None]) ** 2
+        squares = far[:, None, None] + far_rows[:, :, None] + far_columns[:, None, :]
+        return squares <= reach_mm**2
 
     def _beside(self, place: tuple[int, ...]) -> tuple[slice, ...]:
         """The part of the box within SEED_REACH_MM of a place, in its slice."""
@@ -241,13 +256,18 @@ class Segmenter:
 
     def _large_pieces(self, mask: np.ndarray, smallest_ml: float) -> np.ndarray:
         pieces, _ = ndimage.label(mask)
-        millilitres = np.bincount(pieces.ravel()) * voxel_mm3(self.volume) / 1000
+        weights = np.broadcast_to(self._voxel_ml[:, None, None], pieces.shape)
+        millilitres = np.bincount(pieces.ravel(), weights=weights.ravel())
         large = millilitres >= smallest_ml
         large[0] = False
         return large[pieces]
 
     def _freed(
-        self, dense: np.ndarray, bright: np.ndarray, inside: np.ndarray, settings: Settings
+        self,
+        dense: np.ndarray,
+        bright: np.ndarray,
+        inside: np.ndarray,
+        settings: SegmentationSettings,
     ) -> np.ndarray:
         """Dense voxels without the rim of the bone and without what hangs on by narrow necks."""
         pixel, margin = self.volume.pixel_spacing, settings.bone_margin_mm
@@ -257,7 +277,7 @@ class Segmenter:
         return free | (morphology.dilated(free, pixel, 2.0 * margin) & rim)
 
     def _doubts(self, mask: np.ndarray, low: float, high: float) -> Iterator[str]:
-        """What a user should look at; `mask` as `volume.slices`."""
+        """What a user should look at."""
         size = voxel_ml(self.volume, mask)
         if size > PLAUSIBLE_ML:
             yield (
@@ -273,6 +293,13 @@ class Segmenter:
         touching = np.count_nonzero(mask[self._box] & rim)
         if touching > _TOUCHING_SHARE * np.count_nonzero(mask):
             yield "The segmentation touches bone: look whether a rim of bone was taken for blood."
+        shown = np.any(mask, axis=(1, 2))
+        guessed = np.flatnonzero(self.volume.missing & shown[:-1] & shown[1:])
+        if guessed.size:
+            yield (
+                f"Slices are missing behind slice {', '.join(str(i + 1) for i in guessed)}, inside "
+                "the hematoma: its volume there is a guess."
+            )
         if mask[0].any() or mask[-1].any():
             yield "The hematoma reaches the first or last slice: part of it may not be on the scan."
 

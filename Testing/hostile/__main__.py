@@ -17,6 +17,7 @@ from hostile import all_cases
 from hostile.case import Case, make_places, remove
 from hostile.controls import controls
 from hostile.running import Outcome, run
+from SliceInterpLib.table import Column, Table
 
 
 def main() -> None:
@@ -44,16 +45,23 @@ def _outcomes(cases: Sequence[Case]) -> Iterator[Outcome]:
 
 
 def _table(outcomes: list[Outcome]) -> str:
-    rows = ["| category | case | outcome | message | peak MiB |", "|---|---|---|---|---:|"]
+    rows = []
     for one in outcomes:
         words = one.message.removeprefix("sliceinterp: error: ")
         ended = f"{one.ended}: WRONG, {'; '.join(one.complaints)}" if one.complaints else one.ended
-        cells = [one.category, one.name, ended, words]
-        cells = [" ".join(cell.replace("|", "\\|").split()) for cell in cells]
-        rows.append(f"| {' | '.join(cells)} | {one.peak_mib} |")
+        rows.append({**one.as_dict(), "case": one.name, "outcome": ended, "message": words})
+    columns = (
+        *map(Column, ("category", "case", "outcome", "message")),
+        Column("peak_mib", "peak", "MiB"),
+    )
     wrong = sum(bool(one.complaints) for one in outcomes)
     peak = max((one.peak_mib for one in outcomes), default=0)
-    return "\n".join([*rows, "", f"{len(outcomes)} cases, {wrong} wrong, at most {peak} MiB."])
+    return "\n\n".join(
+        [
+            Table(columns, rows).markdown(),
+            f"{len(outcomes)} cases, {wrong} wrong, at most {peak} MiB.",
+        ]
+    )
 
 
 if __name__ == "__main__":

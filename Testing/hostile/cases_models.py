@@ -37,7 +37,7 @@ _LIES = {
     "a name that paints": ({"name": "\x1b[31mred\nsliceinterp: done", "sha256": "0"}, _OTHER),
     "no architecture": ({"architecture": None}, _INVALID),
     "an unknown architecture": ({"architecture": "os.system"}, "not known"),
-    "another architecture": ({"architecture": "reference-unet", "configuration": {}}, _UNFIT),
+    "another architecture": ({"architecture": "reference-unet", "configuration": {}}, "not known"),
     "no configuration": ({"configuration": None}, _INVALID),
     "an unknown setting": ({"configuration": {"shell": "reboot"}}, _INVALID),
     "words for widths": ({"configuration": {**_TINY, "flow_widths": "wide"}}, _INVALID),

@@ -1,1 +1,0 @@
-"""How good a method is: metrics, statistics, the hold-one-slice-out check, benchmarks."""

@@ -1,0 +1,1 @@
+"""How far to trust synthetic slices, measured on the user's own scan."""

@@ -1,0 +1,102 @@
+"""A doubled volume together with how far each of its synthetic voxels may be off."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from SliceInterpLib.errors import MethodError
+from SliceInterpLib.interpolators import Interpolator, tells_error
+from SliceInterpLib.upsampling import Progress, upsample
+from SliceInterpLib.volume import Volume
+
+BRAIN_BELOW_HU = 95.0
+"""Errors in brain are those of voxels below this: at its border lies bone, whose errors are far
+larger, and scans may be saturated at 100 HU."""
+
+
+class Watched:
+    """A method as an interpolator that keeps what else is said of each slice.
+
+    `besides` has an entry a slice, in the order in which slices were predicted; whoever watches
+    takes them out.
+
+    Args:
+        method: the method.
+        predict: one of the method's `with_…`.
+    """
+
+    def __init__(
+        self, method: Interpolator, predict: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+    ) -> None:
+        self.name, self.context = method.name, method.context
+        self._method, self._predict = method, predict
+        self.besides: deque[np.ndarray] = deque()
+
+    @property
+    def batch(self) -> int:
+        """As the method's own, which shrinks where memory is short."""
+        return self._method.batch
+
+    @property
+    def provenance(self) -> Mapping[str, object]:
+        """The method's own."""
+        return self._method.provenance
+
+    def __call__(self, slices: np.ndarray) -> np.ndarray:
+        """As the method itself."""
+        middles, besides = self._predict(slices)
+        self.besides.extend(besides)
+        return middles
+
+
+def upsample_with_expected_error(
+    volume: Volume,
+    method: Interpolator,
+    *,
+    allow_thin: bool = False,
+    widest_gap_mm: float | None = None,
+    progress: Progress | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> tuple[Volume, Volume]:
+    """What `upsample` gives, and how far each of its voxels may be off.
+
+    The error is against what the scanner would have shown there, noise included. For doubling
+    alone, not for factor 4, whose further slices are made of synthetic ones.
+
+    Args:
+        volume: as `upsample` takes it.
+        method: what predicts the slices and their errors.
+        allow_thin: as `upsample` takes it.
+        widest_gap_mm: as `upsample` takes it.
+        progress: as `upsample` takes it.
+        cancelled: as `upsample` takes it.
+
+    Returns:
+        The doubled volume, and one of the same geometry: expected absolute error in HU, float32,
+        0 in acquired slices.
+
+    Raises:
+        VolumeError: as `upsample` does.
+        Cancelled: as `upsample` does.
+        MethodError: as `upsample` does, and if the error of the method's model was never measured,
+            or it is no method that tells one.
+    """
+    if not tells_error(method):
+        raise MethodError(f"The method '{method.name}' does not tell its expected error.")
+    watched = Watched(method, method.with_expected_error)
+    doubled = upsample(
+        volume,
+        watched,
+        allow_thin=allow_thin,
+        widest_gap_mm=widest_gap_mm,
+        progress=progress,
+        cancelled=cancelled,
+    )
+    error = np.zeros(doubled.slices.shape, np.float32)
+    for index in np.flatnonzero(doubled.synthetic):
+        error[index] = watched.besides.popleft()
+    return doubled, replace(doubled, slices=error)

@@ -1,0 +1,253 @@
+"""The table of methods against acquired slices, over patients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from SliceInterpLib.errors import MethodError, VolumeError
+from SliceInterpLib.evidence.holdout import Comparison, hold_one_out
+from SliceInterpLib.evidence.metrics import METRICS, has_full_range, slice_metrics
+from SliceInterpLib.interpolators import Interpolator
+from SliceInterpLib.lab.ceiling import PERFECT, with_new_noise
+from SliceInterpLib.lab.patient_statistics import (
+    adjusted,
+    counted,
+    mean_with_interval,
+    paired_p,
+)
+from SliceInterpLib.lab.true_middles import true_middles
+from SliceInterpLib.table import Column, Estimate, Table
+from SliceInterpLib.volume import Volume
+
+PatientTable = Mapping[str, Mapping[str, Mapping[str, float | None]]]
+"""{patient: {method: {metric: mean over the patient's slices}}}."""
+
+
+def benchmark(
+    patients: Mapping[str, Callable[[], Volume]],
+    methods: Sequence[Interpolator],
+    *,
+    every: int = 1,
+    thickness: int | None = None,
+    against: Sequence[str] | None = None,
+    ceiling: Interpolator | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Compare methods on volumes, one a patient, each loaded when its turn comes.
+
+    Args:
+        patients: by name, what loads a patient's volume.
+        methods: those that are compared.
+        every: hold out slices 1, 1 + every, ….
+        thickness: average that many thin slices into thick ones and compare with the true middle
+            slice at the real gap, instead of holding slices out.
+        against: names of the methods that every learned one is compared with, patient by patient;
+            by default linear, optical-flow and the models of architecture "reference-unet", as far
+            as they are among `methods`.
+        ceiling: a quiet method, on whose predictions is measured what one without any error would
+            score against slices with noise; it has the row "perfect".
+        progress: called with how many methods are done, of all patients together, and their number.
+
+    Returns:
+        {"patients": n, "protocol": …, "methods": {method: {metric: {"mean", "ci95"}}},
+        "comparisons": {method: {against: {metric: {"difference": mean of method − against, "ci95",
+        "p", "q"}}}}, "per_patient": {patient: {method: {metric: mean over slices}}}}; a metric that
+        a volume does not allow (mae_hu without the full range, the ceiling without brain) is None.
+        p is that of `patient_statistics.paired_p`, q the same adjusted over all comparisons and
+        metrics.
+
+    Raises:
+        MethodError: if `against` names a method that is not among `methods`.
+    """
+    references = _references(methods, against)
+    per_patient: dict[str, dict[str, dict[str, float | None]]] = {}
+    done = 0
+    for patient, load in patients.items():
+        volume = load()
+        per_patient[patient] = {}
+        for method in methods:
+            pairs = _pairs(volume, method, thickness, every)
+            per_patient[patient][method.name] = _mean_metrics(pairs, volume)
+            done += 1
+            if progress:
+                progress(done, len(patients) * len(methods))
+        if ceiling:
+            per_patient[patient][PERFECT] = _perfect(
+                _pairs(volume, ceiling, thickness, every), volume
+            )
+    names = [method.name for method in methods]
+    shown = [*names, PERFECT] if ceiling else names
+    return {
+        "patients": len(per_patient),
+        "protocol": f"true middle of {thickness} averaged slices, every {every}"
+        if thickness
+        else f"one slice held out, every {every}",
+        "methods": {
+            name: {metric: _over_patients(per_patient, name, metric) for metric in METRICS}
+            for name in shown
+        },
+        "comparisons": _comparisons(per_patient, filter(_is_learned, names), references),
+        "per_patient": per_patient,
+    }
+
+
+def _pairs(
+    volume: Volume, method: Interpolator, thickness: int | None, every: int
+) -> Iterator[Comparison]:
+    if thickness:
+        return true_middles(volume, method, thickness=thickness, every=every)
+    return hold_one_out(volume, method, every=every)
+
+
+def _mean_metrics(pairs: Iterable[Comparison], volume: Volume) -> dict[str, float | None]:
+    """Means over the slices of a volume that are compared."""
+    rows = [slice_metrics(found, truth) for _, found, truth in pairs]
+    means: dict[str, float | None] = {}
+    for metric in METRICS:
+        values = [value for row in rows if (value := row[metric]) is not None]
+        means[metric] = float(np.mean(values)) if values else None
+    if not has_full_range(volume.hu):
+        means["mae_hu"] = None
+    return means
+
+
+def _perfect(pairs: Iterator[Comparison], volume: Volume) -> dict[str, float | None]:
+    try:
+        return _mean_metrics(with_new_noise(pairs), volume)
+    except VolumeError:  # no place to measure noise in
+        return dict.fromkeys(METRICS)
+
+
+def _over_patients(per_patient: PatientTable, method: str, metric: str) -> dict[str, object] | None:
+    values = [rows[method][metric] for rows in per_patient.values()]
+    known = [value for value in values if value is not None]
+    return mean_with_interval(known) if known else None
+
+
+def _is_learned(name: str) -> bool:
+    return name.split(":")[0] == "learned"
+
+
+def _references(methods: Sequence[Interpolator], wanted: Sequence[str] | None) -> list[str]:
+    """The names of the methods to compare with, checked before anything is computed."""
+    names = [method.name for method in methods]
+    if wanted is None:
+        return [method.name for method in methods if _is_reference(method)]
+    missing = [name for name in wanted if name not in names]
+    if missing:
+        raise MethodError(
+            f"Cannot compare against {', '.join(missing)}: not among the methods of this run, "
+            f"which are {', '.join(names)}."
+        )
+    return list(dict.fromkeys(wanted))
+
+
+def _is_reference(method: Interpolator) -> bool:
+    model = getattr(method, "model", None)
+    return method.name in ("linear", "optical-flow") or (
+        model is not None and model.card["architecture"] == "reference-unet"
+    )
+
+
+def _comparisons(
+    per_patient: PatientTable, methods: Iterable[str], references: Sequence[str]
+) -> dict[str, dict[str, dict[str, dict[str, Any] | None]]]:
+    """Paired differences over patients; None for a metric that no patient has for both."""
+    table = {
+        method: {
+            other: {metric: _difference(per_patient, method, other, metric) for metric in METRICS}
+            for other in references
+            if other != method
+        }
+        for method in methods
+    }
+    cells = [c for rows in table.values() for row in rows.values() for c in row.values() if c]
+    for cell, q in zip(cells, adjusted([cell["p"] for cell in cells]), strict=True):
+        cell["q"] = q
+    return {method: rows for method, rows in table.items() if rows}
+
+
+def _difference(
+    per_patient: PatientTable, method: str, other: str, metric: str
+) -> dict[str, Any] | None:
+    pairs = [(rows[method][metric], rows[other][metric]) for rows in per_patient.values()]
+    differences = [one - two for one, two in pairs if one is not None and two is not None]
+    if not differences:
+        return None
+    mean = mean_with_interval(differences)
+    return {
+        "difference": mean["mean"],
+        "ci95": mean["ci95"],
+        "p": paired_p(differences),
+    }
+
+
+_COLUMNS = (
+    Column("psnr", "PSNR", "dB", ".2f"),
+    Column("ssim", "SSIM", "", ".3f"),
+    Column("ms_ssim", "MS-SSIM", "", ".3f"),
+    Column("mae", "MAE", "", ".4f"),
+    Column("mae_hu", "MAE", "HU", ".1f"),
+    Column("gradient_mae", "gradient MAE", "", ".4f"),
+    Column("ncc", "NCC", "", ".3f"),
+)
+
+
+def quality_table(result: Mapping) -> Table:
+    """A benchmark's means by method, with 95 % intervals where there are any."""
+    rows = [
+        {"method": method} | {metric: Estimate.of(found) for metric, found in row.items()}
+        for method, row in result["methods"].items()
+    ]
+    caption = f"{counted(result['patients'])}, {result['protocol']}"
+    return Table([Column("method"), *_COLUMNS], rows, caption)
+
+
+def comparison_table(result: Mapping) -> Table:
+    """A benchmark's comparisons: differences, their 95 % intervals and q."""
+    rows = [
+        {"pair": f"{method} − {other}"} | {metric: _compared(row[metric]) for metric in METRICS}
+        for method, others in result["comparisons"].items()
+        for other, row in others.items()
+    ]
+    columns = [replace(column, style=f"+{column.style}") for column in _COLUMNS]
+    return Table(
+        [Column("pair", "method − against"), *columns],
+        rows,
+        caption="Mean differences over patients with 95 % intervals; q: Wilcoxon signed-rank "
+        "tests after Benjamini and Hochberg (six patients or more)",
+    )
+
+
+def _compared(found: Mapping | None) -> Estimate | None:
+    if found is None:
+        return None
+    remark = "" if found["q"] is None else f", q {found['q']:.2g}"
+    return Estimate(found["difference"], found["ci95"], remark)
+
+
+def timing_table(speed: Mapping[str, Mapping[str, float]]) -> Table:
+    """Time and memory by method."""
+    return Table(
+        (
+            Column("method"),
+            Column("seconds", style=".2f"),
+            Column("to_linear", "of linear", style=".1f"),
+            Column("working_mib", "working memory", "MiB", ".0f"),
+        ),
+        [{"method": method, **row} for method, row in speed.items()],
+    )
+
+
+def patient_table(result: Mapping) -> Table:
+    """A benchmark's result by patient and method, for CSV: a column for each metric."""
+    rows = [
+        {"patient": patient, "method": method, **metrics}
+        for patient, methods in result["per_patient"].items()
+        for method, metrics in methods.items()
+    ]
+    return Table([Column(key) for key in ("patient", "method", *METRICS)], rows)

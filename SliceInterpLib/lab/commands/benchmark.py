@@ -1,0 +1,288 @@
+"""The commands that measure methods."""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from SliceInterpLib.cli.common import (
+    Commands,
+    add_command,
+    add_device,
+    add_json,
+    print_result,
+    progress_bar,
+)
+from SliceInterpLib.errors import MethodError
+from SliceInterpLib.files.reading import read_volume
+from SliceInterpLib.files.whole import check_place, write_text
+from SliceInterpLib.interpolators import METHODS, Interpolator
+from SliceInterpLib.lab.commands.common import scans
+from SliceInterpLib.lab.contenders import PEERS, make_contender
+from SliceInterpLib.networks.registry import DEFAULT_MODEL, available_models, find_model
+from SliceInterpLib.volume import Volume
+
+
+class Contender(NamedTuple):
+    """A row of the tables."""
+
+    label: str
+    """What the row is called."""
+    method: str
+    """One of METHODS or PEERS."""
+    model: str | None
+    """As `make_contender` takes it."""
+
+
+def add_commands(commands: Commands) -> None:
+    """Add benchmark, contrast and speed."""
+    sub = add_command(
+        commands, "benchmark", _benchmark, "Compare predicted slices with acquired ones, by method."
+    )
+    _add_contenders(sub, default="all but the peers")
+    sub.add_argument(
+        "--every", type=int, default=1, metavar="N", help="hold out every N-th slice (default: 1)"
+    )
+    sub.add_argument(
+        "--average",
+        type=int,
+        metavar="N",
+        help="average N thin slices into thick ones and compare with the true middle slice",
+    )
+    sub.add_argument(
+        "--against",
+        action="append",
+        metavar="NAME",
+        help="a row that learned methods are compared with; may be repeated (default: linear, "
+        "optical-flow and reference models, as far as they run)",
+    )
+    sub.add_argument(
+        "--ceiling",
+        action="store_true",
+        help="add a row with what a prediction without any error would score, estimated from the "
+        "last method's slices",
+    )
+    sub.add_argument("--csv", type=Path, metavar="FILE", help="also write each patient's figures")
+    sub.add_argument("--force", action="store_true", help="overwrite that table")
+    sub.add_argument("--no-speed", action="store_true", help="leave out the speed table")
+    add_json(sub)
+
+    sub = add_command(
+        commands, "contrast", _contrast, "Measure how much of a faint lesion's contrast is kept."
+    )
+    _add_contenders(sub, default="linear,optical-flow,learned")
+    sub.add_argument("--hu", type=_not_zero, default=6.0, help="contrast of the discs")
+    sub.add_argument(
+        "--radius-mm",
+        type=_above_zero,
+        nargs="+",
+        default=[2.4, 4.7, 7.5],
+        help="radii of the discs",
+    )
+    sub.add_argument("--places", type=_at_least_one, default=50, help="discs of each radius")
+    sub.add_argument("--one", action="store_true", help="add them to one of the two slices only")
+    sub.add_argument("--seed", type=int, default=0)
+    add_json(sub)
+
+    sub = add_command(
+        commands, "speed", _network_speed, "Time networks side by side with the field reference's."
+    )
+    sub.add_argument(
+        "--model",
+        action="append",
+        help="name of a shipped model, or path of a model's card; may be repeated (default: all "
+        "that are shipped)",
+    )
+    sub.add_argument("--runs", type=_at_least_one, default=7, help="how many times each is timed")
+    add_device(sub)
+    add_json(sub)
+
+
+def _add_contenders(sub: argparse.ArgumentParser, *, default: str) -> None:
+    sub.add_argument("data", type=Path, help="a scan, or a folder of scans, one per patient")
+    sub.add_argument(
+        "--methods",
+        type=_method_list,
+        help=f"comma-separated, or 'all' (default: {default}); peers: {', '.join(PEERS)}",
+    )
+    sub.add_argument(
+        "--model",
+        action="append",
+        default=[],
+        help="name of a shipped model, or path of a model's card; may be repeated",
+    )
+    sub.add_argument(
+        "--torchscript",
+        metavar="FILE",
+        help="a frame interpolation model(x0, x1, dt) as TorchScript, such as FILM's; such a file "
+        "is a program: take it from someone you trust",
+    )
+    add_device(sub)
+
+
+def _benchmark(options: argparse.Namespace) -> None:
+    from SliceInterpLib.lab import benchmark as tables
+
+    if options.csv:
+        check_place(options.csv, overwrite=options.force)
+    contenders = _contenders(options, METHODS)
+    methods = _interpolators(contenders, options)
+    with progress_bar("volumes × methods", quiet=options.json) as progress:
+        result = tables.benchmark(
+            _patients(options.data),
+            list(methods.values()),
+            every=options.every,
+            thickness=options.average,
+            against=options.against,
+            ceiling=list(methods.values())[-1] if options.ceiling else None,
+            progress=progress,
+        )
+    if options.csv:
+        write_text(options.csv, tables.patient_table(result).csv())
+    text = tables.quality_table(result).markdown()
+    if result["comparisons"]:
+        text += f"\n\n{tables.comparison_table(result).markdown()}"
+    if not options.no_speed:
+        result["speed"] = _speed([c for c in contenders if c.label in methods], options.device)
+        text += f"\n\n{tables.timing_table(result['speed']).markdown()}"
+    print_result(result, text, as_json=options.json)
+
+
+def _contrast(options: argparse.Namespace) -> None:
+    from SliceInterpLib.lab.contrast import contrast_kept, contrast_table
+    from SliceInterpLib.lab.patient_statistics import counted
+
+    contenders = _contenders(options, ("linear", "optical-flow", "learned"))
+    with progress_bar("volumes", quiet=options.json) as progress:
+        result = contrast_kept(
+            _patients(options.data),
+            list(_interpolators(contenders, options).values()),
+            hu=options.hu,
+            radii_mm=options.radius_mm,
+            places=options.places,
+            both=not options.one,
+            seed=options.seed,
+            progress=progress,
+        )
+    where = "both slices" if result["both"] else "one of the two slices"
+    text = (
+        f"{counted(result['patients'])}, contrast kept of discs of {options.hu:g} HU in {where}, "
+        f"by radius\n\n{contrast_table(result).markdown()}"
+    )
+    print_result(result, text, as_json=options.json)
+
+
+def _network_speed(options: argparse.Namespace) -> None:
+    from SliceInterpLib.lab.network_speed import network_speed, network_speed_table
+
+    names = options.model or [model.name for model in available_models()]
+    result = network_speed(names, device=options.device, runs=options.runs)
+    print_result(result, network_speed_table(result).markdown(), as_json=options.json)
+
+
+def _contenders(options: argparse.Namespace, default: Sequence[str]) -> list[Contender]:
+    """The rows asked for; a model that is given has one even where its method is not named."""
+    named = list(options.methods or default)
+    if options.model and "learned" not in named:
+        named.append("learned")
+    if options.torchscript and "torchscript" not in named:
+        named.append("torchscript")
+    rows: list[Contender] = []
+    for method in dict.fromkeys(named):
+        if method == "learned":
+            rows += _learned(options.model)
+        elif method == "torchscript":
+            rows.append(Contender(method, method, options.torchscript))
+        else:
+            rows.append(Contender(method, method, None))
+    return rows
+
+
+def _learned(models: Sequence[str]) -> list[Contender]:
+    if list(models) in ([], [DEFAULT_MODEL]):
+        return [Contender("learned", "learned", None)]
+    rows = [Contender(f"learned:{find_model(model).name}", "learned", model) for model in models]
+    labels = [row.label for row in rows]
+    if len(set(labels)) < len(labels):
+        raise MethodError(
+            f"Two of the models have one name: {', '.join(labels)}. "
+            'Give each its own on its card ("name").'
+        )
+    return rows
+
+
+def _interpolators(
+    contenders: Sequence[Contender], options: argparse.Namespace
+) -> dict[str, Interpolator]:
+    """By label. What was not asked for by name and cannot run is left out with a warning."""
+    asked = options.methods is not None and options.methods != METHODS + PEERS
+    made = {}
+    for label, method, model in contenders:
+        try:
+            made[label] = make_contender(method, model=model, device=options.device)
+        except MethodError as problem:
+            if asked or model:
+                raise
+            warnings.warn(f"Left out: {problem}", stacklevel=2)
+        else:
+            if label != method:
+                made[label].name = label
+    return made
+
+
+def _speed(contenders: Sequence[Contender], device: str) -> dict[str, dict[str, float]]:
+    from SliceInterpLib.lab.speed import speed_table
+
+    rows = speed_table([c.method for c in contenders if c.model is None], device=device)
+    for label, method, model in contenders:
+        if model:
+            rows[label] = speed_table([method], model=model, device=device)[method]
+    return rows
+
+
+def _patients(data: Path) -> dict[str, Callable[[], Volume]]:
+    """How to load each scan, by its file's name, or by its path where files share a name."""
+    paths = scans([data])
+    names = [path.name.split(".")[0] for path in paths]
+    return {
+        name if names.count(name) == 1 else str(path): partial(read_volume, path)
+        for name, path in zip(names, paths, strict=True)
+    }
+
+
+def _method_list(text: str) -> tuple[str, ...]:
+    known = METHODS + PEERS
+    if text == "all":
+        return known
+    names = tuple(text.split(","))
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise argparse.ArgumentTypeError(
+            f"unknown: {', '.join(unknown)}; choose from {', '.join(known)}"
+        )
+    return names
+
+
+def _not_zero(text: str) -> float:
+    value = float(text)
+    if value == 0:
+        raise argparse.ArgumentTypeError("discs of 0 HU have no contrast")
+    return value
+
+
+def _above_zero(text: str) -> float:
+    value = float(text)
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
+
+
+def _at_least_one(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    return value

@@ -1,0 +1,45 @@
+"""The networks that can be trained: our own, and peers to measure it against."""
+
+from __future__ import annotations
+
+from SliceInterpLib.lab.peers.networks import FlowGiven, Plain
+from SliceInterpLib.lab.peers.reference_unet import ReferenceUNet
+from SliceInterpLib.networks import architectures
+from SliceInterpLib.networks.architectures import Architectures, Design
+
+ARCHITECTURES: Architectures = {
+    **architectures.ARCHITECTURES,
+    "plain": Plain,
+    "flow-given": FlowGiven,
+    "reference-unet": ReferenceUNet,
+}
+"""What the card of a model may name here."""
+
+_FLOW_WIDTHS = [48, 64, 96, 128]
+
+DESIGNS = {
+    "small": Design(
+        "flow-inside-2",
+        {
+            "flow_widths": _FLOW_WIDTHS,
+            "flow_blocks": 1,
+            "residual_widths": [32, 96, 160],
+            "residual_blocks": 1,
+            "context": 1,
+        },
+    ),
+    "base": Design(
+        "flow-inside-2",
+        {
+            "flow_widths": _FLOW_WIDTHS,
+            "flow_blocks": 2,
+            "residual_widths": [48, 96, 160],
+            "residual_blocks": 2,
+            "context": 1,
+        },
+    ),
+    "plain": Design("plain", {"widths": [64, 96, 160, 224], "blocks": 2}),
+    "flow-given": Design("flow-given", {"widths": [64, 96, 160], "blocks": 2}),
+    "reference-unet": Design("reference-unet", {}),
+}
+"""What `sliceinterp lab train --design` offers."""

@@ -1,0 +1,1 @@
+"""Methods and networks of others, and simpler ones, to measure against."""
