@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import numpy as np
+
 from SliceInterpLib.cli.common import (
     Commands,
     add_command,
@@ -12,11 +14,11 @@ from SliceInterpLib.cli.common import (
     add_input,
     add_json,
     print_result,
+    read_input,
     say,
 )
 from SliceInterpLib.doublable import require_doublable
 from SliceInterpLib.errors import VolumeError
-from SliceInterpLib.files.reading import read_volume
 from SliceInterpLib.networks.registry import available_models
 from SliceInterpLib.upsampling import FACTORS
 from SliceInterpLib.volume import Volume, spacing_in_words
@@ -38,7 +40,7 @@ def add_commands(commands: Commands) -> None:
 
 
 def _info(options: argparse.Namespace) -> None:
-    volume = read_volume(options.input, series=options.series)
+    volume = read_input(options)
     try:
         require_doublable(volume)
         obstacle = None
@@ -57,6 +59,8 @@ def _info(options: argparse.Namespace) -> None:
         "direction_lps": volume.direction.tolist() if volume.is_even else None,
         "type": str(volume.hu.dtype),
         "hu_range": [low, high],
+        "provenance": dict(volume.provenance),
+        "synthetic_slices": np.flatnonzero(volume.synthetic).tolist(),
         "can_be_doubled": obstacle is None,
         "obstacle": obstacle,
     }
@@ -96,7 +100,7 @@ def _demo(options: argparse.Namespace) -> None:
     from SliceInterpLib.report.demo import make_demo
 
     if options.input:
-        volume = read_volume(options.input, series=options.series)
+        volume = read_input(options)
         name = options.input.name.split(".")[0]
     else:
         say("Drawing the head phantom…")

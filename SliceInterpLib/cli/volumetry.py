@@ -15,6 +15,7 @@ from SliceInterpLib.cli.common import (
     add_json,
     point,
     print_result,
+    read_input,
     say,
 )
 from SliceInterpLib.files.reading import read_volume
@@ -50,7 +51,13 @@ def add_commands(commands: Commands) -> None:
     sub.add_argument(
         "--reach", type=_above_zero, metavar="MM", help="how far from the seeds blood may be"
     )
-    sub.add_argument("--methods", nargs="*", choices=METHODS, default=("linear", "learned"))
+    sub.add_argument(
+        "--methods",
+        nargs="*",
+        choices=METHODS,
+        help="to double the scan with (default: linear and learned; of a result none, which is "
+        "measured as it is)",
+    )
     sub.add_argument("--model", help="name of a shipped model, or path of a model's card")
     sub.add_argument(
         "--earlier-ml",
@@ -72,10 +79,13 @@ def _volume(options: argparse.Namespace) -> None:
 
     if options.output:
         check_writable(options.output, overwrite=options.force, marked=False)
-    volume = read_volume(options.input, series=options.series)
+    volume = read_input(options)
+    methods = options.methods
+    if methods is None:
+        methods = () if volume.is_derived else ("linear", "learned")
     rows = compare(
         volume,
-        [make_interpolator(m, model=options.model, device=options.device) for m in options.methods],
+        [make_interpolator(m, model=options.model, device=options.device) for m in methods],
         mask=_mask(volume, options.labels, options.label) if options.labels else None,
         seeds=options.seed,
         settings=Settings(options.low, options.high, reach_mm=options.reach),

@@ -12,11 +12,11 @@ from SliceInterpLib.scene.segmentations import add_mask, mask_of, rule_of
 from SliceInterpLib.table import Column, Table
 from SliceInterpLib.volumetry.carrying import carried_over, carried_space
 from SliceInterpLib.volumetry.comparison import (
-    ACQUIRED,
     CARRIED,
     GIVEN,
     Compared,
     measures,
+    own_grid,
     segmented,
 )
 from SliceInterpLib.volumetry.measures import measure
@@ -54,9 +54,9 @@ def measured_rows(
     volume = nodes.volume_from_node(source)
     mask, space = mask_of(segmentation, source), segmenter.space if segmenter else None
     rule = rule_of(segmentation, source) if segmenter else None
-    rows = [segmented(ACQUIRED, segmenter, *rule)] if segmenter and rule else []
+    rows = [segmented(own_grid(volume), segmenter, *rule)] if segmenter and rule else []
     if not rows or not np.array_equal(rows[0].mask, mask):
-        rows.insert(0, Compared(ACQUIRED, GIVEN, mask, measure(volume, mask, space), None))
+        rows.insert(0, Compared(own_grid(volume), GIVEN, mask, measure(volume, mask, space), None))
     for node in comparable_results(source):
         result = nodes.result_from_node(node)
         inside = carried_space(volume, space, result)

@@ -17,7 +17,9 @@ from SliceInterpLib.volumetry.intracranial import intracranial_mask
 from SliceInterpLib.volumetry.measures import Measurement, measure
 from SliceInterpLib.volumetry.segmentation import DEFAULTS, Segmenter, Settings
 
-ACQUIRED = "acquired"
+ACQUIRED, RESULT = "acquired", "result"
+"""The grid that is given: that of a scan, or that of a result of SliceInterp."""
+
 SEGMENTED, GIVEN, CARRIED = "segmented", "given", "carried over"
 """How a mask came about: by the same rule on this very grid, by the user, or from the acquired
 grid by its shape (`carried_over`)."""
@@ -28,7 +30,7 @@ class Compared:
     """One row: a grid, how its mask came about, and what it measures."""
 
     grid: str
-    """ACQUIRED, or the method and "×2"."""
+    """ACQUIRED or RESULT, or the method and "×2"."""
     mask_is: str
     """SEGMENTED, GIVEN or CARRIED."""
     mask: np.ndarray
@@ -58,11 +60,11 @@ def compare(
     space: np.ndarray | None
     if mask is None:
         segmenter = Segmenter(volume)
-        space, rows = segmenter.space, [segmented(ACQUIRED, segmenter, seeds, settings)]
+        space, rows = segmenter.space, [segmented(own_grid(volume), segmenter, seeds, settings)]
         mask = rows[0].mask
     else:
         space = _space_if_any(volume)
-        rows = [Compared(ACQUIRED, GIVEN, mask, measure(volume, mask, space), None)]
+        rows = [Compared(own_grid(volume), GIVEN, mask, measure(volume, mask, space), None)]
     for method in methods:
         doubled = upsample(volume, method)
         grid, inside = f"{method.name} ×2", carried_space(volume, space, doubled)
@@ -71,6 +73,11 @@ def compare(
         carried = carried_over(volume, mask, doubled)
         rows.append(Compared(grid, CARRIED, carried, measure(doubled, carried, inside), None))
     return rows
+
+
+def own_grid(volume: Volume) -> str:
+    """ACQUIRED or RESULT."""
+    return RESULT if volume.is_derived else ACQUIRED
 
 
 def segmented(
