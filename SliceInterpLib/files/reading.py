@@ -15,8 +15,7 @@ from SliceInterpLib.files.checks import (
     check_size,
     damaged,
 )
-from SliceInterpLib.files.dicom_frames import frames_of
-from SliceInterpLib.files.dicom_marks import stack_marks, warn_if_derived
+from SliceInterpLib.files.dicom_marks import warn_if_derived
 from SliceInterpLib.files.dicom_reading import naming, read_dicom
 from SliceInterpLib.files.nifti_header import check_nifti
 from SliceInterpLib.files.quiet import quiet_itk
@@ -59,11 +58,8 @@ def read_volume(path: str | Path, *, series: str | None = None) -> Volume:
         return _read(path, series)
 
 
-def marks_of(path: str | Path) -> Marks | None:
-    """The marks that a file of `read_volume` has, without its voxels; None if it has none."""
-    path = Path(path)
-    if is_dicom(path):
-        return stack_marks([frame.mark for frame in frames_of(path)])
+def marks_of_header(path: Path) -> Marks | None:
+    """The marks of a NIfTI, NRRD or MetaImage file, without its voxels; None if it has none."""
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:

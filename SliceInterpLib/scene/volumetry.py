@@ -8,6 +8,7 @@ import numpy as np
 import slicer
 
 from SliceInterpLib.scene import nodes, tables
+from SliceInterpLib.scene.marks import provenance_of, synthetic_slices_of
 from SliceInterpLib.scene.segmentations import add_mask, mask_of, rule_of
 from SliceInterpLib.table import Column, Table
 from SliceInterpLib.volumetry.carrying import carried_over, carried_space
@@ -76,14 +77,14 @@ def comparable_results(
     shape = nodes.volume_from_node(source).slices.shape
     fitting = []
     for node in nodes.results_of(source):
-        marks = nodes.synthetic_slices_of(node)
+        marks = synthetic_slices_of(node)
         if marks is None:
             continue
         axis, synthetic = marks
         slices = np.moveaxis(slicer.util.arrayFromVolume(node), axis, 0)
         if len(slices) == len(synthetic) and slices[~synthetic].shape == shape:
             fitting.append(node)
-    return sorted(fitting, key=lambda node: nodes.provenance_of(node)["method"] == "learned")
+    return sorted(fitting, key=lambda node: provenance_of(node)["method"] == "learned")
 
 
 def add_segmentation_of_result(
@@ -126,7 +127,7 @@ def add_segmentation_of_result(
 
 
 def _grid_of(node: slicer.vtkMRMLVolumeNode) -> str:
-    made = nodes.provenance_of(node)
+    made = provenance_of(node)
     return f"{made['method']} ×{made['factor']}"
 
 

@@ -124,11 +124,11 @@ def measures(rows: Sequence[Compared]) -> list[dict[str, Value]]:
 
 
 def difference_ml(row: Compared, rows: Sequence[Compared]) -> float | None:
-    """The voxel sum less that of the acquired grid with a mask of the same kind, in ml.
+    """The voxel sum less that of the grid that was given with a mask of the same kind, in ml.
 
     Where this row was segmented, so was that one. None for the row that others are compared with.
     """
-    acquired = [one for one in rows if one.grid == ACQUIRED]
+    acquired = [one for one in rows if one.grid in (ACQUIRED, RESULT)]
     same = acquired[-1] if row.mask_is == SEGMENTED else acquired[0]
     return None if row is same else row.measured.voxel_ml - same.measured.voxel_ml
 
