@@ -81,6 +81,13 @@ def result(tmp_path: Path) -> Path:
     return saved(doubled(head()), tmp_path / "result.nrrd")
 
 
+def tissue_of(scan: Path) -> Path:
+    """A mask of the scan, in a file beside it."""
+    volume = read_volume(scan)
+    mask = (volume.slices > -500).astype(np.uint8)
+    return saved(replace(volume, slices=mask, provenance={}), scan.with_name("labels.nrrd"))
+
+
 # ---- Written, read, and taken apart again
 
 
@@ -216,7 +223,7 @@ def test_nothing_is_judged_or_trained_by_predicted_slices(
     [
         ("upsample", "-o", "again.nrrd", "--method=linear"),
         ("check", "--methods=linear"),
-        ("report", "-o", "page.html", "--method=linear"),
+        ("report", "-o", "page.html", "--method=cubic"),
         ("volume", "--methods", "linear"),
         ("demo", "-o", "demo"),
     ],
@@ -230,15 +237,7 @@ def test_commands_refuse_and_leave_nothing(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    labels = saved(
-        replace(head(), slices=(head().slices > 0).astype(np.uint8)), tmp_path / "m.nrrd"
-    )
-    more = ("--labels", str(labels)) if command[0] == "volume" else ()
-    if more:
-        labels.unlink()
-        grid = doubled(head())
-        mask = (grid.slices > 0).astype(np.uint8)
-        saved(replace(grid, slices=mask, provenance={}), labels)
+    more = ["--labels", str(tissue_of(result))] if command[0] == "volume" else []
     before = {path.name for path in tmp_path.iterdir()}
     assert main([command[0], str(result), *command[1:], *more]) == 1
     said = capsys.readouterr().err
@@ -274,12 +273,9 @@ def test_info_says_it(result: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (told["slices"], told["provenance"], told["can_be_doubled"]) == (6, {}, True)
 
 
-def test_a_result_can_be_measured(
-    result: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    grid = read_volume(result)
-    mask = (grid.slices > -500).astype(np.uint8)
-    labels = saved(replace(grid, slices=mask, provenance={}), tmp_path / "labels.nrrd")
+def test_a_result_can_be_measured(result: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    labels = tissue_of(result)
+    mask = read_volume(labels).slices
     assert main(["volume", str(result), "--labels", str(labels), "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)["rows"]
     assert row["grid"] == "result"

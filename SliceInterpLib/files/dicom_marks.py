@@ -121,12 +121,12 @@ def stack_marks(slices: Sequence[SliceMark]) -> Marks | None:
     if not made or all(mark.role == ACQUIRED for mark in slices):
         return None
     provenance = dict(max(made, key=lambda mark: len(mark.provenance)).provenance)
-    if not all(mark.role for mark in slices):
+    if not all(mark.changes if mark.role == PROCESSED else mark.role for mark in slices):
         return Marks(provenance)
     synthetic = [number for number, mark in enumerate(slices) if mark.role == SYNTHETIC]
     others = [number for number, mark in enumerate(slices) if mark.role != SYNTHETIC]
     times = np.unique(np.diff(others))
-    if len(times) == 1:
+    if len(times) == 1 and times[0] > 1:
         provenance["factor"] = int(times[0])
     for name in _CHANGES:
         changed = [number for number in others if name in slices[number].changes]
