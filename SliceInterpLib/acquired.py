@@ -16,22 +16,22 @@ _CHANGES = {"uniform": "denoised", "upright": "resampled to undo the tilt"}
 _WAY_OUT = "Give the scan that it was made from"
 
 
-def require_acquired(volume: Volume, *, way_out: str = _WAY_OUT) -> None:
+def require_acquired(volume: Volume, *, way_out: str = "") -> None:
     """Raise VolumeError, with cause and way out, for a volume that SliceInterp made.
 
     Args:
         volume: as it was read.
-        way_out: what to give instead, without a full stop.
+        way_out: what to do instead, a sentence; by default what the command line can do.
     """
     if not volume.is_derived:
         return
-    alone = ""
-    if not _why_none(volume):
+    if not way_out:
         count = np.count_nonzero(~volume.synthetic)
         alone = f", or take its {count} acquired slices alone (--acquired-only)"
+        way_out = f"{_WAY_OUT}{'' if _why_none(volume) else alone}."
     raise VolumeError(
         f"{_in_words(volume)} What was predicted is no ground to predict from or to judge "
-        f"by. {way_out}{alone}."
+        f"by. {way_out}"
     )
 
 

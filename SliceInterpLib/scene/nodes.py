@@ -101,7 +101,7 @@ def require_doublable_node(volume: Volume, *, allow_thin: bool = False) -> None:
     Raises:
         VolumeError: with cause and way out, for what is refused.
     """
-    require_acquired(volume, way_out="Choose the volume that it was made from as the input")
+    require_acquired(volume, way_out="Choose the volume that it was made from.")
     require_doublable(volume, allow_thin=allow_thin)
     if not allow_thin and not wide_stretches(volume).all():
         raise VolumeError(
