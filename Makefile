@@ -44,6 +44,7 @@ test: packages check
 check: environment
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python -m mypy
 	$(BIN)/python -m pytest $(PYTEST_FLAGS)
 
 fuzz: environment
@@ -97,5 +98,5 @@ $(BIN)/python:
 	$(PYTHON) -m venv .venv
 
 clean:
-	rm -rf demo build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf demo build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find SliceInterp SliceInterpLib Testing -name __pycache__ -type d -prune -exec rm -rf {} +

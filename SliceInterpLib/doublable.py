@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 
 from SliceInterpLib.acquired import require_acquired
-from SliceInterpLib.errors import VolumeError
+from SliceInterpLib.errors import ThinSlicesError, VolumeError
 from SliceInterpLib.gaps import GAP_TOLERANCE
 from SliceInterpLib.volume import SAME_SPACING, Volume
 
@@ -68,9 +68,8 @@ def _judge_thin_gaps(volume: Volume, allow_thin: bool) -> None:
         "resolution is already at or above the in-plane one"
     )
     if not allow_thin:
-        raise VolumeError(
-            f"{message}, so doubling adds no detail. To do it all the same, allow thin slices "
-            "(allow_thin=True)."
+        raise ThinSlicesError(
+            f"{message}, so doubling adds no detail. Use the scan as it is, or allow thin slices."
         )
     warnings.warn(f"{message}: doubling adds no detail.", stacklevel=3)
 
@@ -85,7 +84,8 @@ def _refuse_wide_gaps(volume: Volume, widest_gap_mm: float | None) -> None:
         )
         raise VolumeError(
             f"Slices are missing: between slices {places}, where a slice put there would be "
-            "invented. Load the complete series, take its longest even stretch (--gaps longest), "
+            "invented. Load the complete series, take its longest evenly spaced stretch (--gaps "
+            "longest), "
             f"or say that gaps up to {gaps.max():.1f} mm are to be bridged (--widest-gap)."
         )
 

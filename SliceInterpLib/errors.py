@@ -9,6 +9,13 @@ class VolumeError(SliceInterpError):
     """The volume cannot be read, or cannot be doubled honestly."""
 
 
+class ThinSlicesError(VolumeError):
+    """The slices are as close as pixels.
+
+    They can be doubled where a user allows it; each door has its own way to do so, and names it.
+    """
+
+
 class MethodError(SliceInterpError):
     """An interpolation method, a model or a device that was asked for cannot be used."""
 

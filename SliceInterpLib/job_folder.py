@@ -18,7 +18,7 @@ _JOB, _INPUT, _RESULTS, _PAGE = "job.json", "input.npy", "results.json", "report
 
 
 @dataclass(frozen=True)
-class Settings:
+class JobSettings:
     """What is asked of the child. The fields are those of `upsample` and `make_interpolator`."""
 
     methods: tuple[str, ...]
@@ -45,7 +45,7 @@ class Doubled:
     """HU, 0 in acquired slices; of the methods that tell it, if it was asked for."""
 
 
-def write_job(folder: Path, volume: Volume, settings: Settings) -> None:
+def write_job(folder: Path, volume: Volume, settings: JobSettings) -> None:
     """Put a job into an empty folder of one's own."""
     np.save(folder / _INPUT, volume.slices, allow_pickle=False)
     job = {
@@ -59,7 +59,7 @@ def write_job(folder: Path, volume: Volume, settings: Settings) -> None:
     (folder / _JOB).write_text(json.dumps(job), encoding="utf-8")
 
 
-def read_job(folder: Path, mmap_mode: Literal["r"] | None = None) -> tuple[Volume, Settings]:
+def read_job(folder: Path, mmap_mode: Literal["r"] | None = None) -> tuple[Volume, JobSettings]:
     """What `write_job` put there.
 
     Args:
@@ -67,7 +67,7 @@ def read_job(folder: Path, mmap_mode: Literal["r"] | None = None) -> tuple[Volum
         mmap_mode: as `numpy.load` takes it.
     """
     job = _read_json(folder / _JOB)
-    settings = Settings(**job["settings"] | {"methods": tuple(job["settings"]["methods"])})
+    settings = JobSettings(**job["settings"] | {"methods": tuple(job["settings"]["methods"])})
     volume = Volume(
         slices=np.load(folder / _INPUT, mmap_mode=mmap_mode, allow_pickle=False),
         pixel_spacing=job["pixel_spacing"],

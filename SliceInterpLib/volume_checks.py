@@ -26,7 +26,7 @@ def slanted_axes() -> VolumeError:
     """The error for axes that lie at angles which no scanner makes."""
     return VolumeError(
         "The volume's axes are not at right angles, in a way that no gantry tilt explains. "
-        "Correct the file's header, or export the scan anew."
+        "Correct the file's header, or export the scan again."
     )
 
 
@@ -35,7 +35,7 @@ def check_unit(axes: np.ndarray) -> None:
     if np.abs((axes**2).sum(axis=0) - 1).max() > ORTHONORMAL:
         raise VolumeError(
             "The direction of the volume's axes is not given as unit vectors. "
-            "Correct the file's header, or export the scan anew."
+            "Correct the file's header, or export the scan again."
         )
 
 
@@ -52,7 +52,7 @@ def check_spacing(spacing: np.ndarray) -> None:
         raise VolumeError(
             f"The voxel spacing is {_mm(spacing)}, but it must be above 0 along every axis, "
             f"and from {SMALLEST_SPACING:g} to {LARGEST_SPACING:g} mm. "
-            "Correct the file's header, or export the scan anew."
+            "Correct the file's header, or export the scan again."
         )
 
 
@@ -64,7 +64,7 @@ def check_array(hu: np.ndarray) -> None:
             "Give one volume: a whole series, one phase or time point, no colours."
         )
     if hu.size == 0:
-        raise VolumeError("The volume is empty. Export the scan anew.")
+        raise VolumeError("The volume is empty. Export the scan again.")
     if hu.dtype.kind not in "iuf":
         raise VolumeError(
             f"The voxels are of type {hu.dtype}, but HU are integers or real numbers. "
@@ -84,7 +84,7 @@ def numbers(name: str, values: object, count: int) -> np.ndarray:
     if array.size != count or not np.isfinite(array).all():
         raise VolumeError(
             f"The volume's {name} must be {count} finite numbers. "
-            "Correct the file's header, or export the scan anew."
+            "Correct the file's header, or export the scan again."
         )
     return array
 

@@ -29,7 +29,7 @@ from SliceInterpLib.errors import Cancelled, MethodError, SliceInterpError
 from SliceInterpLib.evidence.expected_error import upsample_with_expected_error
 from SliceInterpLib.interpolators import Interpolator, make_interpolator, tells_error
 from SliceInterpLib.job_folder import (
-    Settings,
+    JobSettings,
     read_job,
     remove_job,
     save_report,
@@ -94,7 +94,7 @@ def run_job(folder: Path, emit: Emit, cancelled: Callable[[], bool]) -> None:
 def _upsample(
     volume: Volume,
     interpolator: Interpolator,
-    settings: Settings,
+    settings: JobSettings,
     progress: Progress,
     cancelled: Callable[[], bool],
 ) -> tuple[Volume, Volume | None]:
@@ -124,7 +124,9 @@ def _check(
     return hidden_slices(volume, interpolator, progress=count, cancelled=cancelled)
 
 
-def _report(volume: Volume, settings: Settings, emit: Emit, cancelled: Callable[[], bool]) -> str:
+def _report(
+    volume: Volume, settings: JobSettings, emit: Emit, cancelled: Callable[[], bool]
+) -> str:
     from SliceInterpLib.report.html import make_report
 
     classical, method = settings.methods

@@ -12,6 +12,7 @@ import pytest
 import SimpleITK as sitk
 from dicom_files import write_series
 
+from SliceInterpLib.cli import main
 from SliceInterpLib.files import read_dicom, read_volume, write_volume
 from SliceInterpLib.phantom import head_phantom
 from SliceInterpLib.volume import Volume
@@ -89,6 +90,16 @@ def test_an_error_is_one_line_and_debug_shows_the_traceback(tmp_path):
     assert plain.stderr.count("\n") == 1
     assert plain.stderr.startswith("sliceinterp: error: ")
     assert "Traceback" in sliceinterp("info", missing, "--debug").stderr
+
+
+def test_thin_slices_are_refused_with_this_program_s_way_out(tmp_path, capsys):
+    hu = head_phantom(slices=3, matrix=64, pixel_spacing=3.5).volume.hu
+    thin = str(tmp_path / "thin.nrrd")
+    write_volume(Volume.from_grid(hu, (0, 0, 0), (1, 1, 1), np.eye(3)), thin)
+    for command in (["info", thin], ["upsample", thin, "-o", str(tmp_path / "out.nrrd")]):
+        main(command)
+        said = " ".join(capsys.readouterr())
+        assert "allow thin slices. The option is: sliceinterp upsample --allow-thin." in said
 
 
 def test_a_picture_is_refused_before_any_output(tmp_path):

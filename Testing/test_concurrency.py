@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import os
 import signal
-import subprocess
 import sys
-import time
+from collections.abc import Sequence
 from pathlib import Path
+from subprocess import PIPE, Popen
 
 import numpy as np
 import pytest
@@ -27,11 +27,27 @@ def heed_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def start(*arguments: object) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-m", "SliceInterpLib.cli", *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+WRITES_FOR_EVER = """
+import signal, sys
+import SimpleITK
+from SliceInterpLib.cli import main
+write = SimpleITK.WriteImage
+def endless(*image, **options):
+    write(*image, **options)
+    print("written", flush=True)
+    while True:
+        signal.pause()
+SimpleITK.WriteImage = endless
+sys.exit(main())
+"""
+"""The command line, whose files are never complete: so it is caught while it writes."""
+
+
+def start(*arguments: object, program: Sequence[str] = ("-m", "SliceInterpLib.cli")) -> Popen:
+    return Popen(
+        [sys.executable, *program, *map(str, arguments)],
+        stdout=PIPE,
+        stderr=PIPE,
         text=True,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         preexec_fn=heed_ctrl_c,
@@ -55,10 +71,14 @@ def out(tmp_path: Path) -> Path:
     return folder
 
 
-def wait_until(condition) -> None:
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline
+def start_writing(head_file: Path, target: Path, *options: str) -> Popen:
+    """A run that is just writing, beside what was in its folder."""
+    before = list(target.parent.iterdir())
+    command = ("upsample", head_file, "-o", target, "--method", "nearest", *options)
+    process = start(*command, program=("-c", WRITES_FOR_EVER))
+    assert process.stdout.readline() == "written\n"
+    assert len(list(target.parent.iterdir())) == len(before) + 1
+    return process
 
 
 @pytest.mark.parametrize("number, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
@@ -73,8 +93,7 @@ def test_a_run_that_is_stopped_leaves_nothing(head_file, out, number, code):
 
 
 def test_a_run_that_is_terminated_while_it_writes_leaves_nothing(head_file, out):
-    process = start("upsample", head_file, "-o", out / "o.nii.gz", "--method", "nearest")
-    wait_until(lambda: any(out.iterdir()))
+    process = start_writing(head_file, out / "o.nii.gz")
     process.terminate()
     process.terminate()
     process.communicate()
@@ -85,8 +104,7 @@ def test_a_run_that_is_terminated_while_it_writes_leaves_nothing(head_file, out)
 def test_a_terminated_run_keeps_what_it_was_to_replace(head_file, out):
     target = out / "o.nrrd"
     target.write_text("precious")
-    process = start("upsample", head_file, "-o", target, "--method", "nearest", "--force")
-    wait_until(lambda: len(list(out.iterdir())) == 2)
+    process = start_writing(head_file, target, "--force")
     process.terminate()
     process.communicate()
     assert process.returncode == 143

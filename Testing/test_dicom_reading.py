@@ -87,7 +87,7 @@ def test_several_series_are_listed(tmp_path: Path) -> None:
 def test_what_is_no_ct_slice_is_left_out(changes: dict, tmp_path: Path) -> None:
     write_series(tmp_path, [0, 5, 10], series="1.2")
     write_series(tmp_path, [0, 200], series="1.3", **changes)
-    with pytest.warns(UserWarning, match="Left out, being no CT slices: 2 × "):
+    with pytest.warns(UserWarning, match="Left out, because they are not CT slices: 2 × "):
         assert read_volume(tmp_path).hu.shape[0] == 3
 
 

@@ -33,11 +33,11 @@ def test_a_result_of_other_files_is_refused(head: Head, tmp_path: Path) -> None:
     moved = replace(
         head.result, slice_origins=head.result.slice_origins + [0, 0, 1.1 - head.result.origin[2]]
     )
-    refused("Slice 1 of the result lies where no source is", moved)
+    refused("Slice 1 of the result lies where there is no source slice", moved)
     origins = head.result.slice_origins[:, [0, 2, 1]]  # coronal: rows run upwards, slices back
     turned = replace(head.result, slice_origins=origins, in_plane_axes=np.eye(3)[:, [0, 2]])
     refused("not parallel", turned)
-    refused("lies where no source is", files=head.files[:-1])
+    refused("lies where there is no source slice", files=head.files[:-1])
     refused("differ in", files=[*head.files, other[0]])
     refused("fewer than 2", files=head.files[:1])
     changed = head.result.hu.copy()

@@ -12,15 +12,19 @@ from SliceInterpLib.errors import MethodError
 from SliceInterpLib.evidence.expected_error import upsample_with_expected_error
 from SliceInterpLib.files.reading import read_volume
 from SliceInterpLib.files.writing import write_volume
+from SliceInterpLib.interpolators import make_interpolator
 from SliceInterpLib.interpolators.learned import Learned
 from SliceInterpLib.lab.calibration import calibration_text, head_of, judge_expected_error
+from SliceInterpLib.lab.peers.reference_unet import SMALL, ReferenceUNet
 from SliceInterpLib.networks.expected_error import (
     CLUES,
     ErrorScore,
     ExpectedError,
     card_path,
+    clues,
     load_expected_error,
 )
+from SliceInterpLib.networks.prediction import padded
 from SliceInterpLib.networks.registry import find_model, read_card
 from SliceInterpLib.phantom import head_phantom
 from SliceInterpLib.upsampling import upsample
@@ -147,6 +151,18 @@ def test_none_at_all_is_a_clear_error(own_model):
     shutil.rmtree(own_model.parent / "expected-error")
     with pytest.raises(MethodError, match="never measured.*lab train-expected-error"):
         load_expected_error(read_card(own_model))
+
+
+def test_a_method_that_cannot_tell_it_says_so(head):
+    with pytest.raises(MethodError, match="'linear' does not tell"):
+        upsample_with_expected_error(head, make_interpolator("linear"))
+
+
+def test_a_network_without_motion_says_that_it_leaves_no_clues(fours):
+    pairs = padded(fours[:1, 1:3])
+    found = ReferenceUNet(**SMALL).eval()(pairs)
+    with pytest.raises(MethodError, match="motion"):
+        clues(pairs[:, :1], pairs[:, 1:], found.hu, found)
 
 
 def test_a_damaged_file_is_not_loaded(own_model):

@@ -261,7 +261,7 @@ def test_truncated_file_is_refused(suffix: str, tmp_path: Path) -> None:
     volume = with_array(oblique(), np.tile(oblique().hu, (3, 9, 9)))
     write_volume(volume, path)
     path.write_bytes(path.read_bytes()[:-1000])
-    with pytest.raises(VolumeError, match="cut off.*anew"):
+    with pytest.raises(VolumeError, match="cut off.*again"):
         read_volume(path)
 
 
@@ -277,7 +277,7 @@ def test_gzip_of_half_a_nifti_is_refused(tmp_path: Path) -> None:
     [
         ((8, 9), False, "2-D image.*whole series"),
         ((2, 3, 8, 9), False, "4 dimensions.*one of its volumes"),
-        ((3, 8, 9, 3), True, "3 values a voxel.*one HU"),
+        ((3, 8, 9, 3), True, "3 values per voxel.*one HU"),
     ],
 )
 def test_image_that_is_no_volume_is_refused(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,6 @@ import headless  # noqa: E402
 headless.start()
 
 import host_views  # noqa: E402
-import qt  # noqa: E402
 import slicer  # noqa: E402
 import vtk  # noqa: E402
 from driving import (  # noqa: E402
@@ -35,12 +33,6 @@ from SliceInterpLib.scene.comparison import COLUMNS, Comparison, slice_node  # n
 from SliceInterpLib.scene.marks import provenance_of, synthetic_slices_of  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
-
-SHORT = 0.1
-"""Seconds that the event loop may be kept waiting."""
-
-NOISE = 4
-"""Timings may be as many times longer where tests share the machine; the text tells the true."""
 
 
 @pytest.fixture
@@ -218,29 +210,6 @@ def test_the_learned_method_from_a_file_to_a_scene_that_is_opened_again(widget, 
     assert view_labels.mark_of(slice_node("Axial", "Learned"), widget.panel.compare.volumes[2])
 
 
-# Small, large, and how long it keeps one waiting
-
-
-class Heartbeat:
-    """Beats as often as the event loop lets it; knows the longest time between two beats."""
-
-    def __init__(self):
-        self.longest = 0.0
-        self._last = time.monotonic()
-        self._timer = qt.QTimer()
-        self._timer.timeout.connect(self._beat)
-        self._timer.start(2)
-
-    def _beat(self):
-        now = time.monotonic()
-        self.longest, self._last = max(self.longest, now - self._last), now
-
-    def stop(self):
-        self._timer.stop()
-        self._beat()
-        return self.longest
-
-
 def test_a_tiny_volume(widget):
     choose(widget, add_ct((2, 8, 8)))
     shown = apply(widget)
@@ -254,46 +223,8 @@ def test_a_tiny_volume(widget):
     widget.ui.compareButton.click()
 
 
-def test_a_large_volume_starts_and_is_cancelled_at_once(widget):
-    source = add_ct((300, 512, 512), (0.5, 0.5, 1.0))
-    choose(widget, source, compare="Nothing")
-    count = slicer.mrmlScene.GetNumberOfNodes()
-    heart, began = Heartbeat(), time.monotonic()
-    widget.ui.applyButton.click()
-    answered = time.monotonic() - began
-    while widget.panel.job and widget.panel.job._child is None:
-        events()
-    running = time.monotonic() - began
-    events(0.1)
-    assert widget.panel.job, "too quick to be cancelled"
-    asked = time.monotonic()
-    widget.ui.cancelButton.click()
-    finish(widget)
-    cancelled, blocked = time.monotonic() - asked, heart.stop()
-    text = (
-        f"Apply returned after {answered:.3f} s, the child ran after {running:.2f} s, Cancel took "
-        f"{cancelled:.2f} s, the event loop waited {blocked * 1000:.0f} ms at most"
-    )
-    print(text)
-    assert answered < SHORT * NOISE, text
-    assert running < 1 * NOISE, text
-    assert cancelled < 1 * NOISE, text
-    assert blocked < SHORT * NOISE, text
-    assert slicer.mrmlScene.GetNumberOfNodes() == count
-
-
-def test_the_event_loop_is_never_kept_waiting(widget):
-    """A whole run on a scan of the usual size, until both results are in the scene.
-
-    Without the views: making and rendering nine of them is Slicer's work, and the host's is slow.
-    """
+def test_a_scan_of_the_usual_size(widget):
+    """Until both results are in the scene, without the views, which are Slicer's own work."""
     widget.panel.compare.comparison = Comparison(renderers=lambda view: None)
     choose(widget, add_ct((32, 512, 512)))
-    heart = Heartbeat()
-    widget.ui.applyButton.click()
-    finish(widget)
-    blocked = heart.stop()
-    text = f"the event loop waited {blocked * 1000:.0f} ms at most"
-    print(text)
-    assert len(widget.panel.compare.volumes) == 3
-    assert blocked < SHORT * NOISE, text
+    assert len(apply(widget)) == 3

@@ -24,7 +24,7 @@ from SliceInterpLib.volume import Volume
 from SliceInterpLib.volumetry.carrying import carried_over
 from SliceInterpLib.volumetry.mask import voxel_ml
 from SliceInterpLib.volumetry.measures import Measurement, measure
-from SliceInterpLib.volumetry.segmentation import Segmenter, Settings
+from SliceInterpLib.volumetry.segmentation import SegmentationSettings, Segmenter
 
 RADIUS = 20.0
 """mm, of the ball that is cut."""
@@ -125,7 +125,7 @@ def test_a_tilted_gantry_changes_no_diameter_and_no_reach(tilt: float) -> None:
     everywhere = np.ones(volume.slices.shape, bool)
     bright = replace(volume, slices=np.full_like(volume.slices, 65))
     reached = Segmenter(bright, space=everywhere).segment(
-        [centre], Settings(low_hu=60, high_hu=70, reach_mm=15.0)
+        [centre], SegmentationSettings(low_hu=60, high_hu=70, reach_mm=15.0)
     )
     places = volume.places(np.argwhere(reached.mask))
     assert np.linalg.norm(places - centre, axis=1).max() == pytest.approx(15.0, abs=1.3)
@@ -226,7 +226,7 @@ def test_an_uneven_scan_measures_alike_from_dicom_and_from_slicer(
     np.testing.assert_allclose(in_slicer.slice_origins, acquired.slice_origins, atol=1e-3)
     segmenter = Segmenter(in_slicer)
     found = segmenter.segment([seed])
-    segmentation = segmentations.add_segmentation(node, found, [seed], Settings())
+    segmentation = segmentations.add_segmentation(node, found, [seed], SegmentationSettings())
     (row,) = volumetry.measured_rows(segmentation, node, segmenter)
     one_figure(row.measured, python)
 

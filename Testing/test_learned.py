@@ -7,18 +7,17 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from tiny_models import TINY, write_tiny_model
 
 from SliceInterpLib.errors import MethodError
 from SliceInterpLib.interpolators import make_interpolator
 from SliceInterpLib.interpolators.learned import MARGIN_HU, Learned
+from SliceInterpLib.networks.devices import has_bf16
 from SliceInterpLib.networks.flow_inside import FlowInside
 from SliceInterpLib.networks.prediction import from_wide_view, wide_view
 from SliceInterpLib.networks.registry import available_models, find_model, read_card
 from SliceInterpLib.phantom import head_phantom
 from SliceInterpLib.upsampling import predict_between, upsample
-
-TINY = {"flow_widths": [8, 8], "residual_widths": [8, 8], "residual_blocks": 1}
 
 
 @pytest.fixture(scope="module")
@@ -60,22 +59,8 @@ def seen_by(learned, fours):
 
 @pytest.fixture
 def tiny_model(tmp_path):
-    """A network with random weights, its card and its safetensors file."""
-    torch.manual_seed(0)
-    network = FlowInside(**TINY)
-    for tail in (network.flow.tail, network.residual.tail):
-        torch.nn.init.normal_(tail.weight, std=0.1)
-    save_file(network.state_dict(), tmp_path / "tiny.safetensors")
-    digest = hashlib.sha256((tmp_path / "tiny.safetensors").read_bytes()).hexdigest()
-    card = {
-        "name": "tiny",
-        "architecture": "flow-inside-2",
-        "configuration": TINY,
-        "weights": "tiny.safetensors",
-        "sha256": digest,
-    }
-    (tmp_path / "tiny.json").write_text(json.dumps(card))
-    return tmp_path / "tiny.json"
+    """The card of a network with random weights, beside its safetensors file."""
+    return write_tiny_model(tmp_path)
 
 
 def edit_card(path, **changes):
@@ -94,8 +79,29 @@ def test_every_shipped_model_is_whole_and_says_what_it_is(model_name):
     assert sum(p.numel() for p in network.parameters()) == model.card["parameters"]
 
 
-def test_swapped_slices_give_exactly_the_same_middle(learned, pairs):
+@pytest.mark.parametrize("half", [False, True])
+def test_swapped_slices_give_exactly_the_same_middle(learned, pairs, half):
+    if half and not has_bf16(learned.device):
+        pytest.skip("half precision is not used here")
+    learned._half = half
     np.testing.assert_array_equal(learned(pairs), learned(np.ascontiguousarray(pairs[:, ::-1])))
+
+
+@pytest.mark.parametrize("context", [0, 1])
+@pytest.mark.parametrize("threads", [1, 2, 3, 5])
+def test_so_they_do_however_many_threads_share_the_work(tmp_path, fours, context, threads):
+    """Threads may share rows, pixels or slices: none may round unlike another."""
+    learned = Learned(read_card(write_tiny_model(tmp_path, context=context)), device="cpu")
+    learned.batch = 2
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        for rows, columns in ((32, 40), (96, 160)):
+            some = seen_by(learned, fours[:3, :, :rows, :columns])
+            swapped = np.ascontiguousarray(some[:, ::-1])
+            np.testing.assert_array_equal(learned(some), learned(swapped))
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_the_same_input_gives_the_same_output_whatever_the_batch(learned, pairs):

@@ -62,15 +62,13 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
             ["Orthanc", str(folder / "orthanc.json")], stdout=log, stderr=subprocess.STDOUT
         )
     try:
-        deadline = time.monotonic() + 60
         while not listens(port):
             assert server.poll() is None, (folder / "log").read_text(errors="replace")
-            assert time.monotonic() < deadline, "Orthanc did not start within a minute"
             time.sleep(0.1)
         yield port
     finally:
         server.terminate()
-        server.wait(60)
+        server.wait()
 
 
 def free_port() -> int:

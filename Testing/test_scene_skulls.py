@@ -115,7 +115,7 @@ def test_the_picture_shows_three_skulls(shown, views, tmp_path):
 def test_a_scan_in_a_brain_window_has_no_bone(scene):
     hu = np.full((3, 8, 8), 100, np.int16)
     node = slicer.util.addVolumeFromArray(hu, np.eye(4), "brain", "vtkMRMLScalarVolumeNode")
-    assert skulls.highest_hu(node) < skulls.BONE_HU
+    assert skulls.highest_hu(node) < skulls.SURFACE_HU
     assert skulls.bone_surface(node).GetNumberOfPoints() == 0
     compared = Comparison()
     compared.show(node, node, node)

@@ -26,7 +26,7 @@ from SliceInterpLib.volumetry.comparison import (  # noqa: E402
     difference_ml,
 )
 from SliceInterpLib.volumetry.mask import SegmentationError, voxel_ml  # noqa: E402
-from SliceInterpLib.volumetry.segmentation import Segmenter, Settings  # noqa: E402
+from SliceInterpLib.volumetry.segmentation import SegmentationSettings, Segmenter  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -140,7 +140,7 @@ def test_which_segment_is_meant(source, found):
 
 def test_the_same_rule_on_every_grid(source, found):
     add_result(source)
-    node = segmentations.add_segmentation(source, found, [CLOT], Settings())
+    node = segmentations.add_segmentation(source, found, [CLOT], SegmentationSettings())
     segmenter = Segmenter(nodes.volume_from_node(source))
     rows = volumetry.measured_rows(node, source, segmenter)
     assert [(row.grid, row.mask_is) for row in rows] == [
@@ -159,7 +159,7 @@ def test_the_same_rule_on_every_grid(source, found):
 def test_edits_are_measured(source, found):
     """And beside them what the rule finds, which is what the results are compared with."""
     add_result(source)
-    node = segmentations.add_segmentation(source, found, [CLOT], Settings())
+    node = segmentations.add_segmentation(source, found, [CLOT], SegmentationSettings())
     edited = found.mask.copy()
     edited[: np.flatnonzero(edited.any((1, 2)))[0] + 2] = False
     (segment,) = node.GetSegmentation().GetSegmentIDs()
@@ -195,7 +195,7 @@ def test_the_skull_of_a_saturated_scan_is_that_of_its_acquired_slices(source):
     assert slicer.util.arrayFromVolume(result).max() > 100
     segmenter = Segmenter(nodes.volume_from_node(source))
     found = segmenter.segment([CLOT])
-    node = segmentations.add_segmentation(source, found, [CLOT], Settings())
+    node = segmentations.add_segmentation(source, found, [CLOT], SegmentationSettings())
     rows = volumetry.measured_rows(node, source, segmenter)
     acquired, fresh, _ = (row.measured.voxel_ml for row in rows)
     assert abs(fresh - acquired) < 0.1 * acquired
@@ -215,13 +215,13 @@ def test_a_scan_under_its_acquisition_transform(scene, source):
     )
     found = Segmenter(volume).segment(seeds)
     np.testing.assert_array_equal(found.mask, Segmenter(grid).segment([CLOT]).mask)
-    node = segmentations.add_segmentation(source, found, seeds, Settings())
+    node = segmentations.add_segmentation(source, found, seeds, SegmentationSettings())
     np.testing.assert_array_equal(segmentations.mask_of(node, source), found.mask)
 
 
 def test_a_segmentation_of_another_volume(source, found):
     """Its seeds are not in this volume's coordinates: it is measured as anybody's."""
-    node = segmentations.add_segmentation(source, found, [CLOT], Settings())
+    node = segmentations.add_segmentation(source, found, [CLOT], SegmentationSettings())
     other = sample_data.load_phantom(matrix=128)
     other.SetAndObserveTransformNodeID(source.GetTransformNodeID())
     (row,) = volumetry.measured_rows(node, other, Segmenter(nodes.volume_from_node(other)))
@@ -237,7 +237,7 @@ def test_results_that_no_longer_fit_are_left_out(source):
 
 def test_the_surface_is_slicers(source, found):
     """The volume in the table is that of the closed surface that Slicer shows."""
-    node = segmentations.add_segmentation(source, found, [CLOT], Settings())
+    node = segmentations.add_segmentation(source, found, [CLOT], SegmentationSettings())
     (row,) = volumetry.measured_rows(node, source, Segmenter(nodes.volume_from_node(source)))
     node.CreateClosedSurfaceRepresentation()
     surface, properties = vtk.vtkPolyData(), vtk.vtkMassProperties()
@@ -248,7 +248,7 @@ def test_the_surface_is_slicers(source, found):
 
 def test_the_table(source, found, tmp_path):
     add_result(source)
-    node = segmentations.add_segmentation(source, found, [CLOT], Settings())
+    node = segmentations.add_segmentation(source, found, [CLOT], SegmentationSettings())
     rows = volumetry.measured_rows(node, source, Segmenter(nodes.volume_from_node(source)))
     table = volumetry.add_table(rows, node)
     assert column(table, "grid") == ["acquired", "linear ×2", "linear ×2"]
@@ -341,7 +341,7 @@ def test_segment_edit_and_measure(widget, scene, source):
     assert node.GetTransformNodeID() == source.GetTransformNodeID()
     places, settings = segmentations.rule_of(node, source)
     np.testing.assert_allclose(places, [CLOT], atol=1e-6)
-    assert settings == Settings()
+    assert settings == SegmentationSettings()
 
     opened = []
     widget.panel.volumetry.select_module = opened.append

@@ -63,7 +63,7 @@ def compare(widget, views, source):
     method, other = ("Learned", "Linear") if FULL else ("Cubic", "Linear")
     choose(widget, source, method=method, compare=other, device="cpu")
     widget.ui.applyButton.click()
-    finish(widget, limit=900)
+    finish(widget)
     grid = [[slice_node(row, column) for column in COLUMNS] for row in ROWS]
     for node in sum(grid, []):
         views.of(node)

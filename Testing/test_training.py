@@ -22,7 +22,7 @@ from SliceInterpLib.lab.designs import ARCHITECTURES, DESIGNS
 from SliceInterpLib.lab.training.guard import UNGUARDED, Guard, Watch
 from SliceInterpLib.lab.training.losses import LOSSES, Loss
 from SliceInterpLib.lab.training.session import grow, train_model
-from SliceInterpLib.lab.training.trainer import Settings, Trainer
+from SliceInterpLib.lab.training.trainer import Trainer, TrainingSettings
 from SliceInterpLib.lab.training.triplets import Augmentation, Triplets
 from SliceInterpLib.networks.architectures import Design
 from SliceInterpLib.networks.flow_inside import FlowInside
@@ -33,7 +33,7 @@ from SliceInterpLib.volume import Volume
 ROOT = Path(__file__).resolve().parents[1]
 TINY = {"flow_widths": [16, 16], "residual_widths": [16, 16], "residual_blocks": 1, "context": 1}
 AT_ONCE = Guard(warm_up_steps=1, ramp_steps=0)
-QUICK = Settings(batch=2, crop=192, guided_steps=2, guard=AT_ONCE, checkpoint_every=3)
+QUICK = TrainingSettings(batch=2, crop=192, guided_steps=2, guard=AT_ONCE, checkpoint_every=3)
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from SliceInterpLib.volumetry.growth import REPEATABILITY, growth
 from SliceInterpLib.volumetry.intracranial import intracranial_mask
 from SliceInterpLib.volumetry.mask import SegmentationError, mask_of_label, voxel_ml
 from SliceInterpLib.volumetry.measures import measure, partial_volume_ml
-from SliceInterpLib.volumetry.segmentation import Segmenter, Settings
+from SliceInterpLib.volumetry.segmentation import SegmentationSettings, Segmenter
 from SliceInterpLib.volumetry.surface import closed_surface
 
 CLOT = (27.0, 4.0, 2.0)
@@ -66,7 +66,7 @@ def test_a_seed_finds_the_phantoms_hematoma(phantom, segmenter):
 
 def test_the_whole_intracranial_space_has_the_same_hematoma(phantom, segmenter):
     """Its seedless threshold is a fixed one, so that the edge may differ."""
-    found = segmenter.segment(settings=Settings(smallest_ml=5.0))
+    found = segmenter.segment(settings=SegmentationSettings(smallest_ml=5.0))
     assert dice(found.mask, phantom.hematoma_fraction > 0.5) > 0.9
 
 
@@ -101,7 +101,7 @@ def test_slices_along_another_axis_and_a_mirrored_direction_change_nothing(phant
 
 
 def test_nothing_beyond_the_reach_is_taken(segmenter):
-    near = segmenter.segment([CLOT], Settings(reach_mm=10.0)).mask
+    near = segmenter.segment([CLOT], SegmentationSettings(reach_mm=10.0)).mask
     whole = segmenter.segment([CLOT]).mask
     assert 0 < near.sum() < whole.sum()
     places = np.argwhere(near) * np.array(segmenter.volume.spacing)[::-1]
@@ -111,9 +111,9 @@ def test_nothing_beyond_the_reach_is_taken(segmenter):
 @pytest.mark.parametrize(
     "settings, told",
     [
-        (Settings(low_hu=15.0), "more than a hematoma"),
-        (Settings(low_hu=15.0), "brain itself is within"),
-        (Settings(low_hu=15.0), "touches bone"),
+        (SegmentationSettings(low_hu=15.0), "more than a hematoma"),
+        (SegmentationSettings(low_hu=15.0), "brain itself is within"),
+        (SegmentationSettings(low_hu=15.0), "touches bone"),
     ],
 )
 def test_a_leak_is_told(segmenter, settings, told):
@@ -137,7 +137,7 @@ def test_a_seed_that_is_in_no_hematoma_is_refused(segmenter, seed, told):
 def test_a_head_without_blood_has_none():
     head = head_phantom(matrix=120, pixel_spacing=1.6, hematoma_ml=0.0).volume
     with pytest.raises(SegmentationError, match="No blood"):
-        Segmenter(head).segment(settings=Settings(low_hu=60.0, smallest_ml=2.0))
+        Segmenter(head).segment(settings=SegmentationSettings(low_hu=60.0, smallest_ml=2.0))
 
 
 def test_no_skull_no_intracranial_space():
@@ -148,7 +148,7 @@ def test_no_skull_no_intracranial_space():
 
 def test_an_empty_threshold_range_is_refused():
     with pytest.raises(SegmentationError, match="range 60…50 HU is empty"):
-        Settings(low_hu=60.0, high_hu=50.0)
+        SegmentationSettings(low_hu=60.0, high_hu=50.0)
 
 
 # ---- Measuring it

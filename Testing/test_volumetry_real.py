@@ -1,11 +1,14 @@
 """Volumetry on real scans, and the phantom study's machinery."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import ndimage
 
 from SliceInterpLib.files import read_volume
 from SliceInterpLib.interpolators import make_interpolator
+from SliceInterpLib.lab.volumetry_study.agreement import Agreement
 from SliceInterpLib.lab.volumetry_study.figure import save_volumetry_figure
 from SliceInterpLib.lab.volumetry_study.study import ACQUIRED, CARRIED, SPACINGS_MM, run_study
 from SliceInterpLib.lab.volumetry_study.tables import markdown
@@ -103,9 +106,15 @@ def test_the_study_measures_known_lesions(rows):
     assert finest.dice > coarsest.dice and finest.surface_mm < coarsest.surface_mm
 
 
+def test_a_lesion_that_is_found_on_no_grid_has_no_distances_to_compare(rows):
+    lost = Agreement(dice=0.0, surface_mm=None, ends_mm=None)
+    text = markdown([replace(row, ml=0.0, agreement=lost) for row in rows])
+    assert "| linear | 1.00 | – | – |" in text
+
+
 def test_the_study_is_a_table_and_a_picture(rows, tmp_path):
     text = markdown(rows)
-    assert "1 lesions, each scanned at 2.5, 4, 5 mm: 3 cases." in text
+    assert "1 lesion, each scanned at 2.5, 4, 5 mm: 3 cases." in text
     assert "| all | linear | 3 of 3 |" in text
     save_volumetry_figure(tmp_path / "study.png", rows)
     assert (tmp_path / "study.png").stat().st_size > 10_000

@@ -57,8 +57,8 @@ class Recipe:
         here = (SliceInterpLib.__version__, made.provenance.get("model_sha256"))
         if here != (self.version, self.model_sha256):
             raise MethodError(
-                f"The worker has another version ({here[0]}) or other weights than the batch "
-                f"({self.version}). Install the same SliceInterp on all computers."
+                f"The worker differs from the batch in version ({here[0]} here, {self.version} "
+                f"there) or weights. Install the same SliceInterp on all computers."
             )
         return made
 

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from SliceInterpLib.archive.doubling import Recipe, Task, double
@@ -14,7 +13,7 @@ from SliceInterpLib.archive.finding import Series, find_series
 from SliceInterpLib.archive.manifest import Manifest, Result
 from SliceInterpLib.errors import OutputError, SliceInterpError
 from SliceInterpLib.files.sidecar import sidecar
-from SliceInterpLib.files.whole import TEMPORARY
+from SliceInterpLib.files.whole import private_folder
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -50,7 +49,7 @@ class Batch:
         """
         from distributed import as_completed
 
-        with TemporaryDirectory(prefix=TEMPORARY, dir=self.out) as ticket:
+        with private_folder(self.out) as ticket:
             tasks = [
                 Task(
                     source=self.archive / series.path,
@@ -59,7 +58,7 @@ class Batch:
                     pending=result,
                     recipe=self.recipe,
                     device=device,
-                    ticket=Path(ticket),
+                    ticket=ticket,
                 )
                 for series, result in self.to_do
             ]

@@ -21,7 +21,7 @@ from SliceInterpLib.cli import (
     volumes,
     volumetry,
 )
-from SliceInterpLib.cli.common import say
+from SliceInterpLib.cli.common import in_words, say
 from SliceInterpLib.errors import Cancelled, SliceInterpError
 
 
@@ -83,8 +83,8 @@ def _one_line(problem: BaseException) -> str:
     if isinstance(problem, ImportError):
         return (
             f"this command needs {problem.name}, which is not installed; "
-            "pip install 'sliceinterp[batch,lab,report,send]' brings all there is"
+            "pip install 'sliceinterp[batch,lab,report,send]' installs all that any command needs"
         )
     if isinstance(problem, MemoryError):
         return "there is not enough memory for this scan; close other programs, or crop it"
-    return " ".join(str(problem).split()) or type(problem).__name__
+    return " ".join(in_words(problem).split()) or type(problem).__name__

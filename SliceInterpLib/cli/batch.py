@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from SliceInterpLib.cli.common import (
     Commands,
     add_command,
-    add_device,
+    add_factor,
     add_json,
+    add_method,
     print_result,
     progress_bar,
     say,
@@ -20,8 +21,6 @@ from SliceInterpLib.cli.common import (
 from SliceInterpLib.errors import VolumeError
 from SliceInterpLib.files.whole import TEMPORARY, write_text
 from SliceInterpLib.files.writing import WRITABLE
-from SliceInterpLib.interpolators import METHODS
-from SliceInterpLib.upsampling import FACTORS
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -32,7 +31,10 @@ if TYPE_CHECKING:
 def add_commands(commands: Commands) -> None:
     """Add batch."""
     sub = add_command(
-        commands, "batch", _batch, "Double every head CT below a folder; can be interrupted."
+        commands,
+        "batch",
+        _batch,
+        "Double every head CT below a folder; can be interrupted and resumed.",
     )
     sub.set_defaults(kept="every finished series was")
     sub.add_argument("archive", type=Path, help="folder of volume files and DICOM folders")
@@ -41,24 +43,24 @@ def add_commands(commands: Commands) -> None:
         "--output",
         type=Path,
         required=True,
-        help="folder for the results, their table (results.csv) and what is needed to go on "
+        help="folder for the results, their table (results.csv) and what is needed to resume "
         "(manifest.jsonl)",
     )
-    sub.add_argument("--method", choices=METHODS, default="learned")
-    sub.add_argument("--model", help="name of a shipped model, or path of a model's card")
-    add_device(sub)
-    sub.add_argument("--factor", type=int, choices=FACTORS, default=2)
-    sub.add_argument("--suffix", choices=WRITABLE, default=".nrrd", help="format of the results")
+    add_method(sub)
+    add_factor(sub)
+    sub.add_argument(
+        "--suffix", choices=WRITABLE, default=".nrrd", help="format of the results (default: .nrrd)"
+    )
     where = sub.add_mutually_exclusive_group()
     where.add_argument(
         "--workers",
         type=int,
         choices=range(1, 1025),
         metavar="N",
-        help="processes on this computer (default: one a GPU, or one a core)",
+        help="processes on this computer (default: one per GPU, or one per core)",
     )
     where.add_argument(
-        "--scheduler", metavar="ADDRESS", help="of a Dask cluster: tcp://… or tls://…"
+        "--scheduler", metavar="ADDRESS", help="a Dask cluster instead: tcp://… or tls://…"
     )
     add_json(sub)
 
@@ -74,7 +76,7 @@ def _batch(options: argparse.Namespace) -> None:
     with open_manifest(options.output) as manifest:
         batch = plan(options.archive, options.output, recipe, options.suffix, manifest)
         if not options.json:
-            say(f"{len(batch.results)} series, {len(batch.to_do)} of them to do")
+            say(f"{len(batch.results)} series, {len(batch.to_do)} of them still to be doubled")
         try:
             if batch.to_do:
                 with (

@@ -7,9 +7,9 @@ import argparse
 from SliceInterpLib.cli.common import (
     Commands,
     add_command,
-    add_device,
     add_input,
     add_json,
+    add_model,
     print_result,
     progress_bar,
     read_input,
@@ -20,7 +20,10 @@ from SliceInterpLib.interpolators import METHODS, make_interpolator
 def add_commands(commands: Commands) -> None:
     """Add check."""
     sub = add_command(
-        commands, "check", _check, "Hide every inner slice of a scan and see how it is predicted."
+        commands,
+        "check",
+        _check,
+        "Hide each inner slice of a scan in turn and measure how well it is predicted.",
     )
     add_input(sub)
     sub.add_argument(
@@ -29,9 +32,8 @@ def add_commands(commands: Commands) -> None:
         default=list(METHODS),
         help=f"comma-separated (default: {','.join(METHODS)})",
     )
-    sub.add_argument("--model", help="name of a shipped model, or path of a model's card")
-    add_device(sub)
-    sub.add_argument("--slices", action="store_true", help="a line for every hidden slice too")
+    add_model(sub)
+    sub.add_argument("--slices", action="store_true", help="list every hidden slice as well")
     add_json(sub)
 
 

@@ -11,6 +11,10 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from SliceInterpLib.acquired import acquired_only
+from SliceInterpLib.errors import ThinSlicesError
+from SliceInterpLib.files.reading import read_volume
+from SliceInterpLib.interpolators import METHODS
+from SliceInterpLib.upsampling import FACTORS
 from SliceInterpLib.volume import Volume
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -32,7 +36,9 @@ def add_input(sub: argparse.ArgumentParser, **more: Any) -> None:
     sub.add_argument(
         "input", type=Path, help="NIfTI, NRRD or MetaImage file, or DICOM folder", **more
     )
-    sub.add_argument("--series", metavar="UID", help="which series of a DICOM folder")
+    sub.add_argument(
+        "--series", metavar="UID", help="the series to read, if a DICOM folder holds several"
+    )
     sub.add_argument(
         "--acquired-only",
         action="store_true",
@@ -42,15 +48,48 @@ def add_input(sub: argparse.ArgumentParser, **more: Any) -> None:
 
 def read_input(options: argparse.Namespace) -> Volume:
     """The scan that `add_input` asked for."""
-    from SliceInterpLib.files.reading import read_volume
-
     volume = read_volume(options.input, series=options.series)
     return acquired_only(volume) if options.acquired_only else volume
 
 
+def add_method(sub: argparse.ArgumentParser) -> None:
+    """How slices are predicted."""
+    sub.add_argument(
+        "--method",
+        choices=METHODS,
+        default="learned",
+        help="how slices are predicted (default: learned, the neural network)",
+    )
+    add_model(sub)
+
+
+def add_model(sub: argparse.ArgumentParser) -> None:
+    """The model of the learned method, and where it runs."""
+    sub.add_argument(
+        "--model", help="trained network: name of a shipped model, or path of a model's card"
+    )
+    add_device(sub)
+
+
+def add_factor(sub: argparse.ArgumentParser) -> None:
+    """How often slices are doubled."""
+    sub.add_argument(
+        "--factor",
+        type=int,
+        choices=FACTORS,
+        default=2,
+        help="how many times as many slices (default: 2; 4 doubles twice)",
+    )
+
+
 def add_device(sub: argparse.ArgumentParser) -> None:
     """Where networks run."""
-    sub.add_argument("--device", choices=("auto", "cuda", "cpu"), default="auto")
+    sub.add_argument(
+        "--device",
+        choices=("auto", "cuda", "cpu"),
+        default="auto",
+        help="where networks run (default: auto, a CUDA GPU if there is one)",
+    )
 
 
 def add_json(sub: argparse.ArgumentParser) -> None:
@@ -102,6 +141,13 @@ def print_result(summary: dict, text: str, *, as_json: bool) -> None:
 def say(line: str) -> None:
     """A remark on standard error, so that standard output holds the result alone."""
     print(printable(line), file=sys.stderr, flush=True)
+
+
+def in_words(problem: BaseException) -> str:
+    """What an error says, and which option is the way out that it speaks of."""
+    if isinstance(problem, ThinSlicesError):
+        return f"{problem} The option is: sliceinterp upsample --allow-thin."
+    return str(problem)
 
 
 def printable(text: str) -> str:

@@ -9,14 +9,14 @@ from SliceInterpLib.cli.common import Commands
 
 def add_commands(commands: Commands, *, chosen: bool) -> None:
     """Add lab. Its own commands are imported only if it was chosen."""
-    summary = "Judge and train networks; sliceinterp lab --help lists how."
+    summary = "Judge and train networks: see sliceinterp lab --help."
     sub = commands.add_parser("lab", help=summary, description="Judge and train networks.")
     if not chosen:
         return
     if importlib.util.find_spec("SliceInterpLib.lab") is None:
         raise SystemExit(
             "sliceinterp: error: the laboratory is not installed here (the Slicer extension leaves "
-            "it out); pip install 'sliceinterp[lab]' brings it"
+            "it out); install it with: pip install 'sliceinterp[lab]'"
         )
     from SliceInterpLib.lab.commands import add_commands as add_lab_commands
 

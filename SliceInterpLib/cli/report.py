@@ -8,8 +8,9 @@ from pathlib import Path
 from SliceInterpLib.cli.common import (
     Commands,
     add_command,
-    add_device,
+    add_factor,
     add_input,
+    add_method,
     point,
     read_input,
     say,
@@ -17,32 +18,41 @@ from SliceInterpLib.cli.common import (
 from SliceInterpLib.files.scanner import scanner_facts
 from SliceInterpLib.files.whole import check_place, write_text
 from SliceInterpLib.interpolators import METHODS
-from SliceInterpLib.upsampling import FACTORS
 
 
 def add_commands(commands: Commands) -> None:
     """Add report."""
     sub = add_command(
-        commands, "report", _report, "Double a scan and tell, as a page, how far to trust it."
+        commands,
+        "report",
+        _report,
+        "Double a scan and show on one web page how far the result can be trusted.",
     )
     add_input(sub)
-    sub.add_argument("-o", "--output", type=Path, required=True, help=".html, complete in itself")
-    sub.add_argument("--method", choices=METHODS, default="learned")
-    sub.add_argument("--model", help="name of a shipped model, or path of a model's card")
-    add_device(sub)
-    sub.add_argument("--classical", choices=METHODS, default="linear", help="to compare with")
-    sub.add_argument("--factor", type=int, choices=FACTORS, default=2)
+    sub.add_argument(
+        "-o", "--output", type=Path, required=True, help="HTML file, which needs no other"
+    )
+    add_method(sub)
+    sub.add_argument(
+        "--classical",
+        choices=METHODS,
+        default="linear",
+        help="the method to compare with (default: linear)",
+    )
+    add_factor(sub)
     sub.add_argument(
         "--seed",
         type=point,
         action="append",
         metavar="R,A,S",
-        help="a point in a hematoma, in mm, to measure it; may be repeated (write --seed=-5,3,40)",
+        help="a point in a hematoma that is to be measured, mm; may be repeated (write "
+        "--seed=-20,5,30 where the first number is negative)",
     )
     sub.add_argument(
         "--keep-identity",
         action="store_true",
-        help="tell who the patient is (default: nothing of the header does, nor the file's name)",
+        help="say on the page who the patient is (default: it quotes neither what the header says "
+        "of the patient nor the file's name)",
     )
     sub.add_argument("--force", action="store_true", help="overwrite the output")
 

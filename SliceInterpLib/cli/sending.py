@@ -12,11 +12,23 @@ from SliceInterpLib.files.dicom_sending import send
 def add_commands(commands: Commands) -> None:
     """Add send."""
     sub = add_command(commands, "send", _send, "Send a DICOM series to an archive (C-STORE).")
-    sub.add_argument("folder", type=Path, help="that upsample --dicom --keep-identity has written")
-    sub.add_argument("host")
-    sub.add_argument("port", type=int)
-    sub.add_argument("--called", default="ANY-SCP", metavar="AET", help="the archive's title")
-    sub.add_argument("--calling", default="SLICEINTERP", metavar="AET", help="our title")
+    sub.add_argument(
+        "folder", type=Path, help="a series written by upsample --dicom --keep-identity"
+    )
+    sub.add_argument("host", help="name or address of the archive")
+    sub.add_argument("port", type=int, help="its DICOM port, such as 104 or 11112")
+    sub.add_argument(
+        "--called",
+        default="ANY-SCP",
+        metavar="AET",
+        help="the archive's application entity title (default: ANY-SCP)",
+    )
+    sub.add_argument(
+        "--calling",
+        default="SLICEINTERP",
+        metavar="AET",
+        help="the application entity title to send as (default: SLICEINTERP)",
+    )
     add_json(sub)
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from SliceInterpLib.cli.common import (
     Commands,
     add_command,
-    add_device,
+    add_factor,
     add_input,
     add_json,
+    add_method,
     print_result,
     progress_bar,
     read_input,
@@ -23,9 +24,9 @@ from SliceInterpLib.files import write_volume
 from SliceInterpLib.files.reading import is_dicom
 from SliceInterpLib.files.writing import check_writable
 from SliceInterpLib.grids import evenly_spaced, longest_stretch, upright
-from SliceInterpLib.interpolators import METHODS, make_interpolator
+from SliceInterpLib.interpolators import make_interpolator
 from SliceInterpLib.uniform import uniform
-from SliceInterpLib.upsampling import FACTORS, upsample
+from SliceInterpLib.upsampling import upsample
 from SliceInterpLib.volume import Volume
 
 
@@ -42,17 +43,15 @@ def add_commands(commands: Commands) -> None:
         required=True,
         help=".nii.gz, .nrrd or .mha; with --dicom a folder",
     )
-    sub.add_argument("--method", choices=METHODS, default="learned")
-    sub.add_argument("--model", help="name of a shipped model, or path of a model's card")
-    add_device(sub)
-    sub.add_argument("--factor", type=int, choices=FACTORS, default=2)
+    add_method(sub)
+    add_factor(sub)
     sub.add_argument(
         "--uniform",
         type=_part,
         default=0.0,
         metavar="STRENGTH",
         help="from 0 to 1: denoise the acquired slices too, so that quiet and noisy ones do not "
-        "alternate (default: 0, they stay bit for bit)",
+        "alternate (default: 0, which leaves them unchanged, bit for bit)",
     )
     sub.add_argument(
         "--expected-error",
@@ -60,35 +59,42 @@ def add_commands(commands: Commands) -> None:
         metavar="FILE",
         help="write the expected error of every synthetic voxel, in HU, to a second volume",
     )
-    sub.add_argument("--allow-thin", action="store_true", help="even if slices are thin already")
+    sub.add_argument(
+        "--allow-thin",
+        action="store_true",
+        help="double even slices that are no further apart than pixels; this adds no detail",
+    )
     dicom = sub.add_argument_group("DICOM in and out")
     dicom.add_argument(
-        "--dicom", action="store_true", help="write a derived series of CT images, a file a slice"
+        "--dicom",
+        action="store_true",
+        help="write a derived series of CT images, one file per slice",
     )
     dicom.add_argument(
         "--keep-identity",
         action="store_true",
-        help="the series joins the patient's study (default: nothing tells who was scanned)",
+        help="add the series to the patient's own study (default: the series does not say who was "
+        "scanned)",
     )
     uneven = sub.add_argument_group("DICOM series whose slices are unevenly spaced or tilted")
     uneven.add_argument(
         "--gaps",
         choices=("each", "even", "longest"),
-        help="fill each gap at its own middle (what --dicom does by default); do so and then "
-        "space the slices evenly; or take the longest evenly spaced stretch alone (default for "
-        "other files: refuse uneven gaps)",
+        help="each: fill every gap at its own middle (default with --dicom); even: do so, and then "
+        "resample to evenly spaced slices; longest: use only the longest evenly spaced stretch "
+        "(default for other files: uneven gaps are refused)",
     )
     uneven.add_argument(
         "--widest-gap",
         type=float,
         metavar="MM",
-        help="bridge gaps up to this, even if slices seem to be missing there",
+        help="fill gaps up to this width even where slices seem to be missing",
     )
     uneven.add_argument(
         "--upright",
         action="store_true",
-        help="shift the slices of a tilted gantry until they lie straight over each other; "
-        "acquired slices are then resampled (default: keep them, and the tilt in the geometry)",
+        help="shift the slices of a tilted gantry until each lies straight above the one before; "
+        "this resamples the acquired slices (default: keep them, and the tilt in the geometry)",
     )
     sub.add_argument("--force", action="store_true", help="overwrite the output")
     add_json(sub)
@@ -135,13 +141,15 @@ def _check(options: argparse.Namespace) -> None:
     if options.expected_error:
         if options.method != "learned" or options.factor != 2 or options.gaps == "even":
             raise MethodError(
-                "The expected error is known for the learned method, factor 2 and slices that are "
-                "not spaced anew alone."
+                "The expected error is known only for the learned method with factor 2, and not "
+                "with --gaps even. Change these options, or leave out --expected-error."
             )
         check_writable(options.expected_error, overwrite=options.force)
     if not options.dicom:
         if options.gaps == "each":
-            raise OutputError("Only DICOM can hold unevenly spaced slices: give --dicom.")
+            raise OutputError(
+                "Only DICOM can hold unevenly spaced slices. Add --dicom, or choose --gaps even."
+            )
         check_writable(options.output, overwrite=options.force)
         return
     if not is_dicom(options.input):

@@ -13,6 +13,7 @@ from SliceInterpLib.cli.common import (
     add_device,
     add_input,
     add_json,
+    in_words,
     print_result,
     read_input,
     say,
@@ -26,16 +27,27 @@ from SliceInterpLib.volume import Volume, spacing_in_words
 
 def add_commands(commands: Commands) -> None:
     """Add info, models and demo."""
-    sub = add_command(commands, "info", _info, "Say what a scan is and whether it can be doubled.")
+    sub = add_command(commands, "info", _info, "Describe a scan and say whether it can be doubled.")
     add_input(sub)
     add_json(sub)
 
     sub = add_command(commands, "models", _models, "List the trained models.")
     add_json(sub)
 
-    sub = add_command(commands, "demo", _demo, "Double a head, measure it and draw it.")
+    sub = add_command(
+        commands,
+        "demo",
+        _demo,
+        "Double a head CT, by default the built-in phantom, and draw and measure the result.",
+    )
     add_input(sub, nargs="?")
-    sub.add_argument("-o", "--output", type=Path, default=Path("demo"), help="folder")
+    sub.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        default=Path("demo"),
+        help="folder for the results (default: demo)",
+    )
     add_device(sub)
 
 
@@ -45,7 +57,7 @@ def _info(options: argparse.Namespace) -> None:
         require_doublable(volume)
         obstacle = None
     except VolumeError as problem:
-        obstacle = str(problem)
+        obstacle = in_words(problem)
     low, high = int(volume.hu.min()), int(volume.hu.max())
     rows, columns = volume.slices.shape[1:]
     summary = {
@@ -77,7 +89,10 @@ def _info(options: argparse.Namespace) -> None:
 def _outlook(volume: Volume) -> str:
     """What doubling would give."""
     if not volume.is_even:
-        return "Every gap is filled at its own middle: --dicom, or --gaps even for other files."
+        return (
+            "can be doubled with each gap filled at its own middle: upsample --dicom, or for other "
+            "files --gaps even"
+        )
     return "; ".join(
         f"×{factor}: {factor * (volume.slice_count - 1) + 1} slices, "
         f"{volume.slice_spacing / factor:.4g} mm"

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from SliceInterpLib.cli.common import (
     Commands,
     add_command,
-    add_device,
     add_input,
     add_json,
+    add_model,
     point,
     print_result,
     read_input,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 def add_commands(commands: Commands) -> None:
     """Add volume."""
-    sub = add_command(commands, "volume", _volume, "Measure a hematoma, before and after doubling.")
+    sub = add_command(commands, "volume", _volume, "Measure a hematoma before and after doubling.")
     add_input(sub)
     where = sub.add_mutually_exclusive_group()
     where.add_argument(
@@ -40,34 +40,46 @@ def add_commands(commands: Commands) -> None:
         action="append",
         metavar="R,A,S",
         help="a point in the hematoma, mm; may be repeated (write --seed=-20,5,30 where the first "
-        "number is negative); without seed and labels, all blood in the skull is taken",
+        "number is negative); without --seed and --labels, all blood in the skull is measured",
     )
-    where.add_argument("--labels", type=Path, metavar="FILE", help="a segmentation of one's own")
-    sub.add_argument("--label", type=int, default=1, help="value of the hematoma in it")
-    sub.add_argument("--low", type=float, metavar="HU", help="default: from the clot and the brain")
+    where.add_argument("--labels", type=Path, metavar="FILE", help="your own segmentation of it")
+    sub.add_argument("--label", type=int, default=1, help="its value there (default: 1)")
     sub.add_argument(
-        "--high", type=float, metavar="HU", help="default: from the clot and the brain"
+        "--low",
+        type=float,
+        metavar="HU",
+        help="what is darker is not blood (default: found from the clot and the brain)",
     )
     sub.add_argument(
-        "--reach", type=_above_zero, metavar="MM", help="how far from the seeds blood may be"
+        "--high",
+        type=float,
+        metavar="HU",
+        help="what is brighter is not blood (default: found from the clot and the brain)",
+    )
+    sub.add_argument(
+        "--reach",
+        type=_above_zero,
+        metavar="MM",
+        help="how far from the seeds blood may lie (default: anywhere)",
     )
     sub.add_argument(
         "--methods",
         nargs="*",
         choices=METHODS,
-        help="to double the scan with (default: linear and learned; of a result none, which is "
-        "measured as it is)",
+        help="how to double (default: linear learned; a result of SliceInterp is measured as it "
+        "is, and not doubled)",
     )
-    sub.add_argument("--model", help="name of a shipped model, or path of a model's card")
+    add_model(sub)
     sub.add_argument(
         "--earlier-ml",
         type=_above_zero,
         metavar="ML",
-        help="volume of an earlier scan, for the growth",
+        help="its volume on an earlier scan, to tell growth",
     )
-    sub.add_argument("-o", "--output", type=Path, metavar="FILE", help="write the mask used")
+    sub.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="write the mask of the acquired slices"
+    )
     sub.add_argument("--force", action="store_true", help="overwrite that file")
-    add_device(sub)
     add_json(sub)
 
 
@@ -75,7 +87,7 @@ def _volume(options: argparse.Namespace) -> None:
     from SliceInterpLib.files.writing import check_writable, write_volume
     from SliceInterpLib.volumetry.comparison import compare, comparison_table
     from SliceInterpLib.volumetry.growth import growth
-    from SliceInterpLib.volumetry.segmentation import Settings
+    from SliceInterpLib.volumetry.segmentation import SegmentationSettings
 
     if options.output:
         check_writable(options.output, overwrite=options.force, marked=False)
@@ -88,7 +100,7 @@ def _volume(options: argparse.Namespace) -> None:
         [make_interpolator(m, model=options.model, device=options.device) for m in methods],
         mask=_mask(volume, options.labels, options.label) if options.labels else None,
         seeds=options.seed,
-        settings=Settings(options.low, options.high, reach_mm=options.reach),
+        settings=SegmentationSettings(options.low, options.high, reach_mm=options.reach),
     )
     for row in rows:
         for warning in row.warnings:

@@ -13,6 +13,10 @@ from SliceInterpLib.interpolators import Interpolator, tells_error
 from SliceInterpLib.upsampling import Progress, upsample
 from SliceInterpLib.volume import Volume
 
+BRAIN_BELOW_HU = 95.0
+"""Errors in brain are those of voxels below this: at its border lies bone, whose errors are far
+larger, and scans may be saturated at 100 HU."""
+
 
 class Watched:
     """A method as an interpolator that keeps what else is said of each slice.

@@ -17,7 +17,7 @@ def damaged() -> VolumeError:
     """The error for a file whose content is not what it has to be."""
     return VolumeError(
         "The file cannot be read: it is damaged, cut off, lacks its data file, or is not what its "
-        "name says. Copy or export it anew."
+        "name says. Copy or export it again."
     )
 
 
@@ -53,8 +53,8 @@ def check_channels(count: int) -> None:
     """Raise VolumeError unless there is one number a voxel."""
     if count != 1:
         raise VolumeError(
-            f"This image has {count} values a voxel (colours or vectors). "
-            "Give the CT itself, with one HU a voxel."
+            f"This image has {count} values per voxel (colours or vectors). "
+            "Give the CT itself, with one HU value per voxel."
         )
 
 

@@ -65,7 +65,7 @@ def damaged_slice(path: Path) -> VolumeError:
     """The error for a file that cannot be read to its end."""
     return VolumeError(
         f"The slice {path.name} cannot be read: it is damaged or cut off, or packed in a way that "
-        "is not known here. Copy the series anew, or export it unpacked."
+        "is not known here. Copy the series again, or export it uncompressed."
     )
 
 

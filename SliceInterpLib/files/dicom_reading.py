@@ -109,7 +109,7 @@ def _ct_slices(folder: Path) -> list[Frame]:
     if not slices:
         raise VolumeError(f"The folder has no CT slices, only {found}. Give a series of CT slices.")
     if others:
-        warnings.warn(f"Left out, being no CT slices: {found}.", stacklevel=2)
+        warnings.warn(f"Left out, because they are not CT slices: {found}.", stacklevel=2)
     return _without_copies(slices)
 
 
@@ -171,7 +171,7 @@ def _stack(slices: list[Frame]) -> Volume:
         raise VolumeError(
             f"{len(strangers)} of the series' {len(slices)} images differ from the others in size, "
             f"pixel spacing or orientation: {', '.join(strangers[:6])}{beyond}. "
-            "Leave one stack in the folder."
+            "Keep only one stack in the folder."
         )
     if len(slices) < 2:
         raise VolumeError("The series has one slice only. Give a whole series.")

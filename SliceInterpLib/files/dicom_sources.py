@@ -82,7 +82,7 @@ class Sources:
             raise stranger("The sources have fewer than 2 CT slices.")
         for name in ("PatientID", "StudyInstanceUID", "FrameOfReferenceUID"):
             if len({str(one.attributes.get(name, "")) for one in slices}) > 1:
-                raise stranger(f"The sources differ in {name}, so they are no single series.")
+                raise stranger(f"The sources differ in {name}, so they are not one series.")
         self._normal = slices[0].frame.normal
         self.slices = sorted(slices, key=lambda one: float(one.frame.origin @ self._normal))
         self._positions = np.array([one.frame.origin @ self._normal for one in self.slices])
@@ -120,7 +120,7 @@ class Sources:
             return [self.slices[nearest]]
         after = int(np.searchsorted(self._positions, position))
         if not synthetic or after in (0, len(self.slices)):
-            raise stranger(f"Slice {number} of the result lies where no source is.")
+            raise stranger(f"Slice {number} of the result lies where there is no source slice.")
         return self.slices[after - 1 : after + 1]
 
 

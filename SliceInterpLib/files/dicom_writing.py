@@ -6,7 +6,6 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from pydicom.config import disable_value_validation
@@ -15,7 +14,7 @@ from SliceInterpLib.errors import OutputError
 from SliceInterpLib.files.dicom_images import derived_images, processing
 from SliceInterpLib.files.dicom_pixels import read_planes
 from SliceInterpLib.files.dicom_sources import Source, Sources, stranger
-from SliceInterpLib.files.whole import TEMPORARY
+from SliceInterpLib.files.whole import private_folder
 from SliceInterpLib.volume import Volume
 
 _OURS = re.compile(r"slice-\d{4,}\.dcm")
@@ -72,7 +71,7 @@ def write_dicom(
         unchanged = _unchanged(result, parents)
         images = derived_images(result, parents, unchanged, keep_identity=keep_identity)
         try:
-            with TemporaryDirectory(prefix=TEMPORARY, dir=folder.parent) as private:
+            with private_folder(folder.parent) as private:
                 series, former = Path(private, "series"), Path(private, "former")
                 series.mkdir()
                 for number, image in enumerate(images, 1):
@@ -115,7 +114,7 @@ def check_dicom_folder(folder: str | Path, *, overwrite: bool = False) -> None:
         raise OutputError(f"{folder}: The folder is not empty. Choose another, or overwrite it.")
     if not all(map(_OURS.fullmatch, held)):
         raise OutputError(
-            f"{folder}: The folder holds more than a series of SliceInterp's, and all of it would "
+            f"{folder}: The folder holds more than a series by SliceInterp, and all of it would "
             "be lost. Choose another."
         )
 

@@ -120,7 +120,7 @@ def _check_numbers(header: np.void, length: int) -> None:
     scaled = np.nan_to_num(header["scl_slope"], nan=0.0) != 0
     if scaled and not np.isfinite([header["scl_slope"], header["scl_inter"]]).all():
         raise VolumeError(
-            "The header's rescale slope or intercept is not finite. Export the scan anew."
+            "The header's rescale slope or intercept is not finite. Export the scan again."
         )
     if not (np.isfinite(header["vox_offset"]) and length + 4 <= header["vox_offset"] < 2**28):
         raise damaged()
@@ -134,7 +134,7 @@ def _check_place(header: np.void, sizes: list[int]) -> None:
     if not (np.isfinite(spacing).all() and spacing.min() > 0):
         raise VolumeError(
             "The voxel spacing in the header is not above 0 along every axis. "
-            "Correct the file's header, or export the scan anew."
+            "Correct the file's header, or export the scan again."
         )
     transforms = []
     if header["sform_code"] > 0:
@@ -157,7 +157,7 @@ def _sform(header: np.void, spacing: np.ndarray) -> np.ndarray:
     if not np.isfinite(sform).all() or not np.allclose(lengths, spacing, rtol=0.01):
         raise VolumeError(
             "The sform in the header does not agree with the voxel spacing there. "
-            "Correct the file's header, or export the scan anew."
+            "Correct the file's header, or export the scan again."
         )
     axes = sform[:, :3] / lengths
     if np.abs(axes.T @ axes - np.eye(3)).max() > ORTHONORMAL:
@@ -172,7 +172,7 @@ def _qform(header: np.void, spacing: np.ndarray) -> np.ndarray:
     if not (np.isfinite(header["offset"]).all() and rest > -ORTHONORMAL):
         raise VolumeError(
             "The qform in the header is no rotation. "
-            "Correct the file's header, or export the scan anew."
+            "Correct the file's header, or export the scan again."
         )
     a = np.sqrt(max(rest, 0.0))
     rotation = np.array(

@@ -50,7 +50,7 @@ def scanner_facts(path: Path, *, identity: bool = False) -> dict[str, str]:
         )
         values = {one.keyword: str(one.value) for one in header.iterall() if one.keyword in titles}
     except Exception:  # pydicom's parsers raise whatever they stumble over
-        warnings.warn("The header does not tell how the scan was made: damaged.", stacklevel=2)
+        warnings.warn("The header is damaged and does not say how the scan was made.", stacklevel=2)
         return {}
     return {
         title: values[name] + _UNITS.get(name, "")

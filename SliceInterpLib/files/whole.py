@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from SliceInterpLib.errors import OutputError
 
@@ -34,10 +35,25 @@ def check_place(path: Path, *, overwrite: bool) -> None:
 
 
 @contextmanager
+def private_folder(parent: Path) -> Iterator[Path]:
+    """A folder that no one else can read and that is gone afterwards, with all that is in it.
+
+    Unlike `tempfile.TemporaryDirectory` it is gone also where a signal comes the moment that the
+    folder is made.
+    """
+    folder = parent / f"{TEMPORARY}{secrets.token_hex(6)}"
+    try:
+        folder.mkdir(mode=0o700)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """Where to write a file that appears under its name only when it is complete."""
-    with TemporaryDirectory(prefix=TEMPORARY, dir=path.parent) as folder:
-        part = Path(folder, "part")
+    with private_folder(path.parent) as folder:
+        part = folder / "part"
         yield part
         os.replace(part, path)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import SimpleITK as sitk
@@ -16,7 +15,7 @@ from SliceInterpLib.files.nifti_header import check_nifti
 from SliceInterpLib.files.quiet import quiet_itk
 from SliceInterpLib.files.reading import matching_suffix
 from SliceInterpLib.files.sidecar import NIFTI, sidecar
-from SliceInterpLib.files.whole import TEMPORARY, check_place
+from SliceInterpLib.files.whole import check_place, private_folder
 from SliceInterpLib.gaps import gaps_in_words
 from SliceInterpLib.marks import texts_of
 from SliceInterpLib.volume import Volume
@@ -65,7 +64,7 @@ def write_volume(volume: Volume, path: str | Path, *, overwrite: bool = False) -
     beside = sidecar(path) if marks else None
     image = _image(volume, marks, suffix)
     try:
-        with quiet_itk(), TemporaryDirectory(prefix=TEMPORARY, dir=path.parent) as folder:
+        with quiet_itk(), private_folder(path.parent) as folder:
             part = Path(folder, f"volume{suffix}")
             sitk.WriteImage(image, str(part), useCompression=True)
             if suffix in NIFTI:

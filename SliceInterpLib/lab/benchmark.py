@@ -15,6 +15,7 @@ from SliceInterpLib.interpolators import Interpolator
 from SliceInterpLib.lab.ceiling import PERFECT, with_new_noise
 from SliceInterpLib.lab.patient_statistics import (
     adjusted,
+    counted,
     mean_with_interval,
     paired_p,
 )
@@ -202,7 +203,7 @@ def quality_table(result: Mapping) -> Table:
         {"method": method} | {metric: Estimate.of(found) for metric, found in row.items()}
         for method, row in result["methods"].items()
     ]
-    caption = f"{result['patients']} patients, {result['protocol']}"
+    caption = f"{counted(result['patients'])}, {result['protocol']}"
     return Table([Column("method"), *_COLUMNS], rows, caption)
 
 

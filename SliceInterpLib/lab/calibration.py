@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 from scipy import stats
 
 from SliceInterpLib.errors import VolumeError
-from SliceInterpLib.evidence.expected_error import Watched
+from SliceInterpLib.evidence.expected_error import BRAIN_BELOW_HU, Watched
 from SliceInterpLib.evidence.holdout import hold_one_out
 from SliceInterpLib.evidence.metrics import has_full_range, head_mask
 from SliceInterpLib.interpolators.learned import Learned
 from SliceInterpLib.lab.true_middles import true_middles
 from SliceInterpLib.table import Column, Table
 from SliceInterpLib.volume import Volume
-
-BONE_HU = 95.0
-"""What is below this is brain for the figures; scans may be saturated at 100 HU."""
 
 _PART = 1 / 16
 """Voxels judged: a random part, since neighbours share their noise and memory is finite."""
@@ -38,7 +36,7 @@ def judge_expected_error(
     thickness: int | None = None,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Compare the expected absolute error with the real one, voxel by voxel inside the head.
 
     Args:
@@ -50,9 +48,10 @@ def judge_expected_error(
         progress: called with the number of patients done and their number.
 
     Returns:
-        {"patients": n, "voxels": n, "head" and "brain" (below BONE_HU in truth): {"spearman" over
-        all voxels, "spearman_if_normal": what it would be if each error were drawn from a normal
-        distribution with just the expected absolute error, "expected" and "real": mean HU},
+        {"patients": n, "voxels": n, "head" and "brain" (below BRAIN_BELOW_HU in truth):
+        {"spearman" over all voxels, "spearman_if_normal": what it would be if each error were drawn
+        from a normal distribution with just the expected absolute error, "expected" and "real":
+        mean HU},
         "deciles" of the expected error in the head: [{"expected", "real"}, …], "per_patient":
         {patient: {"head", "brain": Spearman}}}.
 
@@ -71,7 +70,7 @@ def judge_expected_error(
         raise VolumeError("There is no head in these scans, so no error can be judged.")
     expected, real, truth = (np.concatenate([row[k] for row in voxels]) for k in (1, 2, 3))
     order = np.array_split(np.argsort(expected), 10)
-    brain = truth < BONE_HU
+    brain = truth < BRAIN_BELOW_HU
     return {
         "patients": len(voxels),
         "voxels": len(truth),
@@ -79,7 +78,10 @@ def judge_expected_error(
         "brain": _agreement(expected[brain], real[brain], rng),
         "deciles": [_means(expected[part], real[part]) for part in order],
         "per_patient": {
-            patient: {"head": _spearman(e, r), "brain": _spearman(e[t < BONE_HU], r[t < BONE_HU])}
+            patient: {
+                "head": _spearman(e, r),
+                "brain": _spearman(e[t < BRAIN_BELOW_HU], r[t < BRAIN_BELOW_HU]),
+            }
             for patient, e, r, t in voxels
         },
     }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
@@ -27,7 +28,7 @@ RADII_MM = (2.4, 4.7, 7.5)
 _SOFT_TISSUE = Window(15.0, 60.0)
 """Brain without cerebrospinal fluid, calcification and most of a fresh hematoma."""
 
-_BONE_HU = 90.0
+_CLOSING_HU = 90.0
 """What is denser closes the skull around the brain; scans may be saturated at 100 HU."""
 
 _NOISE_PIXELS = 1.5
@@ -61,7 +62,7 @@ def contrast_kept(
     both: bool = True,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Measure the contrast that methods keep of faint discs in homogeneous brain.
 
     The discs, their edges blurred by a Gaussian of 1 pixel, go into the slices before and after a
@@ -168,7 +169,7 @@ def find_places(
 def _brain(hu: np.ndarray) -> np.ndarray:
     """(h, w) bool: soft tissue inside a closed skull of an (h, w) slice in HU."""
     smooth = ndimage.gaussian_filter(hu.astype(np.float32), _NOISE_PIXELS)
-    bone = smooth > _BONE_HU
+    bone = smooth > _CLOSING_HU
     inside = ndimage.binary_fill_holes(bone) & ~bone
     return inside & (smooth > _SOFT_TISSUE.low) & (smooth < _SOFT_TISSUE.high)
 

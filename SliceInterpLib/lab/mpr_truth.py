@@ -43,7 +43,7 @@ _HU = (-1000.0, 1500.0)
 _PLANES = 6
 """Planes whose mean makes a thick one."""
 
-_BONE_HU = 200.0
+_INNER_TABLE_HU = 200.0
 """The inner table is met where HU rise through this."""
 
 _FAN = np.deg2rad(np.arange(-60.0, 60.5, 0.5))
@@ -286,7 +286,7 @@ def _contour(
     for index in np.flatnonzero(areas >= _LARGE * areas.max()):
         plane = np.nan_to_num(image[index], nan=_HU[0])
         centre = ndimage.center_of_mass(inside[index])
-        radii = border_radii(plane, grid.pixel_spacing, centre, _BONE_HU, angles=angles)
+        radii = border_radii(plane, grid.pixel_spacing, centre, _INNER_TABLE_HU, angles=angles)
         if np.isfinite(radii).mean() > _MET:
             widths.append(edge_width(plane, grid.pixel_spacing, centre, radii, angles=angles))
             rough.append(roughness(radii, angles=angles, smoothing_mm=gap_mm))

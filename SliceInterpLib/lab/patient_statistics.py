@@ -1,4 +1,4 @@
-"""Means over patients, differences between methods, and their uncertainty."""
+"""Means over patients, differences between methods, and their intervals."""
 
 from __future__ import annotations
 
@@ -32,6 +32,11 @@ def mean_with_interval(values: Sequence[float], *, seed: int = 0) -> dict[str, A
         rng=np.random.default_rng(seed),
     ).confidence_interval
     return {"mean": mean, "ci95": [float(interval.low), float(interval.high)]}
+
+
+def counted(patients: int) -> str:
+    """Their number in words."""
+    return f"{patients} patient{'s' if patients != 1 else ''}"
 
 
 def paired_p(differences: Sequence[float]) -> float | None:

@@ -180,17 +180,17 @@ class FlowInside(Network):
         back = torch.cat([folded[-1 - i] for i in order], 1)
         forth, back = self.flow(torch.cat([forth, back])).float().chunk(2)
         # Odd and even under a reversal of the slices: differences and sums of the two orders.
-        parts = [forth[:, :3] - back[:, :3]]
-        if self.context:
-            parts += [forth[:, 3:5] + back[:, 3:5], forth[:, 5:], back[:, 5:]]
-        fine = _enlarged(torch.cat(parts, 1))
-        # Contiguous, since a strided sigmoid may round differently from a contiguous one.
-        half_flow, towards_a = 4.0 * fine[:, :2], fine[:, 2:3].contiguous()
+        odd = forth[:, :3] - back[:, :3]
+        # Contiguous logits, since a strided sigmoid may round differently from a contiguous one.
         if not self.context:
-            return Motion(half_flow, 0.0, towards_a, None)
-        bend, first, last = (4.0 * fine[:, k : k + 2] for k in (3, 5, 7))
+            fine = _enlarged(odd)
+            return Motion(4.0 * fine[:, :2], 0.0, fine[:, 2:].contiguous(), None)
+        # The outer flows, which change places, are the first four channels: rounded alike.
+        even = forth[:, 3:5] + back[:, 3:5]
+        fine = _enlarged(torch.cat([forth[:, 5:], back[:, 5:], odd, even], 1))
+        first, last, half_flow, bend = (4.0 * fine[:, k : k + 2] for k in (0, 2, 4, 7))
         outer_flows = first + 3.0 * half_flow, last - 3.0 * half_flow
-        return Motion(half_flow, bend, towards_a, outer_flows)
+        return Motion(half_flow, bend, fine[:, 6:7].contiguous(), outer_flows)
 
     def correction(self, blend: Tensor, pairs: list[Sequence[Tensor]]) -> Tensor:
         """What to add to the blend's wide view.
@@ -246,7 +246,12 @@ def _folded(images: list[Tensor], factor: int) -> Tensor:
 
 
 def _enlarged(flow: Tensor) -> Tensor:
-    """Four times as high and wide; several times quicker in this layout than in the usual one."""
+    """Four times as high and wide, the first four channels rounded alike on any CPU.
+
+    In this layout a CPU computes four channels at once, or more, and those that are left over may
+    be rounded otherwise. The usual layout is slower, and there rounding depends on how threads
+    share the pixels.
+    """
     flow = flow.contiguous(memory_format=torch.channels_last)
     return F.interpolate(flow, scale_factor=4.0, mode="bilinear", align_corners=False)
 

@@ -94,7 +94,7 @@ def read_card(path: Path) -> TrainedModel:
             raise MethodError(f"The model card {path} is not valid: it has no proper '{key}'.")
     if not _is_modest(list(card["configuration"].values())):
         raise MethodError(
-            f"The model card {path} is not valid: its configuration has something else than whole "
+            f"The model card {path} is not valid: its configuration may hold only whole "
             f"numbers up to {LARGEST_SETTING}."
         )
     if Path(card["weights"]).name != card["weights"]:

@@ -26,16 +26,23 @@ def make_demo(
     device: str = "auto",
     say: Callable[[str], None] = lambda line: None,
 ) -> list[Path]:
-    """Write the doubled volume, a montage and a table of methods into `folder`.
+    """Write a doubled head, a montage and a table of methods.
 
-    name: what the head is called in the table and the montage. Files of an earlier demo are
-    replaced. Returns the files written.
+    Args:
+        volume: the head.
+        name: what it is called in the table and the montage.
+        folder: made if need be; files of an earlier demo in it are replaced.
+        device: where networks run.
+        say: told what is being done.
+
+    Returns:
+        The files written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     learned = make_interpolator("learned", device=device)
     say("Doubling with the network…")
     doubled = upsample(volume, learned)
-    say("Once more, to four times the slices…")
+    say("Doubling once more, to four times as many slices…")
     fourfold = upsample(volume, learned, factor=4)
     columns = {
         "original": volume,
@@ -51,7 +58,7 @@ def make_demo(
         _point_of_interest(doubled),
         note=f"{name}. Synthetic slices by SliceInterp; for research use only.",
     )
-    say(f"The picture is there: {files[1]}")
+    say(f"Picture written: {files[1]}")
     say("Hiding each acquired slice in turn and predicting it…")
     result = check_scan(volume, usable_interpolators(COMPARED, device=device))
     files[2].write_text(

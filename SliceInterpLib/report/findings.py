@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from SliceInterpLib.errors import MethodError, SliceInterpError, VolumeError
-from SliceInterpLib.evidence.expected_error import upsample_with_expected_error
+from SliceInterpLib.evidence.expected_error import BRAIN_BELOW_HU, upsample_with_expected_error
 from SliceInterpLib.evidence.noise import noise_signature
 from SliceInterpLib.evidence.scan_check import check_scan
 from SliceInterpLib.evidence.stripes import stripe_index
@@ -20,9 +20,6 @@ from SliceInterpLib.volumetry.carrying import carried_space
 from SliceInterpLib.volumetry.intracranial import intracranial_mask
 from SliceInterpLib.volumetry.measures import Measurement, measure
 from SliceInterpLib.volumetry.segmentation import Segmenter
-
-BRAIN_BELOW_HU = 95.0
-"""What is denser in the intracranial space is bone at its border, whose errors are far larger."""
 
 _LEAST_BRAIN_MM2 = 100.0
 """A gap with less brain than this has no mean error."""
@@ -69,9 +66,20 @@ def examine(
 ) -> Findings:
     """Upsample a scan by two methods and measure what a report tells.
 
-    seeds: points in a hematoma to measure, in mm, LPS; without them no volumetry. Raises what
-    `upsample` raises, and Cancelled; what the scan does not allow to be measured is left out, with
-    the reason.
+    What the scan does not allow to be measured is left out, with the reason.
+
+    Args:
+        volume: as it was acquired.
+        method: the one to report on.
+        classical: the one to compare it with.
+        factor: how many times as many slices.
+        seeds: points in a hematoma to measure, mm, LPS; without them no volumetry.
+        say: told what is being done.
+        cancelled: asked again and again.
+
+    Raises:
+        VolumeError, MethodError: what `upsample` raises.
+        Cancelled: as soon as `cancelled()` is true.
     """
     methods = [classical, method]
     reasons: dict[str, str] = {}
@@ -83,7 +91,7 @@ def examine(
             reasons[name] = str(problem)
             return None
 
-    say("Putting slices between…")
+    say("Predicting the slices between…")
     expected_error = None
     if factor == 2 and tells_error(method):
         try:
@@ -93,7 +101,7 @@ def examine(
         except MethodError as problem:
             reasons["expected_error"] = str(problem)
     else:
-        reasons["expected_error"] = f"{method.name} ×{factor} does not tell it."
+        reasons["expected_error"] = f"{method.name} ×{factor} gives no expected error."
     if expected_error is None:
         doubled = upsample(volume, method, factor=factor, cancelled=cancelled)
     plain = upsample(volume, classical, factor=factor, cancelled=cancelled)

@@ -30,7 +30,7 @@ def scan(findings: Findings) -> Facts:
         ("Matrix", f"{columns} × {rows}"),
         ("Pixels", "{:.4g} × {:.4g} mm".format(*volume.pixel_spacing)),
         ("Values", f"{volume.slices.min():.0f}…{volume.slices.max():.0f} HU"),
-        *([("Gantry tilt", f"{tilt:.1f}°, upright in the pictures alone")] if tilt else []),
+        *([("Gantry tilt", f"{tilt:.1f}°, upright only in the pictures")] if tilt else []),
     ]
 
 

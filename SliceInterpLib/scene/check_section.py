@@ -6,14 +6,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import slicer
 
 from SliceInterpLib.doublable import require_doublable
 from SliceInterpLib.errors import MethodError, OutputError
-from SliceInterpLib.job_folder import Settings
+from SliceInterpLib.job_folder import JobSettings
 from SliceInterpLib.report.orientation import PatientOrder
 from SliceInterpLib.scene import nodes, segmentations
 from SliceInterpLib.scene.check import Rows, add_check_nodes, check_table
@@ -38,8 +37,8 @@ class CheckSection:
     def __init__(
         self,
         ui: Any,
-        settings: Callable[[str], Settings],
-        start: Callable[[Settings, Keep], None],
+        settings: Callable[[str], JobSettings],
+        start: Callable[[JobSettings, Keep], None],
         choose_file: Callable[[], str] | None = None,
         open_file: Callable[[Path], None] | None = None,
     ) -> None:
@@ -82,7 +81,7 @@ class CheckSection:
             if chosen:
                 self._start(settings, partial(self._write_report, _checked(chosen)))
 
-    def _report_settings(self) -> Settings:
+    def _report_settings(self) -> JobSettings:
         settings = self._settings("report")
         # Nothing to compare with means the simplest.
         methods = ("linear", *settings.methods)[-2:]
@@ -109,7 +108,7 @@ class CheckSection:
 
 def _checked(chosen: str) -> Path:
     """The file to write, an .html; raises OutputError where none can be made."""
-    from SliceInterpLib.files.whole import TEMPORARY, check_place
+    from SliceInterpLib.files.whole import check_place, private_folder
 
     path = Path(chosen)
     as_chosen = path.suffix.lower() in (".html", ".htm")
@@ -118,7 +117,7 @@ def _checked(chosen: str) -> Path:
     # Whether to overwrite the name that was chosen, the dialog has asked.
     check_place(path, overwrite=as_chosen)
     try:
-        with TemporaryDirectory(prefix=TEMPORARY, dir=path.parent):
+        with private_folder(path.parent):
             pass
     except OSError as problem:
         raise OutputError(

@@ -106,7 +106,7 @@ class ComparisonSection:
         """Scans that were saved in a brain window have no bone to show."""
         highest = skulls.highest_hu(original)
         none = f"there is no bone, this scan ends at {highest:.0f} HU"
-        _offer(self.ui.skullsCheckBox, "Skull in 3D", "" if highest > skulls.BONE_HU else none)
+        _offer(self.ui.skullsCheckBox, "Skull in 3D", "" if highest > skulls.SURFACE_HU else none)
 
     def _offer_expected_error(self, learned: slicer.vtkMRMLScalarVolumeNode) -> None:
         none = "" if expected_error_of(learned) else "this result was made without it"

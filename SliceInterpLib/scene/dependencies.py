@@ -107,8 +107,8 @@ class Dependencies:
             raise _failed("PyTorch", problem) from problem
         if torch is None:
             raise DependencyError(
-                "PyTorch was not installed. Press Apply again when it may be; it takes some "
-                f"minutes once. {WITHOUT}"
+                "PyTorch was not installed. Press Apply again to allow it; it takes a few minutes, "
+                f"once. {WITHOUT}"
             )
 
     def _install_others(self) -> None:
@@ -118,7 +118,7 @@ class Dependencies:
             )
         except RuntimeError as declined:  # pip_ensure's way to say that the user said no
             raise DependencyError(
-                f"The packages were not installed. Press Apply again when they may be. {WITHOUT}"
+                f"The packages were not installed. Press Apply again to allow it. {WITHOUT}"
             ) from declined
         except Exception as problem:
             raise _failed("What the learned method needs", problem) from problem
@@ -137,7 +137,7 @@ def device_note(device: str) -> str:
     if not cuda:
         return (
             "NVIDIA GPU found, but the installed PyTorch is a build for the CPU. To use the GPU: "
-            "module PyTorch Utils > Uninstall PyTorch, restart, then install it anew."
+            "module PyTorch Utils > Uninstall PyTorch, restart, then install it again."
         )
     return f"NVIDIA GPU found, PyTorch with CUDA {cuda}."
 

@@ -39,7 +39,8 @@ def export_result(
     """
     if source is None:
         raise OutputError(
-            f"It is not known which volume {node.GetName()} was made from. Double that one anew."
+            f"It is not known which volume {node.GetName()} was made from. Double the original "
+            "again."
         )
     files = _files_of(source)
     write_dicom(

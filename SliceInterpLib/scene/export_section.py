@@ -32,7 +32,8 @@ class ExportSection:
         self._source = source
         result = self._result()
         self.ui.dicomButton.enabled = bool(result)
-        self.ui.exportLabel.text = result.GetName() if result else "Nothing was made of the input."
+        nothing = "Nothing has been made from the input yet."
+        self.ui.exportLabel.text = result.GetName() if result else nothing
 
     def on_dicom(self) -> None:
         """Write the result as a derived series, into a new folder of the one that is chosen."""

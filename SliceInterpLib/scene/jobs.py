@@ -75,7 +75,7 @@ class Job:
     def __init__(
         self,
         volume: Volume,
-        settings: job_folder.Settings,
+        settings: job_folder.JobSettings,
         *,
         progress: Callable[[str, int, int], None] | None = None,
         step: Callable[[str], None] | None = None,

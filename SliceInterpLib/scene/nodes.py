@@ -11,7 +11,7 @@ import vtk
 
 from SliceInterpLib.acquired import require_acquired
 from SliceInterpLib.doublable import require_doublable, wide_stretches
-from SliceInterpLib.errors import VolumeError
+from SliceInterpLib.errors import ThinSlicesError, VolumeError
 from SliceInterpLib.marks import NODE_PROVENANCE, NODE_SYNTHETIC, UNKNOWN_SLICES, marked
 from SliceInterpLib.scene.marks import marks_of, provenance_of
 from SliceInterpLib.volume import Volume, through_plane_axis
@@ -21,6 +21,9 @@ SOURCE = "SliceInterp.source"
 
 QUANTITY = "quantity"
 """In the provenance of a volume that is no CT: what its numbers are."""
+
+_ALLOW_THIN = "The choice is in Advanced."
+"""Where the panel lets a user allow thin slices."""
 
 _RIGID_MM = 0.1
 """How far a transform that moves slices as a whole may distort them."""
@@ -102,12 +105,15 @@ def require_doublable_node(volume: Volume, *, allow_thin: bool = False) -> None:
         VolumeError: with cause and way out, for what is refused.
     """
     require_acquired(volume, way_out="Choose the volume that it was made from.")
-    require_doublable(volume, allow_thin=allow_thin)
+    try:
+        require_doublable(volume, allow_thin=allow_thin)
+    except ThinSlicesError as thin:
+        raise ThinSlicesError(f"{thin} {_ALLOW_THIN}") from None
     if not allow_thin and not wide_stretches(volume).all():
         raise VolumeError(
             "Some of the gaps between slices are no wider than the pixels and would stay as they "
             "are, but a volume in Slicer has every gap filled or none. Allow thin slices, or crop "
-            "the volume to its thick ones (Crop Volume)."
+            f"the volume to its thick ones (Crop Volume). {_ALLOW_THIN}"
         )
 
 
@@ -164,8 +170,9 @@ def _check_gaps(node: slicer.vtkMRMLVolumeNode, volume: Volume) -> None:
         places = ", ".join(f"{i + 1} and {i + 2} ({gaps[i]:.1f} mm)" for i in wide)
         raise VolumeError(
             f"Slices are missing from {node.GetName()}: between slices {places}, where "
-            f"{np.median(gaps):.1f} mm are usual. A slice put there would be invented. Load the "
-            "complete series, or crop the volume to the part without the gap (Crop Volume)."
+            f"gaps of {np.median(gaps):.1f} mm are usual. A slice put there would be invented. "
+            "Load the complete series, or crop the volume to the part without the gap (Crop "
+            "Volume)."
         )
 
 
@@ -323,7 +330,7 @@ def _times(result: Volume) -> int:
     if len(times) != 1:
         raise VolumeError(
             "The gaps between the slices were not all filled, and a volume in Slicer has to be an "
-            "even grid. Allow thin slices, and run it again."
+            f"even grid. Allow thin slices, and run it again. {_ALLOW_THIN}"
         )
     return int(times[0])
 

@@ -11,7 +11,7 @@ import slicer
 import vtk
 
 from SliceInterpLib.errors import Cancelled, SliceInterpError
-from SliceInterpLib.job_folder import Doubled, Settings
+from SliceInterpLib.job_folder import Doubled, JobSettings
 from SliceInterpLib.networks.registry import DEFAULT_MODEL, available_models
 from SliceInterpLib.scene import expected_error, nodes
 from SliceInterpLib.scene.check_section import CheckSection, Keep
@@ -142,7 +142,7 @@ class Panel:
         plan, obstacle = self._plan()
         self.ui.planLabel.text = plan or obstacle
         self.ui.applyButton.enabled = not obstacle and not self.job
-        self.ui.applyButton.toolTip = obstacle or ("A run is going on." if self.job else plan)
+        self.ui.applyButton.toolTip = obstacle or ("A run is in progress." if self.job else plan)
         volume = self._look_at(self._parameters.inputVolume)[0]
         self.check.refresh(self._parameters.inputVolume, volume, bool(self.job))
         self.export.refresh(self._parameters.inputVolume)
@@ -204,13 +204,13 @@ class Panel:
             self._looked_at = (state, volume, obstacle)
         return self._looked_at[1:]
 
-    def _settings(self, task: str = "upsample") -> Settings:
+    def _settings(self, task: str = "upsample") -> JobSettings:
         chosen = self._parameters
         methods = [METHODS[chosen.method]]
         if chosen.compareWith in METHODS:
             # The quick one first, so that progress is that of the slow one.
             methods.insert(0, METHODS[chosen.compareWith])
-        return Settings(
+        return JobSettings(
             methods=tuple(dict.fromkeys(methods)),
             task=task,
             factor=chosen.factor,
@@ -227,7 +227,7 @@ class Panel:
         with slicer.util.tryWithErrorDisplay("The slices could not be doubled."):
             self.start(self._settings(), self._add_results)
 
-    def start(self, settings: Settings, keep: Keep) -> None:
+    def start(self, settings: JobSettings, keep: Keep) -> None:
         """Start a run on the input; `keep` takes its results."""
         if self.job:
             return
@@ -289,7 +289,7 @@ class Panel:
         self.ui.statusLabel.text = text
 
     def _on_finished(
-        self, outcome: Outcome, volume: Volume, settings: Settings, keep: Keep
+        self, outcome: Outcome, volume: Volume, settings: JobSettings, keep: Keep
     ) -> None:
         self.job = None
         self._show_running(False)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import slicer
 
-from SliceInterpLib.job_folder import Settings
+from SliceInterpLib.job_folder import JobSettings
 from SliceInterpLib.scene import comparison_layout, nodes, sample_data
 from SliceInterpLib.scene.jobs import Job
 from SliceInterpLib.scene.results import add_results
@@ -57,7 +57,7 @@ def process(
     """
     volume = nodes.volume_from_node(inputNode)
     nodes.require_doublable_node(volume, allow_thin=allowThin)
-    settings = Settings(
+    settings = JobSettings(
         methods=(method,),
         factor=factor,
         model=model,

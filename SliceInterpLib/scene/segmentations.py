@@ -12,7 +12,7 @@ from vtk.util.numpy_support import numpy_to_vtk
 
 from SliceInterpLib.scene import nodes
 from SliceInterpLib.volumetry.mask import SegmentationError
-from SliceInterpLib.volumetry.segmentation import Segmentation, Settings
+from SliceInterpLib.volumetry.segmentation import Segmentation, SegmentationSettings
 
 SEEDS = "SliceInterp.seeds"
 """Node reference from a volume to the points in its hematoma; saved with the scene."""
@@ -72,7 +72,7 @@ def add_segmentation(
     source: slicer.vtkMRMLScalarVolumeNode,
     found: Segmentation,
     seeds: Seeds,
-    settings: Settings,
+    settings: SegmentationSettings,
 ) -> slicer.vtkMRMLSegmentationNode:
     """A hematoma found in a volume as a segmentation node, which knows by what rule it was.
 
@@ -200,14 +200,14 @@ def segment_of(segmentation: slicer.vtkMRMLSegmentationNode) -> str:
 
 def rule_of(
     segmentation: slicer.vtkMRMLSegmentationNode, source: slicer.vtkMRMLVolumeNode
-) -> tuple[Seeds, Settings] | None:
+) -> tuple[Seeds, SegmentationSettings] | None:
     """The seeds and settings by which it was found in this volume; None where it was not."""
     text = segmentation.GetAttribute(RULE)
     role = segmentation.GetReferenceImageGeometryReferenceRole()
     if not text or segmentation.GetNodeReference(role) is not source:
         return None
     rule = json.loads(text)
-    return rule["seeds"], Settings(**rule["settings"])
+    return rule["seeds"], SegmentationSettings(**rule["settings"])
 
 
 def prepare_editor(

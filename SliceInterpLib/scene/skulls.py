@@ -10,7 +10,7 @@ import vtk
 
 from SliceInterpLib.scene import nodes
 
-BONE_HU = 300.0
+SURFACE_HU = 300.0
 """The surface lies where the volume passes through this."""
 
 _STEP = 1.0
@@ -83,7 +83,7 @@ def view_node(column: str) -> slicer.vtkMRMLViewNode:
 
 
 def highest_hu(volume: slicer.vtkMRMLScalarVolumeNode) -> float:
-    """The brightest voxel. At or below BONE_HU there is no skull to show, but a brain window."""
+    """The brightest voxel. At or below SURFACE_HU there is no skull to show, but a brain window."""
     return volume.GetImageData().GetScalarRange()[1]
 
 
@@ -95,7 +95,7 @@ def bone_surface(volume: slicer.vtkMRMLScalarVolumeNode) -> vtk.vtkPolyData:
     thinned.SetSampleRate(*(max(1, round(_STEP / spacing)) for spacing in volume.GetSpacing()))
     surface = vtk.vtkFlyingEdges3D()
     surface.SetInputConnection(thinned.GetOutputPort())
-    surface.SetValue(0, BONE_HU)
+    surface.SetValue(0, SURFACE_HU)
     surface.ComputeScalarsOff()
     to_ras, matrix = vtk.vtkTransform(), vtk.vtkMatrix4x4()
     volume.GetIJKToRASMatrix(matrix)

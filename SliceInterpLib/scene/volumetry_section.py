@@ -12,7 +12,7 @@ import slicer
 from SliceInterpLib.errors import SliceInterpError, VolumeError
 from SliceInterpLib.scene import lesion_surfaces, nodes, segmentations, tables, volumetry
 from SliceInterpLib.volumetry.mask import SegmentationError, voxel_ml
-from SliceInterpLib.volumetry.segmentation import Segmentation, Segmenter, Settings
+from SliceInterpLib.volumetry.segmentation import Segmentation, SegmentationSettings, Segmenter
 
 _DELAY_MS = 200
 """The preview follows when nothing was moved for this long."""
@@ -165,10 +165,12 @@ class VolumetrySection:
         self._say(f"{ml:.1f} ml of {low:.0f}…{high:.0f} HU.", found.warnings)
         return found
 
-    def _settings(self) -> Settings:
+    def _settings(self) -> SegmentationSettings:
         if self.ui.automaticCheckBox.checked:
-            return Settings()
-        return Settings(low_hu=self.ui.lowSlider.value, high_hu=self.ui.highSlider.value)
+            return SegmentationSettings()
+        return SegmentationSettings(
+            low_hu=self.ui.lowSlider.value, high_hu=self.ui.highSlider.value
+        )
 
     def _segmenter_of_source(self) -> Segmenter:
         """Kept until the volume changes: it holds what makes the preview quick."""
@@ -208,8 +210,8 @@ class VolumetrySection:
             results = volumetry.comparable_results(self._source)
             if not results:
                 raise SegmentationError(
-                    f"Nothing was made of {self._source.GetName()} to compare with. Press Apply "
-                    "first."
+                    f"Nothing has been made from {self._source.GetName()} to compare with. Press "
+                    "Apply first."
                 )
             other = volumetry.add_segmentation_of_result(
                 results[-1], self._chosen(), self._source, self._segmenter_if_any()

@@ -10,7 +10,7 @@ from SliceInterpLib.volume import Volume
 from SliceInterpLib.volumetry import morphology
 from SliceInterpLib.volumetry.mask import largest_piece
 
-BONE_HU = 150.0
+SKULL_HU = 150.0
 """What is denser is bone. No clot and little of the brain, calcified or not, is."""
 
 INNER_TABLE_HU = 500.0
@@ -36,14 +36,14 @@ AIR_HU = -15.0
 
 
 def bone_hu(volume: Volume) -> float:
-    """HU from which on a voxel is bone: BONE_HU, or the top of a scan saturated below it."""
+    """HU from which on a voxel is bone: SKULL_HU, or the top of a scan saturated below it."""
     top = float(volume.slices.max())
     saturated = np.count_nonzero(volume.slices == top) > _SATURATED_SHARE * volume.slices.size
-    return top if saturated and _LOWEST_TOP_HU <= top < BONE_HU else BONE_HU
+    return top if saturated and _LOWEST_TOP_HU <= top < SKULL_HU else SKULL_HU
 
 
 def intracranial_mask(volume: Volume) -> np.ndarray:
-    """The space inside the skull: brain, liquor and blood; bool, shaped as `volume.slices`.
+    """The space inside the skull: brain, CSF and blood; bool, shaped as `volume.slices`.
 
     Slice by slice, bone is closed over gaps and filled; what it surrounds, without bone, air and
     fat, and without what is joined to it by narrow necks, is taken, and of that the largest piece
@@ -75,7 +75,7 @@ def intracranial_mask(volume: Volume) -> np.ndarray:
     space = core | (morphology.dilated(core, pixel, _NECK_MM) & surrounded)
     space = morphology.dilated(space, pixel, max(pixel))  # what the coarse grid has left out
     fine = space.repeat(steps[0], axis=1).repeat(steps[1], axis=2)
-    edge = INNER_TABLE_HU if bone_hu(volume) == BONE_HU else bone_hu(volume)
+    edge = INNER_TABLE_HU if bone_hu(volume) == SKULL_HU else bone_hu(volume)
     fine = fine[:, : slices.shape[1], : slices.shape[2]] & (slices < edge)
     # Calcifications, and clots in a saturated scan, are holes.
     return morphology.filled(fine)

@@ -17,9 +17,18 @@ class SegmentationError(SliceInterpError):
 
 
 def mask_of_label(volume: Volume, labels: Volume, label: int) -> np.ndarray:
-    """Where a label volume has the label; bool, shaped as `volume.slices`.
+    """Where a label volume has a label.
 
-    Raises SegmentationError if the label is nowhere, or the geometries differ.
+    Args:
+        volume: the scan.
+        labels: a volume of the same geometry, whose values are labels.
+        label: the value of what is asked for.
+
+    Returns:
+        bool, shaped as `volume.slices`.
+
+    Raises:
+        SegmentationError: if the label is nowhere, or the geometries differ.
     """
     check_shape(volume, labels.slices)
     corners = np.array([[0, 0, 0], np.array(volume.slices.shape) - 1])
@@ -41,16 +50,30 @@ def mask_of_label(volume: Volume, labels: Volume, label: int) -> np.ndarray:
 
 
 def voxel_ml(volume: Volume, mask: np.ndarray) -> float:
-    """Volume of a mask (slice, row, column) as the sum of its voxels, in ml.
+    """Volume of a mask as the sum of its voxels, each of which reaches halfway to the next slices.
 
-    Each voxel reaches halfway to the slices beside it. With even gaps that is the "labelmap" volume
-    of Slicer's Segment Statistics.
+    With even gaps that is the "labelmap" volume of Slicer's Segment Statistics.
+
+    Args:
+        volume: the scan, for its geometry.
+        mask: bool, shaped as `volume.slices`.
+
+    Returns:
+        ml.
     """
     return float(np.count_nonzero(mask, axis=(1, 2)) @ volume.voxel_mm3) / 1000.0
 
 
 def bounds(mask: np.ndarray, margin: tuple[int, ...] = (0, 0, 0)) -> tuple[slice, ...]:
-    """The box around what is set, with a margin as far as the array goes; empty if nothing is."""
+    """The box around what is set.
+
+    Args:
+        mask: bool, of any shape.
+        margin: elements to add along each axis, as far as the array goes.
+
+    Returns:
+        A slice for each axis, to index with; empty ones if nothing is set.
+    """
     box = []
     for axis, more in enumerate(margin):
         others = tuple(other for other in range(mask.ndim) if other != axis)

@@ -45,7 +45,7 @@ _DENSE_SHARE = 0.2
 
 
 @dataclass(frozen=True)
-class Settings:
+class SegmentationSettings:
     """What counts as blood. HU after smoothing; lengths in mm, within the slices.
 
     A limit that is None is found for each clot, since scanners differ by more than 10 HU in what
@@ -76,7 +76,7 @@ class Settings:
             )
 
 
-DEFAULTS = Settings()
+DEFAULTS = SegmentationSettings()
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,12 +117,19 @@ class Segmenter:
         return sitk.GetArrayFromImage(sitk.Median(image, (columns, rows, 0)))
 
     def segment(
-        self, seeds: Sequence[Sequence[float]] | None = None, settings: Settings = DEFAULTS
+        self,
+        seeds: Sequence[Sequence[float]] | None = None,
+        settings: SegmentationSettings = DEFAULTS,
     ) -> Segmentation:
         """The hematoma at the seeds, or without seeds every one in the intracranial space.
 
-        seeds: points in mm, LPS, each in a hematoma. Raises SegmentationError for a seed outside
-        the volume, in air, in bone, outside the skull or not in blood, and where no blood is found.
+        Args:
+            seeds: points in mm, LPS, each in a hematoma.
+            settings: what counts as blood.
+
+        Raises:
+            SegmentationError: for a seed outside the volume, in air, in bone, outside the skull or
+                not in blood, and where no blood is found.
         """
         if not seeds:
             low, high = self._limits(None, settings)
@@ -144,7 +151,7 @@ class Segmenter:
         doubts = tuple(self._doubts(mask, low, high))
         return Segmentation(mask, (low, high), doubts)
 
-    def _limits(self, clot_hu: float | None, settings: Settings) -> tuple[float, float]:
+    def _limits(self, clot_hu: float | None, settings: SegmentationSettings) -> tuple[float, float]:
         low, high = settings.low_hu, settings.high_hu
         if low is None:
             brain = self._brain_hu
@@ -169,7 +176,11 @@ class Segmenter:
         return (self._smoothed >= low) & (self._smoothed <= high) & self._inside
 
     def _blood(
-        self, low: float, high: float, places: Sequence[tuple[int, ...]], settings: Settings
+        self,
+        low: float,
+        high: float,
+        places: Sequence[tuple[int, ...]],
+        settings: SegmentationSettings,
     ) -> np.ndarray:
         """What is dense, without rim of bone and narrow necks; with places, the pieces at these."""
         found = self._dense(low, high)
@@ -252,7 +263,11 @@ class Segmenter:
         return large[pieces]
 
     def _freed(
-        self, dense: np.ndarray, bright: np.ndarray, inside: np.ndarray, settings: Settings
+        self,
+        dense: np.ndarray,
+        bright: np.ndarray,
+        inside: np.ndarray,
+        settings: SegmentationSettings,
     ) -> np.ndarray:
         """Dense voxels without the rim of the bone and without what hangs on by narrow necks."""
         pixel, margin = self.volume.pixel_spacing, settings.bone_margin_mm

@@ -103,12 +103,10 @@ def events(seconds: float = 0.02) -> None:
         time.sleep(0.005)
 
 
-def finish(widget: object, limit: float = 60) -> None:
+def finish(widget: object) -> None:
     """Wait for the end of the run, if there is one."""
-    end = time.monotonic() + limit
-    while widget.panel.job and time.monotonic() < end:
+    while widget.panel.job:
         events()
-    assert not widget.panel.job
 
 
 def load_volume(files: list[Path], name: str) -> slicer.vtkMRMLScalarVolumeNode:

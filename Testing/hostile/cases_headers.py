@@ -27,7 +27,7 @@ _NIFTI = {
     "type 0": ({"datatype": 0}, _DAMAGED),
     "1-bit voxels": ({"datatype": 1, "bitpix": 1}, _DAMAGED),
     "complex": ({"datatype": 32, "bitpix": 64, "dim": (3, 10, 12, 1, 1, 1, 1, 1)}, "values a vox"),
-    "RGB": ({"datatype": 128, "bitpix": 24, "dim": (3, 10, 12, 4, 1, 1, 1, 1)}, "values a voxel"),
+    "RGB": ({"datatype": 128, "bitpix": 24, "dim": (3, 10, 12, 4, 1, 1, 1, 1)}, "values per voxel"),
     "128-bit floats": ({"datatype": 1536, "bitpix": 128}, _DAMAGED),
     "bitpix of another type": ({"bitpix": 64}, _DAMAGED),
     "bitpix 0": ({"bitpix": 0}, _DAMAGED),
@@ -95,7 +95,10 @@ _NRRD = {
     "an origin of NaN": ({"space origin": "(nan,0,0)"}, EITHER),
     "an unknown space": ({"space": "outer"}, _DAMAGED),
     "a space of time": ({"space": "scanner-xyz-time"}, _DAMAGED),
-    "colours": ({"kinds": "RGB-color domain domain", "sizes": "3 40 6"}, "2-D|values a voxel|dam"),
+    "colours": (
+        {"kinds": "RGB-color domain domain", "sizes": "3 40 6"},
+        "2-D|per voxel|dam",
+    ),
     "a header line of 1 MB": ({"content": "x" * 1_000_000}, EITHER),
 }
 
@@ -115,8 +118,8 @@ _META = {
     "no type": ({"ElementType": None}, _DAMAGED),
     "an unknown type": ({"ElementType": "MET_QUATERNION"}, _DAMAGED),
     "voxels of text": ({"ElementType": "MET_STRING"}, _DAMAGED),
-    "3 channels": ({"ElementNumberOfChannels": "3", "DimSize": "10 12 2"}, "3 values a voxel"),
-    "10^9 channels": ({"ElementNumberOfChannels": "1000000000"}, _DAMAGED_OR + "values a voxel"),
+    "3 channels": ({"ElementNumberOfChannels": "3", "DimSize": "10 12 2"}, "3 values per voxel"),
+    "10^9 channels": ({"ElementNumberOfChannels": "1000000000"}, _DAMAGED_OR + "values per voxel"),
     "-1 channels": ({"ElementNumberOfChannels": "-1"}, EITHER),
     "a header of 10^12 bytes": ({"HeaderSize": "1000000000000"}, EITHER),
     "a header of -99 bytes": ({"HeaderSize": "-99"}, EITHER),

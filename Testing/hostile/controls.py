@@ -21,6 +21,7 @@ def controls() -> Iterator[tuple[Case, str]]:
         ("crashes", lambda: os.kill(os.getpid(), signal.SIGSEGV), "died of SIGSEGV"),
         ("raises", lambda: 1 / 0, "ZeroDivisionError"),
         ("hangs", _hang, "ended hanging"),
+        ("computes for ever", _compute, "ended hanging"),
         ("leaves a file", lambda: Path("tmp/half").touch(), "it left tmp/half"),
         ("changes its input", lambda: Path("notes").write_text("gone"), "it changed notes"),
         ("names the patient", lambda: print(SECRET, file=sys.stderr), "patient's name"),
@@ -44,3 +45,9 @@ def _control(name: str, act: Callable[[], object] | None, content: bytes, ends: 
 def _hang() -> None:
     signal.alarm(1)
     time.sleep(9)
+
+
+def _compute() -> None:
+    signal.setitimer(signal.ITIMER_PROF, 0.1)
+    while True:
+        pass

@@ -25,7 +25,10 @@ import numpy as np
 from hostile.case import CANCELLED, EITHER, RIGHT, SECRET, Case, Impossible
 from SliceInterpLib import cli
 
-SECONDS = 20
+CPU_SECONDS = 20
+"""That a command may compute."""
+SILENT_SECONDS = 600
+"""After which a command that does not compute is taken to hang."""
 ADDRESS_SPACE = 3 << 30
 """Bytes that a command may reserve."""
 PEAK_MIB = 1024
@@ -80,7 +83,9 @@ def _ended(status: int) -> str:
     """In words, from the status that wait gives."""
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
-        return "hanging" if number == signal.SIGALRM else f"died of {signal.Signals(number).name}"
+        if number in (signal.SIGALRM, signal.SIGPROF):
+            return "hanging"
+        return f"died of {signal.Signals(number).name}"
     known = {0: RIGHT, 1: "refused", 128 + signal.SIGTERM: CANCELLED, TRACEBACK: "raised"}
     code = os.WEXITSTATUS(status)
     return known.get(code, f"exited with {code}")
@@ -170,7 +175,8 @@ def _become(case: Case, folder: Path, out: int, err: int) -> None:
         tempfile.tempdir = "tmp"
         resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        signal.alarm(SECONDS)
+        signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
+        signal.alarm(SILENT_SECONDS)
         if case.before:
             case.before()
         code = cli.main(case.arguments)

@@ -41,10 +41,12 @@ class Contender(NamedTuple):
 def add_commands(commands: Commands) -> None:
     """Add benchmark, contrast and speed."""
     sub = add_command(
-        commands, "benchmark", _benchmark, "Compare the methods on slices that were acquired."
+        commands, "benchmark", _benchmark, "Compare predicted slices with acquired ones, by method."
     )
     _add_contenders(sub, default="all but the peers")
-    sub.add_argument("--every", type=int, default=1, help="hold out every how manieth slice")
+    sub.add_argument(
+        "--every", type=int, default=1, metavar="N", help="hold out every N-th slice (default: 1)"
+    )
     sub.add_argument(
         "--average",
         type=int,
@@ -61,9 +63,10 @@ def add_commands(commands: Commands) -> None:
     sub.add_argument(
         "--ceiling",
         action="store_true",
-        help="add what a prediction without any error would score, by the last method's slices",
+        help="add a row with what a prediction without any error would score, estimated from the "
+        "last method's slices",
     )
-    sub.add_argument("--csv", type=Path, metavar="FILE", help="write a table of the patients too")
+    sub.add_argument("--csv", type=Path, metavar="FILE", help="also write each patient's figures")
     sub.add_argument("--force", action="store_true", help="overwrite that table")
     sub.add_argument("--no-speed", action="store_true", help="leave out the speed table")
     add_json(sub)
@@ -72,17 +75,21 @@ def add_commands(commands: Commands) -> None:
         commands, "contrast", _contrast, "Measure how much of a faint lesion's contrast is kept."
     )
     _add_contenders(sub, default="linear,optical-flow,learned")
-    sub.add_argument("--hu", type=_not_zero, default=6.0, help="of the discs that are added")
+    sub.add_argument("--hu", type=_not_zero, default=6.0, help="contrast of the discs")
     sub.add_argument(
-        "--radius-mm", type=_above_zero, nargs="+", default=[2.4, 4.7, 7.5], help="of the discs"
+        "--radius-mm",
+        type=_above_zero,
+        nargs="+",
+        default=[2.4, 4.7, 7.5],
+        help="radii of the discs",
     )
     sub.add_argument("--places", type=_at_least_one, default=50, help="discs of each radius")
-    sub.add_argument("--one", action="store_true", help="add them to one of the two slices alone")
+    sub.add_argument("--one", action="store_true", help="add them to one of the two slices only")
     sub.add_argument("--seed", type=int, default=0)
     add_json(sub)
 
     sub = add_command(
-        commands, "speed", _network_speed, "Time networks beside the field reference's, in turn."
+        commands, "speed", _network_speed, "Time networks side by side with the field reference's."
     )
     sub.add_argument(
         "--model",
@@ -90,13 +97,13 @@ def add_commands(commands: Commands) -> None:
         help="name of a shipped model, or path of a model's card; may be repeated (default: all "
         "that are shipped)",
     )
-    sub.add_argument("--runs", type=_at_least_one, default=7, help="how often each is timed")
+    sub.add_argument("--runs", type=_at_least_one, default=7, help="how many times each is timed")
     add_device(sub)
     add_json(sub)
 
 
 def _add_contenders(sub: argparse.ArgumentParser, *, default: str) -> None:
-    sub.add_argument("data", type=Path, help="a scan, or a folder of scans, one a patient")
+    sub.add_argument("data", type=Path, help="a scan, or a folder of scans, one per patient")
     sub.add_argument(
         "--methods",
         type=_method_list,
@@ -147,6 +154,7 @@ def _benchmark(options: argparse.Namespace) -> None:
 
 def _contrast(options: argparse.Namespace) -> None:
     from SliceInterpLib.lab.contrast import contrast_kept, contrast_table
+    from SliceInterpLib.lab.patient_statistics import counted
 
     contenders = _contenders(options, ("linear", "optical-flow", "learned"))
     with progress_bar("volumes", quiet=options.json) as progress:
@@ -162,7 +170,7 @@ def _contrast(options: argparse.Namespace) -> None:
         )
     where = "both slices" if result["both"] else "one of the two slices"
     text = (
-        f"{result['patients']} patients, contrast kept of discs of {options.hu:g} HU in {where}, "
+        f"{counted(result['patients'])}, contrast kept of discs of {options.hu:g} HU in {where}, "
         f"by radius\n\n{contrast_table(result).markdown()}"
     )
     print_result(result, text, as_json=options.json)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from SliceInterpLib.cli.common import add_device, add_json
+from SliceInterpLib.cli.common import add_json, add_model
 from SliceInterpLib.interpolators import Interpolator
 from SliceInterpLib.lab.contenders import make_contender
 
@@ -27,12 +27,6 @@ def add_methods(sub: argparse.ArgumentParser, default: Sequence[str]) -> None:
     )
     add_model(sub)
     add_json(sub)
-
-
-def add_model(sub: argparse.ArgumentParser) -> None:
-    """The model of the learned method, and where it runs."""
-    sub.add_argument("--model", help="name of a shipped model, or path of a model's card")
-    add_device(sub)
 
 
 def named_methods(options: argparse.Namespace) -> list[Interpolator]:

@@ -52,23 +52,38 @@ def add_commands(commands: Commands) -> None:
     )
     sub.add_argument("--data", type=Path, nargs="+", required=True, help="scans to learn from")
     sub.add_argument(
-        "--valid", type=Path, nargs="+", required=True, help="other patients, to calibrate with"
+        "--valid",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="scans of other patients, to calibrate on",
     )
     sub.add_argument(
-        "--report", type=Path, nargs="+", default=[], help="further patients, judged on the card"
+        "--report",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="scans of further patients, for the figures on the card",
     )
-    sub.add_argument("--model", help="name of a model, or path of its card, to write beside")
-    sub.add_argument("--every", type=int, default=6, help="hide every how manieth slice")
+    sub.add_argument("--model", help="name of a model, or path of its card")
+    sub.add_argument(
+        "--every", type=int, default=6, metavar="N", help="hide every N-th slice (default: 6)"
+    )
     sub.add_argument("--steps", type=int, default=4000)
     sub.add_argument("--seed", type=int, default=0)
     add_device(sub)
 
     sub = add_command(
-        commands, "expected-error", _judge, "Compare the expected error with the real one."
+        commands,
+        "expected-error",
+        _judge,
+        "Compare the expected error with the real one, voxel by voxel.",
     )
     sub.add_argument("data", type=Path, nargs="+", help="scans, or folders of scans")
     sub.add_argument("--model", help="name of a model, or path of its card")
-    sub.add_argument("--every", type=int, default=1, help="hide every how manieth slice")
+    sub.add_argument(
+        "--every", type=int, default=1, metavar="N", help="hide every N-th slice (default: 1)"
+    )
     sub.add_argument(
         "--average",
         type=int,
@@ -116,6 +131,7 @@ def _train(options: argparse.Namespace) -> None:
 
 def _judge(options: argparse.Namespace) -> None:
     from SliceInterpLib.lab.calibration import calibration_text, judge_expected_error
+    from SliceInterpLib.lab.patient_statistics import counted
 
     with progress_bar("volumes", quiet=options.json) as progress:
         result = judge_expected_error(
@@ -125,7 +141,8 @@ def _judge(options: argparse.Namespace) -> None:
             thickness=options.average,
             progress=progress,
         )
-    text = f"{result['patients']} patients, {result['voxels']} voxels\n\n{calibration_text(result)}"
+    heading = f"{counted(result['patients'])}, {result['voxels']} voxels"
+    text = f"{heading}\n\n{calibration_text(result)}"
     print_result(result, text, as_json=options.json)
 
 

@@ -19,24 +19,31 @@ _MOST_VOLUMES = 20
 def add_commands(commands: Commands) -> None:
     """Add study."""
     sub = add_command(
-        commands, "study", _study, "Measure which losses blow up in training, and what helps."
+        commands, "study", _study, "Measure which losses diverge in training, and what helps."
     )
     sub.set_defaults(kept="the runs that were finished are")
     sub.add_argument("--data", type=Path, nargs="+", required=True, help="folders or scans")
     sub.add_argument("--valid", type=Path, nargs="+", required=True, help="folders or scans")
     sub.add_argument(
-        "-o", "--output", type=Path, required=True, help="folder; a study there is gone on with"
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        help="folder; an unfinished study there is resumed",
     )
     sub.add_argument("--losses", nargs="+", choices=LOSSES, default=LOSSES)
     sub.add_argument("--batches", type=int, nargs="+", help="default: 2 4 8; --full: 32 64 96")
-    sub.add_argument("--seeds", type=int, default=2, help="runs of every setting")
+    sub.add_argument("--seeds", type=int, default=2, help="runs of each setting")
     sub.add_argument(
         "--seeds-of-default", type=int, default=10, help="runs of ms-ssim+l1 with the guard on"
     )
     length = sub.add_mutually_exclusive_group()
-    length.add_argument("--steps", type=int, help="of every run")
+    length.add_argument("--steps", type=int, help="length of each run")
     length.add_argument(
-        "--minutes", type=float, default=60.0, help="of the study; steps are chosen to fit"
+        "--minutes",
+        type=float,
+        default=60.0,
+        help="length of the whole study; steps are chosen to fit",
     )
     sub.add_argument("--crop", type=int, help="pixels; default: 192; --full: 256")
     sub.add_argument("--rate", type=float, default=1e-3, help="learning rate")

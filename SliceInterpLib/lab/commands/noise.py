@@ -22,16 +22,16 @@ def add_commands(commands: Commands) -> None:
     sub = add_command(
         commands, "noise", _noise, "Measure the noise and the sharpness of synthetic slices."
     )
-    sub.add_argument("input", type=Path, help="a scan, or a folder of scans, one a patient")
+    sub.add_argument("input", type=Path, help="a scan, or a folder of scans, one per patient")
     add_methods(sub, ("linear", "optical-flow", "learned"))
 
     sub = add_command(
         commands,
         "uniform-check",
         _uniform_check,
-        "Measure the stripes that uniform mode takes away, and the lesions that it keeps.",
+        "Measure how much of the stripes uniform mode removes, and how much of lesions it keeps.",
     )
-    sub.add_argument("input", type=Path, help="a scan, or a folder of scans, one a patient")
+    sub.add_argument("input", type=Path, help="a scan, or a folder of scans, one per patient")
     add_model(sub)
     add_json(sub)
 

@@ -24,29 +24,38 @@ def add_commands(commands: Commands) -> None:
     sub.set_defaults(kept="the last checkpoint is")
     sub.add_argument("--data", type=Path, nargs="+", required=True, help="folders or scans")
     check = sub.add_mutually_exclusive_group()
-    check.add_argument("--valid", type=Path, nargs="*", default=[], help="for the log's PSNR")
+    check.add_argument("--valid", type=Path, nargs="*", default=[], help="scans for the log's PSNR")
     check.add_argument(
         "--split",
         type=_part,
         metavar="PART",
-        help="keep this part of the patients of --data for the log's PSNR instead, such as 0.1; a "
+        help="set this part of the patients of --data aside for it instead, such as 0.1; a "
         "patient is a folder within a folder of --data, or a file directly in it",
     )
     sub.add_argument("-o", "--output", type=Path, required=True, help="folder of the run")
     sub.add_argument("--design", choices=DESIGNS, default="small")
-    sub.add_argument("--start", metavar="MODEL", help="go on from this model (name or card)")
+    sub.add_argument("--start", metavar="MODEL", help="start from this model (name or card)")
     sub.add_argument("--name", default="mine", help="the model's name on its card")
     length = sub.add_mutually_exclusive_group()
     length.add_argument("--steps", type=int, default=5000)
-    length.add_argument("--minutes", type=float, help="train for this long rather than by steps")
+    length.add_argument("--minutes", type=float, help="train for this long instead")
     sub.add_argument("--loss", choices=LOSSES, default="ms-ssim+l1")
-    sub.add_argument("--similarity", type=float, default=0.25, help="weight beside the pixel term")
+    sub.add_argument(
+        "--similarity", type=float, default=0.25, help="weight of similarity beside the pixel term"
+    )
     sub.add_argument("--k2", type=float, default=0.03, help="SSIM's second constant")
     sub.add_argument("--rate", type=float, default=4e-4, help="highest learning rate")
     sub.add_argument("--batch", type=int, default=6)
     sub.add_argument("--crop", type=int, default=192, help="pixels, a multiple of 32")
-    sub.add_argument("--no-simulated", action="store_true", help="no thick slices made of thin")
-    sub.add_argument("--lesions", type=float, default=0.6, help="part that gets faint lesions")
+    sub.add_argument(
+        "--no-simulated", action="store_true", help="do not simulate thick slices from thin ones"
+    )
+    sub.add_argument(
+        "--lesions",
+        type=float,
+        default=0.6,
+        help="part of the examples that faint lesions are added to",
+    )
     sub.add_argument(
         "--workers",
         type=int,
@@ -61,7 +70,7 @@ def _train(options: argparse.Namespace) -> None:
     from SliceInterpLib.lab.training.guard import Guard
     from SliceInterpLib.lab.training.losses import Loss
     from SliceInterpLib.lab.training.session import train_model
-    from SliceInterpLib.lab.training.trainer import Settings
+    from SliceInterpLib.lab.training.trainer import TrainingSettings
     from SliceInterpLib.lab.training.triplets import Augmentation
     from SliceInterpLib.networks.devices import choose_device
 
@@ -72,7 +81,7 @@ def _train(options: argparse.Namespace) -> None:
     workers = options.workers
     if workers is None:
         workers = 8 if choose_device(options.device).type == "cuda" else 0
-    settings = Settings(
+    settings = TrainingSettings(
         steps=options.steps,
         minutes=options.minutes,
         batch=options.batch,

@@ -32,7 +32,7 @@ _LEGEND = (
 def add_commands(commands: Commands) -> None:
     """Add validate."""
     sub = add_command(
-        commands, "validate", _validate, "Measure methods on sets of scans, one table a set."
+        commands, "validate", _validate, "Measure methods on sets of scans, one table per set."
     )
     sub.add_argument(
         "data",

@@ -18,9 +18,9 @@ def add_commands(commands: Commands) -> None:
         commands,
         "volumetry-study",
         _study,
-        "Measure hematomas of known volume in the built-in head on thick and on doubled slices.",
+        "Measure hematomas of known volume in the built-in phantom, on thick and doubled slices.",
     )
-    sub.add_argument("-o", "--output", type=Path, required=True, help="folder for table and figure")
+    sub.add_argument("-o", "--output", type=Path, required=True, help="folder for the results")
     sub.add_argument("--lesions", type=int, default=80, help="each is scanned at three spacings")
     sub.add_argument("--seed", type=int, default=0)
     add_model(sub)

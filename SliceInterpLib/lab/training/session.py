@@ -14,7 +14,7 @@ from torch import nn
 import SliceInterpLib
 from SliceInterpLib.lab.designs import ARCHITECTURES
 from SliceInterpLib.lab.training.parallel import torchrun_processes
-from SliceInterpLib.lab.training.trainer import Settings, Trainer
+from SliceInterpLib.lab.training.trainer import Trainer, TrainingSettings
 from SliceInterpLib.networks.architectures import Design
 from SliceInterpLib.networks.devices import choose_device
 from SliceInterpLib.networks.flow_inside import ResidualBlock
@@ -29,7 +29,7 @@ def train_model(
     volumes: Sequence[Volume],
     validation: Sequence[Volume],
     folder: Path,
-    settings: Settings,
+    settings: TrainingSettings,
     device: str,
     start: TrainedModel | None = None,
     command: str,

@@ -26,7 +26,7 @@ from SliceInterpLib.evidence.metrics import slice_metrics
 from SliceInterpLib.lab.peers.reference_unet import SMALL, ReferenceUNet
 from SliceInterpLib.lab.training.guard import UNGUARDED, Guard
 from SliceInterpLib.lab.training.losses import LOSSES, Loss
-from SliceInterpLib.lab.training.trainer import Settings, Trainer
+from SliceInterpLib.lab.training.trainer import Trainer, TrainingSettings
 from SliceInterpLib.networks.devices import choose_device
 from SliceInterpLib.networks.prediction import SIZE_MULTIPLE
 from SliceInterpLib.volume import Volume
@@ -102,16 +102,16 @@ gradient is not finite and so is a guard itself, until enough of them have broug
 """
 
 
-def settings_of(run: Run, plan: Plan) -> Settings:
+def settings_of(run: Run, plan: Plan) -> TrainingSettings:
     """How a run is trained."""
     guard = _shortened_guard(plan.steps)
-    common = Settings(
+    common = TrainingSettings(
         steps=plan.steps,
         batch=run.batch,
         crop=plan.crop,
         learning_rate=plan.learning_rate,
         guided_steps=0,
-        ema_decay=max(0.0, 1.0 - 0.001 * Settings().steps / plan.steps),
+        ema_decay=max(0.0, 1.0 - 0.001 * TrainingSettings().steps / plan.steps),
         seed=run.seed,
     )
     if run.guarded:
@@ -133,7 +133,7 @@ def settings_of(run: Run, plan: Plan) -> Settings:
 
 def _shortened_guard(steps: int) -> Guard:
     """The guard with its schedule in the same proportion to a short run as to a usual one."""
-    guard, part = Guard(), steps / Settings().steps
+    guard, part = Guard(), steps / TrainingSettings().steps
     return replace(
         guard,
         warm_up_steps=max(1, round(part * guard.warm_up_steps)),

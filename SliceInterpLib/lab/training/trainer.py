@@ -39,7 +39,7 @@ from SliceInterpLib.volume import Volume
 
 
 @dataclass(frozen=True)
-class Settings:
+class TrainingSettings:
     """How to train. The schedule runs over `steps`, or over `minutes` of training where given."""
 
     steps: int = 5000
@@ -83,7 +83,7 @@ class Trainer:
         volumes: Sequence[Volume],
         validation: Sequence[Volume],
         folder: Path,
-        settings: Settings,
+        settings: TrainingSettings,
         *,
         device: torch.device | None = None,
         processes: Processes = ALONE,

@@ -37,8 +37,9 @@ def markdown(rows: Sequence[Row]) -> str:
     """Legend, table, and the ratios to the acquired grid."""
     lesions = len({row.lesion for row in rows})
     spacings = sorted({row.spacing_mm for row in rows})
+    counted = f"{lesions} lesion{'s' if lesions != 1 else ''}"
     legend = f"""\
-{lesions} lesions, each scanned at {", ".join(f"{s:g}" for s in spacings)} mm: \
+{counted}, each scanned at {", ".join(f"{s:g}" for s in spacings)} mm: \
 {lesions * len(spacings)} cases.
 
 - Found: in how many cases the segmentation found the lesion (Dice above 0). Where it did not, the \
@@ -120,13 +121,17 @@ def _ratios(rows: Sequence[Row]) -> Table:
     )
 
 
-def _ratio(rows: Sequence[Row], method: str, value: Callable[[Row], float | None]) -> Estimate:
+def _ratio(
+    rows: Sequence[Row], method: str, value: Callable[[Row], float | None]
+) -> Estimate | None:
     acquired = {(r.lesion, r.spacing_mm): value(r) for r in rows if r.method == ACQUIRED}
     pairs: dict[int, list[tuple[float, float]]] = {}
     for row in rows:
         ours, theirs = value(row), acquired[row.lesion, row.spacing_mm]
         if row.method == method and ours is not None and theirs is not None:
             pairs.setdefault(row.lesion, []).append((ours, theirs))
+    if not pairs:
+        return None
     ours, theirs = np.array([np.sum(of_lesion, axis=0) for of_lesion in pairs.values()]).T
     ratio = float(ours.sum() / theirs.sum())
     if len(pairs) < 3:
