@@ -24,7 +24,8 @@ SYNTHETIC = "SliceInterp_synthetic_slices"
 """Key in files: the indices of synthetic slices, "1,3,5" or a list."""
 
 SLICES = "SliceInterp_slices"
-"""Key in files, JSON: "axis" of the array (z, y, x) that runs through-plane, and "count"."""
+"""Key in files, JSON: "axis" of the array (z, y, x) that runs through-plane, "count", and "first",
+where the first slice's first pixel lies (mm, LPS)."""
 
 NODE_PROVENANCE = "SliceInterp.provenance"
 """Attribute of Slicer's nodes: how the volume was made, JSON."""
@@ -34,6 +35,9 @@ NODE_SYNTHETIC = "SliceInterp.syntheticSlices"
 
 UNKNOWN_SLICES = "synthetic_slices_unknown"
 """In the provenance of a result whose marks no longer tell which slices are synthetic."""
+
+_SAME_MM = 0.1
+"""How far from where it was a pixel may be after a file was saved again."""
 
 _REMARKS = ("ITK_FileNotes", "descrip", "aux_file", "ImageComments")
 """Texts of which NIfTI, what was made from it, and the JSON files of dcm2niix have one or more."""
@@ -56,6 +60,8 @@ class Marks:
     """How many slices there were; None where that is not told."""
     axis: int | None = None
     """Axis of the array (z, y, x) that runs through-plane; None where that is not told."""
+    first: tuple[float, ...] | None = None
+    """Where the first slice's first pixel lay, mm, LPS; None where that is not told."""
 
     def axis_in(self, shape: Sequence[int]) -> int | None:
         """The axis, if an array of that shape has as many slices along it as there were."""
@@ -70,7 +76,11 @@ def texts_of(volume: Volume) -> dict[str, Any]:
     return {
         PROVENANCE: dict(volume.provenance),
         SYNTHETIC: np.flatnonzero(volume.synthetic).tolist(),
-        SLICES: {"axis": volume.slice_axis, "count": volume.slice_count},
+        SLICES: {
+            "axis": volume.slice_axis,
+            "count": volume.slice_count,
+            "first": np.round(volume.slice_origins[0], 4).tolist(),
+        },
     }
 
 
@@ -95,19 +105,20 @@ def _parsed(texts: Mapping[str, Any]) -> Marks:
         marks, slices = json.loads(texts[NODE_SYNTHETIC]), []
         provenance = json.loads(texts[NODE_PROVENANCE])
         slices = [number for number, mark in enumerate(marks["slices"]) if mark == "1"]
-        axis, count = marks["axis"], len(marks["slices"])
+        axis, count, first = marks["axis"], len(marks["slices"]), None
     else:
         provenance, slices = _json(texts[PROVENANCE]), texts[SYNTHETIC]
         if isinstance(slices, str):
             slices = [int(number) for number in slices.split(",") if number]
         place = _json(texts.get(SLICES, {}))
-        axis, count = place.get("axis"), place.get("count")
+        axis, count, first = (place.get(name) for name in ("axis", "count", "first"))
     numbers = [*slices, *(number for number in (axis, count) if number is not None)]
     if not isinstance(provenance, dict) or axis not in (None, 0, 1, 2):
         raise ValueError("no marks of ours")
     if not all(type(number) is int and 0 <= number < 1 << 31 for number in numbers):
         raise ValueError("no numbers of slices")
-    return Marks(provenance, tuple(slices), count, axis)
+    place_of_first = None if first is None else tuple(float(x) for x in first)
+    return Marks(provenance, tuple(slices), count, axis, place_of_first)
 
 
 def _json(value: Any) -> Any:
@@ -126,8 +137,7 @@ def marked(volume: Volume, marks: Marks | None) -> Volume:
     if marks is None:
         return volume
     count = volume.slice_count
-    fits = marks.synthetic is not None and marks.count in (None, count)
-    if not fits or max(marks.synthetic or (0,)) >= count or UNKNOWN_SLICES in marks.provenance:
+    if not _fit(marks, volume) or UNKNOWN_SLICES in marks.provenance:
         warnings.warn(
             f"SliceInterp made this, but its marks (or those in the .json beside it) do not tell "
             f"which of the {count} slices are synthetic, or not since another program saved, "
@@ -140,6 +150,22 @@ def marked(volume: Volume, marks: Marks | None) -> Volume:
     synthetic = np.zeros(count, bool)
     synthetic[list(marks.synthetic or ())] = True
     return replace(volume, synthetic=synthetic, provenance=_named(marks.provenance))
+
+
+def _fit(marks: Marks, volume: Volume) -> bool:
+    """Whether the marks tell which of the volume's slices are synthetic."""
+    count = volume.slice_count
+    if marks.synthetic is None or marks.count not in (None, count):
+        return False
+    if max(marks.synthetic, default=0) >= count:
+        return False
+    reads_alike = set(marks.synthetic) == {count - 1 - number for number in marks.synthetic}
+    # Some programs turn the slices round, and the marks would then be those of others.
+    return reads_alike or marks.first is None or _near(volume.slice_origins[0], marks.first)
+
+
+def _near(one: np.ndarray, other: Sequence[float]) -> bool:
+    return len(other) == 3 and bool(np.linalg.norm(one - np.array(other)) < _SAME_MM)
 
 
 def _named(provenance: Mapping[str, Any]) -> dict[str, Any]:

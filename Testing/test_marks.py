@@ -190,6 +190,19 @@ def test_even_spacing_that_lost_acquired_slices_is_told(tmp_path: Path) -> None:
         acquired_only(found)
 
 
+def test_slices_that_another_program_turned_round_are_not_mistaken(tmp_path: Path) -> None:
+    heights, pixels = [0.0, 3.0, 6.0, 9.0, 15.0, 21.0], head().slices[0]
+    source = read_dicom(write_series(tmp_path / "scan", heights, pixels=pixels))
+    even = saved(evenly_spaced(doubled(source)), tmp_path / "even.nrrd")
+    assert_source(acquired_only(read_volume(even)), source)
+    image = sitk.ReadImage(str(even))
+    turned = image[:, :, ::-1]
+    for key in image.GetMetaDataKeys():
+        turned.SetMetaData(key, image.GetMetaData(key))
+    sitk.WriteImage(turned, str(tmp_path / "turned.nrrd"))
+    assert_unknown(tmp_path / "turned.nrrd")
+
+
 def test_acquired_volumes_are_let_through(tmp_path: Path) -> None:
     found = read_volume(saved(head(), tmp_path / "scan.nii.gz"))
     require_acquired(found)
@@ -424,6 +437,7 @@ _GOOD = {
         {"SliceInterp_slices": '{"axis":7,"count":11}'},
         {"SliceInterp_slices": '{"axis":true,"count":11}'},
         {"SliceInterp_slices": "0"},
+        {"SliceInterp_slices": '{"axis":0,"count":11,"first":["x"]}'},
     ],
     ids=str,
 )

@@ -31,7 +31,7 @@ def write_volume(volume: Volume, path: str | Path, *, overwrite: bool = False) -
 
     A volume with `synthetic` (boolean array, one a slice) and `provenance` (dict) is marked: NRRD
     and MetaImage get the keys SliceInterp_provenance (JSON), SliceInterp_synthetic_slices ("1,3,5")
-    and SliceInterp_slices (JSON: their axis and count); NIfTI, which has no room for them, gets a
+    and SliceInterp_slices (JSON: axis, count and place); NIfTI, which has no room for them, gets a
     short `descrip` and the same three in a file NAME.json beside it. Files appear under their names
     only when they are complete.
 
