@@ -13,6 +13,7 @@ import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
 
+from SliceInterpLib.files import dicom_marks
 from SliceInterpLib.files.dicom_pixels import damaged_slice
 
 _CT_CLASSES = ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1")
@@ -31,13 +32,14 @@ _GROUPS = {
 
 _TAGS = (
     *("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID"),
-    *("Modality", "ImageType", "AcquisitionNumber"),
+    *("Modality", "AcquisitionNumber", *dicom_marks.TAGS),
     *("NumberOfFrames", "SamplesPerPixel", "Rows", "Columns"),
     *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness"),
     *("RescaleSlope", "RescaleIntercept"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
 )
-"""All that is read of a header: nothing that tells who the patient is."""
+"""All that is read of a header: nothing that tells who the patient is. Of comments and descriptions
+our own words alone are kept."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +64,8 @@ class Frame:
     thickness: float = np.nan
     rescale: tuple[float, float] = (1.0, 0.0)
     """Slope and intercept."""
+    mark: dicom_marks.SliceMark = dicom_marks.SliceMark()
+    """How the image was made, as far as it tells."""
 
     @property
     def normal(self) -> np.ndarray:
@@ -192,6 +196,7 @@ def _placed(frame: Frame, attributes: Dataset) -> Frame:
         in_plane_axes=axes / np.linalg.norm(axes, axis=0),
         thickness=np.nan if thickness is None else float(thickness[0]),
         rescale=(float(rescale[0]), float(rescale[1])),
+        mark=dicom_marks.mark_of(attributes),
     )
 
 

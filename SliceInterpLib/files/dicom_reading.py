@@ -13,8 +13,10 @@ import numpy as np
 from SliceInterpLib.errors import VolumeError
 from SliceInterpLib.files.checks import check_is_file, check_size
 from SliceInterpLib.files.dicom_frames import Frame, frames_of
+from SliceInterpLib.files.dicom_marks import stack_marks, warn_if_derived
 from SliceInterpLib.files.dicom_pixels import read_planes
 from SliceInterpLib.gaps import GAP_TOLERANCE
+from SliceInterpLib.marks import marked
 from SliceInterpLib.volume import Volume
 
 
@@ -30,7 +32,8 @@ def read_dicom(path: str | Path, *, series: str | None = None) -> Volume:
 
     Returns:
         A volume whose HU are int16 where that holds them, else float32; `files` names the file of
-        each slice (of all of them, if multi-frame).
+        each slice (of all of them, if multi-frame). A result of SliceInterp has its marks,
+        `synthetic` and `provenance`; of series that others derived, a warning tells.
 
     Raises:
         VolumeError: with cause and way out, for anything that is not one stack of CT slices that
@@ -182,7 +185,10 @@ def _stack(slices: list[Frame]) -> Volume:
         files=tuple(image.path for image in slices),
     )
     volume.require_line()
-    return volume
+    marks = stack_marks([image.mark for image in slices])
+    if not marks:
+        warn_if_derived(" ".join(image.mark.image_type for image in slices if not image.mark.ours))
+    return marked(volume, marks)
 
 
 def _alike(one: Frame, other: Frame) -> bool:

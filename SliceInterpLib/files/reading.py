@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import SimpleITK as sitk
 
@@ -14,10 +15,13 @@ from SliceInterpLib.files.checks import (
     check_size,
     damaged,
 )
+from SliceInterpLib.files.dicom_marks import warn_if_derived
 from SliceInterpLib.files.dicom_reading import naming, read_dicom
 from SliceInterpLib.files.nifti_header import check_nifti
 from SliceInterpLib.files.quiet import quiet_itk
+from SliceInterpLib.files.sidecar import read_sidecar
 from SliceInterpLib.files.text_header import check_metaimage, check_nrrd
+from SliceInterpLib.marks import Marks, marked, marks_in
 from SliceInterpLib.volume import Volume
 
 _HEADER_CHECKS = {
@@ -31,7 +35,6 @@ _HEADER_CHECKS = {
 """What is asked of each format before ITK reads it."""
 
 READABLE = tuple(_HEADER_CHECKS)
-NIFTI = (".nii", ".nii.gz")
 
 
 def read_volume(path: str | Path, *, series: str | None = None) -> Volume:
@@ -44,7 +47,7 @@ def read_volume(path: str | Path, *, series: str | None = None) -> Volume:
     Returns:
         A volume in which integer and float types stay what they are in the file; DICOM becomes
         int16 where the HU allow it, else float32, and each slice keeps its place, be the gaps even
-        or not.
+        or not. A result of SliceInterp has its marks, `synthetic` and `provenance`.
 
     Raises:
         VolumeError: with cause and way out, for what is missing, unreadable or not one stack of CT
@@ -53,6 +56,18 @@ def read_volume(path: str | Path, *, series: str | None = None) -> Volume:
     path = Path(path)
     with naming(path):
         return _read(path, series)
+
+
+def marks_of_header(path: Path) -> Marks | None:
+    """The marks of a NIfTI, NRRD or MetaImage file, without its voxels; None if it has none."""
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        with quiet_itk():
+            reader.ReadImageInformation()
+    except RuntimeError:
+        return None
+    return marks_in(_texts(reader, path))
 
 
 def is_dicom(path: Path) -> bool:
@@ -93,6 +108,21 @@ def _read_file(path: Path) -> Volume:
             image = reader.Execute()
     except RuntimeError as error:
         raise damaged() from error
-    return Volume.from_grid(
-        sitk.GetArrayFromImage(image), image.GetOrigin(), image.GetSpacing(), image.GetDirection()
+    texts = _texts(reader, path)
+    marks = marks_in(texts)
+    if not marks:
+        warn_if_derived(texts.get("ImageType"))
+    hu = sitk.GetArrayFromImage(image)
+    volume = Volume.from_grid(
+        hu,
+        image.GetOrigin(),
+        image.GetSpacing(),
+        image.GetDirection(),
+        slice_axis=marks.axis_in(hu.shape) if marks else None,
     )
+    return marked(volume, marks)
+
+
+def _texts(reader: sitk.ImageFileReader, path: Path) -> dict[str, Any]:
+    """What a file's header and the JSON file beside it say besides the geometry."""
+    return {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()} | read_sidecar(path)

@@ -17,7 +17,9 @@ from SliceInterpLib.volumetry.intracranial import intracranial_mask
 from SliceInterpLib.volumetry.measures import Measurement, measure
 from SliceInterpLib.volumetry.segmentation import DEFAULTS, SegmentationSettings, Segmenter
 
-ACQUIRED = "acquired"
+ACQUIRED, RESULT = "acquired", "result"
+"""The grid that is given: that of a scan, or that of a result of SliceInterp."""
+
 SEGMENTED, GIVEN, CARRIED = "segmented", "given", "carried over"
 """How a mask came about: by the same rule on this very grid, by the user, or from the acquired
 grid by its shape (`carried_over`)."""
@@ -28,7 +30,7 @@ class Compared:
     """One row: a grid, how its mask came about, and what it measures."""
 
     grid: str
-    """ACQUIRED, or the method and "×2"."""
+    """ACQUIRED or RESULT, or the method and "×2"."""
     mask_is: str
     """SEGMENTED, GIVEN or CARRIED."""
     mask: np.ndarray
@@ -70,11 +72,11 @@ def compare(
     space: np.ndarray | None
     if mask is None:
         segmenter = Segmenter(volume)
-        space, rows = segmenter.space, [segmented(ACQUIRED, segmenter, seeds, settings)]
+        space, rows = segmenter.space, [segmented(own_grid(volume), segmenter, seeds, settings)]
         mask = rows[0].mask
     else:
         space = _space_if_any(volume)
-        rows = [Compared(ACQUIRED, GIVEN, mask, measure(volume, mask, space), None)]
+        rows = [Compared(own_grid(volume), GIVEN, mask, measure(volume, mask, space), None)]
     for method in methods:
         doubled = upsample(volume, method)
         grid, inside = f"{method.name} ×2", carried_space(volume, space, doubled)
@@ -83,6 +85,11 @@ def compare(
         carried = carried_over(volume, mask, doubled)
         rows.append(Compared(grid, CARRIED, carried, measure(doubled, carried, inside), None))
     return rows
+
+
+def own_grid(volume: Volume) -> str:
+    """ACQUIRED or RESULT."""
+    return RESULT if volume.is_derived else ACQUIRED
 
 
 def segmented(
@@ -139,16 +146,16 @@ def measures(rows: Sequence[Compared]) -> list[dict[str, Value]]:
 
 
 def difference_ml(row: Compared, rows: Sequence[Compared]) -> float | None:
-    """How far the sum of voxels is from that of the acquired grid with a mask of the same kind.
+    """How far the sum of voxels is from that of the given grid with a mask of the same kind.
 
     Args:
         row: one of the rows. If it was segmented, so was the one it is compared with.
-        rows: all of them, an acquired grid among them.
+        rows: all of them, the given grid among them.
 
     Returns:
         ml; None for the row that others are compared with.
     """
-    acquired = [one for one in rows if one.grid == ACQUIRED]
+    acquired = [one for one in rows if one.grid in (ACQUIRED, RESULT)]
     same = acquired[-1] if row.mask_is == SEGMENTED else acquired[0]
     return None if row is same else row.measured.voxel_ml - same.measured.voxel_ml
 
