@@ -81,6 +81,8 @@ def slice_axis_of(node: slicer.vtkMRMLVolumeNode) -> int:
     shape = node.GetImageData().GetDimensions()[::-1]
     if marks and len(marks[1]) == shape[marks[0]]:
         return marks[0]
+    if node.GetAttribute("DICOM.instanceUIDs") and shape[0] > 1:
+        return 0  # as Slicer loads a series, whatever the size of its pixels
     return through_plane_axis(np.linalg.norm(_ijk_to_lps(node)[:3, :3], axis=0))
 
 
