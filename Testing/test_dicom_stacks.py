@@ -311,7 +311,7 @@ def test_rounded_positions_keep_every_slice(spacing: float, tilt: float, tmp_pat
     for index in range(30):
         write_slice(
             tmp_path / f"{index}",
-            (0, round(0.37 * tilt * index, 1), round(spacing * index, 1)),
+            (0, round(0.13 * spacing * index, 1), round(spacing * index, 1)),
             series="1.2",
             ImageOrientationPatient=[1, 0, 0, 0, cosine, -sine],
         )

@@ -86,7 +86,8 @@ def chosen(stacks: dict[str, Stack], series: str | None) -> list[Frame]:
             f"a UID by the same one everywhere. Or have all taken as one stack with --series {ALL} "
             f"(in Python series='{ALL}')."
         )
-    several = len({name.split("/")[0] for name in names}) < len(names)
+    told = " ".join(stack.differs for stack in stacks.values())
+    several = "/" in "".join(names) and not any(name in told for name in IDENTITIES)
     raise VolumeError(
         f"The folder has {len(names)} CT series. Choose one with --series UID "
         f"(in Python series=UID):\n{listed}"
