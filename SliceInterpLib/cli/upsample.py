@@ -173,6 +173,10 @@ def _part(text: str) -> float:
 def _scan(options: argparse.Namespace) -> Volume:
     """The input, or its longest evenly spaced stretch; refused where no output could hold it."""
     scan = read_input(options)
+    if options.dicom:
+        from SliceInterpLib.files.dicom_writing import check_sources
+
+        check_sources(scan)
     if scan.is_even:
         return scan
     if options.gaps == "longest":

@@ -69,7 +69,7 @@ def derived_images(
     Raises:
         OutputError: if 16 bits cannot hold their HU exactly.
     """
-    rescale = _rescale(result, parents, unchanged)
+    rescale = rescale_for(result, parents, unchanged)
     # Positive towards the side of the normal, as readers compute it.
     locations = result.slice_origins @ np.cross(*result.in_plane_axes.T)
     salt, now = secrets.token_hex(16), datetime.now()
@@ -244,10 +244,19 @@ def _set_pixels(image: Dataset, hu: np.ndarray, rescale: tuple[float, float]) ->
     image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
 
 
-def _rescale(
+def rescale_for(
     result: Volume, parents: Sequence[Sequence[Source]], unchanged: np.ndarray
 ) -> tuple[float, float]:
-    """Slope and intercept under which int16 holds all unchanged slices exactly."""
+    """Slope and intercept under which int16 holds all unchanged slices exactly.
+
+    Args:
+        result: the volume that is to be stored.
+        parents: the sources of each slice.
+        unchanged: (n,) bool, which slices have to be exact.
+
+    Raises:
+        OutputError: if there are none.
+    """
     theirs = dict.fromkeys(source.rescale for around in parents for source in around)
     for rescale in ((1.0, 0.0), *theirs):
         slope, intercept = rescale

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,9 @@ from SliceInterpLib.marks import texts_of
 from SliceInterpLib.volume import Volume
 
 WRITABLE = (".nii", ".nii.gz", ".nrrd", ".mha")
+
+EXACT_MM = 1e-3
+"""A file's even grid is exact if no slice lies beside it by more than this."""
 
 DESCRIP_LENGTH = 79
 """Characters that NIfTI's `descrip` field holds; ITK refuses more."""
@@ -60,6 +64,12 @@ def write_volume(volume: Volume, path: str | Path, *, overwrite: bool = False) -
             f"{path}: The slices are sheared by a gantry tilt of {volume.tilt_degrees:.1f}°, which "
             "programs read from NIfTI in different ways. Write .nrrd or .mha, or make the result "
             "upright (--upright)."
+        )
+    if volume.off_grid_mm > EXACT_MM:
+        warnings.warn(
+            f"{path.name} spaces the slices evenly; where they were acquired is up to "
+            f"{volume.off_grid_mm:.3f} mm beside that.",
+            stacklevel=2,
         )
     beside = sidecar(path) if marks else None
     image = _image(volume, marks, suffix)

@@ -75,6 +75,9 @@ def slice_axis_of(node: slicer.vtkMRMLVolumeNode) -> int:
     axis = marks.axis_in(node.GetImageData().GetDimensions()[::-1]) if marks else None
     if axis is not None:
         return axis
+    dimensions = node.GetImageData().GetDimensions()
+    if node.GetAttribute("DICOM.instanceUIDs") and dimensions[2] > 1:
+        return 0  # as Slicer loads a series, whatever the size of its pixels
     return through_plane_axis(np.linalg.norm(_ijk_to_lps(node)[:3, :3], axis=0))
 
 
