@@ -289,9 +289,9 @@ def _fact(attributes: Dataset, name: str) -> str | float:
         return ""
     if name in (*IDENTITIES, *_FREE_TEXT):
         raw = attributes.get_item(name).value  # as it stands, for its character set may be unknown
-        text = raw if isinstance(raw, bytes) else str("" if raw is None else raw).encode()
-        text = text.strip(b" \0")
-        return hashlib.sha256(text).hexdigest() if text else ""
+        data = raw if isinstance(raw, bytes) else str("" if raw is None else raw).encode()
+        data = data.strip(b" \0")
+        return hashlib.sha256(data).hexdigest() if data else ""
     value = attributes[name].value
     if name in _NUMBERS:
         number = _numbers([value], 1)

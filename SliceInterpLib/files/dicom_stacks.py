@@ -118,7 +118,7 @@ def _by_identity(slices: list[Frame]) -> list[Stack]:
             told.append((name, {value: f"{name} no. {n}" for n, value in enumerate(values, 1)}))
     groups = defaultdict(list)
     for image in slices:
-        words = (names.get(image.facts[name], f"no {name}") for name, names in told)
+        words = (names.get(str(image.facts[name]), f"no {name}") for name, names in told)
         groups[", ".join(words)].append(image)
     return [Stack(group, words) for words, group in sorted(groups.items())]
 
@@ -212,11 +212,11 @@ def _by_value(values: Sequence[str | float]) -> list[tuple[str, np.ndarray]]:
     for index, value in enumerate(values):
         grouped[value].append(index)
     found: list[tuple[str, np.ndarray]] = []
-    last = None
+    last: str | float = ""
     for value in sorted(grouped, key=_order):
         indices = np.array(grouped[value])
-        same = isinstance(value, float) and isinstance(last, float)
-        if same and value - last < _SAME_NUMBER * value:
+        numbers = isinstance(value, float) and isinstance(last, float)
+        if numbers and float(value) - float(last) < _SAME_NUMBER * float(value):
             found[-1] = (found[-1][0], np.concatenate([found[-1][1], indices]))
         else:
             found.append((_value_in_words(value), indices))

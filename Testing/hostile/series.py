@@ -19,13 +19,7 @@ from hostile.elements import PREAMBLE, set_raw
 from hostile.images import HEAD
 
 
-def series_case(
-    category: str,
-    name: str,
-    make: Callable[[Path], object],
-    ends: str,
-    output: str = "out/doubled.nii",
-) -> Case:
+def series_case(category: str, name: str, make: Callable[[Path], object], ends: str) -> Case:
     """The doubling of the folder that `make` fills."""
 
     def made(folder: Path) -> None:
