@@ -154,7 +154,7 @@ def _shifted(
     moved = np.clip(move(seen, order=3, cval=fill), seen.min(), seen.max())
     padding = is_padding(hu)
     if padding.any():
-        outside = float(is_padding(np.float32(fill)))
+        outside = float(is_padding(np.array([fill]))[0])
         moved[move(padding.astype(np.float32), order=0, cval=outside) > 0] = hu.min()
     larger = np.full(shape, fill, np.float32)
     rows, columns = np.minimum(np.array(moved.shape), np.array(shape) - whole)

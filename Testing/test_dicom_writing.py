@@ -60,7 +60,7 @@ def test_between_slices_of_two_thicknesses_a_slice_stands_for_the_thicker(tmp_pa
         image = pydicom.dcmread(path)
         image.SliceThickness = thickness
         image.save_as(path)
-    head = Head(files, upsample(read_dicom(folder).volume(), LINEAR))
+    head = Head(files, upsample(read_dicom(folder), LINEAR))
     images = written(head, tmp_path / "out")
     between = [5, 4, 4, 4, 5, 5, 5, 5]
     assert [image.SliceThickness for image in images[1::2]] == between

@@ -26,9 +26,7 @@ def series_case(category: str, name: str, make: Callable[[Path], object], ends: 
         (folder / "series").mkdir()
         make(folder / "series")
 
-    return Case(
-        f"DICOM, {category}", name, holding(made, HEAD, ends), ends, doubling("series", output)
-    )
+    return Case(f"DICOM, {category}", name, holding(made, HEAD, ends), ends, doubling("series"))
 
 
 def whole(folder: Path, series: str = "1.2.3.4", **changes: object) -> list[Path]:
