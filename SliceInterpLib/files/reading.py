@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import SimpleITK as sitk
 
 from SliceInterpLib.errors import VolumeError
@@ -93,6 +94,12 @@ def _read_file(path: Path) -> Volume:
             image = reader.Execute()
     except RuntimeError as error:
         raise damaged() from error
+    # Of four dimensions and more, all but the first three have one voxel.
+    array = sitk.GetArrayFromImage(image)
+    axes = np.reshape(image.GetDirection(), (image.GetDimension(), -1))
     return Volume.from_grid(
-        sitk.GetArrayFromImage(image), image.GetOrigin(), image.GetSpacing(), image.GetDirection()
+        array.reshape(array.shape[-3:]),
+        image.GetOrigin()[:3],
+        image.GetSpacing()[:3],
+        axes[:3, :3],
     )

@@ -12,6 +12,7 @@ from hostile.images import HEAD, metaimage, nifti, nrrd
 _DAMAGED = "damaged, cut off"
 _TOO_MANY = "more than any head CT has"
 _DAMAGED_OR = _DAMAGED + "|"
+_SPACING = "not state the voxel spacing"
 _NAN, _INF = float("nan"), float("inf")
 
 _NIFTI = {
@@ -82,16 +83,16 @@ _NRRD = {
     "10^9 lines to skip": ({"line skip": "1000000000"}, _DAMAGED),
     "10^15 bytes to skip": ({"byte skip": "1000000000000000"}, _DAMAGED),
     "-9 bytes to skip": ({"byte skip": "-9"}, EITHER),
-    "no directions": ({"space directions": None}, EITHER),
-    "directions of none": ({"space directions": "none none none"}, EITHER),
+    "no directions": ({"space directions": None}, _SPACING),
+    "directions of none": ({"space directions": "none none none"}, _SPACING),
     "directions of zero": ({"space directions": "(0,0,0) (0,0,0) (0,0,0)"}, _DAMAGED_OR + "spac"),
-    "directions of NaN": ({"space directions": "(nan,0,0) (0,0.5,0) (0,0,5)"}, EITHER),
+    "directions of NaN": ({"space directions": "(nan,0,0) (0,0.5,0) (0,0,5)"}, _SPACING),
     "infinite directions": ({"space directions": "(inf,0,0) (0,1,0) (0,0,5)"}, _DAMAGED_OR + "num"),
     "parallel directions": (
         {"space directions": "(0.5,0,0) (0.5,0,0) (0,0,5)"},
         "right angles|damaged",
     ),
-    "two directions": ({"space directions": "(0.5,0,0) (0,0.5,0)"}, _DAMAGED),
+    "two directions": ({"space directions": "(0.5,0,0) (0,0.5,0)"}, _SPACING),
     "an origin of NaN": ({"space origin": "(nan,0,0)"}, EITHER),
     "an unknown space": ({"space": "outer"}, _DAMAGED),
     "a space of time": ({"space": "scanner-xyz-time"}, _DAMAGED),
@@ -121,8 +122,11 @@ _META = {
     "3 channels": ({"ElementNumberOfChannels": "3", "DimSize": "10 12 2"}, "3 values per voxel"),
     "10^9 channels": ({"ElementNumberOfChannels": "1000000000"}, _DAMAGED_OR + "values per voxel"),
     "-1 channels": ({"ElementNumberOfChannels": "-1"}, EITHER),
-    "a header of 10^12 bytes": ({"HeaderSize": "1000000000000"}, EITHER),
-    "a header of -99 bytes": ({"HeaderSize": "-99"}, EITHER),
+    "a header of 10^12 bytes": ({"HeaderSize": "1000000000000"}, _DAMAGED),
+    "a header of 10^8 bytes": ({"HeaderSize": "100000000"}, _DAMAGED),
+    "a header that ends the file": ({"HeaderSize": "-1"}, RIGHT),
+    "a header of -99 bytes": ({"HeaderSize": "-99"}, _DAMAGED),
+    "voxels of no said kind": ({"BinaryData": None}, RIGHT),
     "voxels as text": ({"BinaryData": "False"}, "as text"),
     "packed voxels that are not": ({"CompressedData": "True"}, _DAMAGED),
     "packed voxels of -1 bytes": (
@@ -134,7 +138,8 @@ _META = {
         _DAMAGED,
     ),
     "zero spacing": ({"ElementSpacing": "0.5 0.5 0"}, "spacing|damaged"),
-    "negative spacing": ({"ElementSpacing": "0.5 0.5 -5"}, EITHER),
+    "negative spacing": ({"ElementSpacing": "0.5 0.5 -5"}, _SPACING),
+    "no spacing": ({"ElementSpacing": None}, _SPACING),
     "NaN spacing": ({"ElementSpacing": "0.5 nan 5"}, "spacing|damaged"),
     "one spacing": ({"ElementSpacing": "0.5"}, EITHER),
     "a matrix of zeros": ({"TransformMatrix": "0 0 0 0 0 0 0 0 0"}, "direction|damaged|axes"),
