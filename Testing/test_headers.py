@@ -1,11 +1,13 @@
-"""Headers of NRRD and MetaImage as other programs write them: what ITK reads is read."""
+"""Headers as other programs write them: what they state is read, and nothing is guessed."""
 
 from __future__ import annotations
 
 import gzip
+import os
 import zlib
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -141,3 +143,57 @@ def test_packed_voxels_of_no_said_length_are_refused(tmp_path: Path) -> None:
     content = metaimage({"CompressedData": "True"}, voxels=zlib.compress(VOXELS))
     with pytest.raises(VolumeError, match="CompressedDataSize.*Save the scan again"):
         read(tmp_path / "scan.mha", content)
+
+
+def test_tilt_as_converters_write_it_is_named(tmp_path: Path) -> None:
+    """The sform sheared and of other lengths than the spacing, the qform upright."""
+    tilt = np.radians(12.0)
+    sform = np.diag([-0.5, 0.5 / np.cos(tilt), 5 * np.cos(tilt), 1.0])
+    sform[2, 1] = 0.5 * np.sin(tilt)
+    image = nibabel.Nifti1Image(HEAD.T, sform)
+    image.set_sform(sform, 1)
+    image.set_qform(np.diag([-0.5, 0.5, 5.0, 1.0]), 1)
+    image.header["pixdim"][1:4] = (0.5, 0.5, 5)
+    nibabel.save(image, tmp_path / "scan.nii")
+    with pytest.raises(VolumeError, match="Gantry tilt.*Give the DICOM series"):
+        read_volume(tmp_path / "scan.nii")
+
+
+def test_axes_that_no_tilt_explains_are_not_called_one(tmp_path: Path) -> None:
+    sform = np.diag([0.5, 0.5, 5.0, 1.0])
+    sform[:3, :3] = sform[:3, :3] + [[0, 0.1, 1], [0, 0, 1], [0, 0, 0]]
+    nibabel.save(nibabel.Nifti1Image(HEAD.T, sform), tmp_path / "scan.nii")
+    with pytest.raises(VolumeError, match="no gantry tilt explains"):
+        read_volume(tmp_path / "scan.nii")
+
+
+@pytest.mark.parametrize("qform", [0, 1])
+@pytest.mark.parametrize("skew", [1.2e-4, 6e-4, 9.5e-4])
+def test_nifti_skewed_by_rounding_is_read(skew: float, qform: int, tmp_path: Path) -> None:
+    sform = np.diag([-0.5, -0.5, 5.0, 1.0])
+    sform[0, 1] = 0.5 * skew
+    image = nibabel.Nifti1Image(HEAD.T, sform)
+    image.set_qform(sform, qform, strip_shears=True)
+    nibabel.save(image, tmp_path / "scan.nii")
+    before = dict(os.environ)
+    volume = read_volume(tmp_path / "scan.nii")
+    assert dict(os.environ) == before
+    np.testing.assert_array_equal(volume.hu, HEAD)
+    np.testing.assert_allclose(volume.direction.T @ volume.direction, np.eye(3), atol=1e-9)
+    np.testing.assert_allclose(volume.direction, np.eye(3), atol=skew)
+    assert volume.tilt_degrees == 0
+
+
+@pytest.mark.parametrize("slope", [0.0, np.nan])
+def test_rescale_without_a_slope(slope: float, tmp_path: Path) -> None:
+    """By the standard it is none; ITK adds the intercept."""
+    for intercept in (0.0, np.nan, -1024.0):
+        image = nibabel.Nifti1Image(HEAD.T, np.diag([0.5, 0.5, 5.0, 1.0]))
+        nibabel.save(image, tmp_path / "scan.nii")
+        with (tmp_path / "scan.nii").open("r+b") as file:
+            file.seek(112)
+            file.write(np.array([slope, intercept], "<f4").tobytes())
+        if intercept != -1024:
+            np.testing.assert_array_equal(read_volume(tmp_path / "scan.nii").hu, HEAD)
+    with pytest.raises(VolumeError, match="intercept .-1024. but no slope.*scl_slope to 1"):
+        read_volume(tmp_path / "scan.nii")

@@ -16,7 +16,7 @@ from SliceInterpLib.files.checks import (
     damaged,
 )
 from SliceInterpLib.files.dicom_reading import naming, read_dicom
-from SliceInterpLib.files.nifti_header import check_nifti
+from SliceInterpLib.files.nifti_header import check_nifti, rounded_axes
 from SliceInterpLib.files.quiet import quiet_itk
 from SliceInterpLib.files.text_header import check_metaimage, check_nrrd
 from SliceInterpLib.volume import Volume
@@ -85,12 +85,12 @@ def _read_file(path: Path) -> Volume:
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
-        with quiet_itk():
+        with quiet_itk(), rounded_axes():
             reader.ReadImageInformation()
         check_dimensions(reader.GetSize())
         check_channels(reader.GetNumberOfComponents())
         check_size(reader.GetSize())
-        with quiet_itk():
+        with quiet_itk(), rounded_axes():
             image = reader.Execute()
     except RuntimeError as error:
         raise damaged() from error

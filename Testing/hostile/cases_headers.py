@@ -27,7 +27,7 @@ _NIFTI = {
     "an unknown type": ({"datatype": 12345}, _DAMAGED),
     "type 0": ({"datatype": 0}, _DAMAGED),
     "1-bit voxels": ({"datatype": 1, "bitpix": 1}, _DAMAGED),
-    "complex": ({"datatype": 32, "bitpix": 64, "dim": (3, 10, 12, 1, 1, 1, 1, 1)}, "values a vox"),
+    "complex": ({"datatype": 32, "bitpix": 64, "dim": (3, 10, 12, 1, 1, 1, 1, 1)}, "per voxel"),
     "RGB": ({"datatype": 128, "bitpix": 24, "dim": (3, 10, 12, 4, 1, 1, 1, 1)}, "values per voxel"),
     "128-bit floats": ({"datatype": 1536, "bitpix": 128}, _DAMAGED),
     "bitpix of another type": ({"bitpix": 64}, _DAMAGED),
@@ -43,7 +43,7 @@ _NIFTI = {
     "negative spacing": ({"pixdim": (1, 0.5, 0.5, -5, 0, 0, 0, 0)}, EITHER),
     "an sform of zeros": ({"srow_x": 0, "srow_y": 0, "srow_z": 0}, "sform"),
     "an sform of NaN": ({"srow_x": _NAN}, "sform"),
-    "a huge sform": ({"srow_x": (3e38, 3e38, 3e38, 3e38)}, "sform"),
+    "a huge sform": ({"srow_x": (3e38, 3e38, 3e38, 3e38)}, "axes"),
     "a flat sform": ({"srow_z": (0, 0.5, 0, 0)}, "sform"),
     "a qform of NaN": ({"sform_code": 0, "quatern_b": _NAN}, "qform"),
     "an impossible quaternion": ({"sform_code": 0, "quatern_b": 9, "quatern_c": 9}, "qform"),
@@ -56,6 +56,8 @@ _NIFTI = {
     "an infinite slope": ({"scl_slope": _INF}, "finite"),
     "a slope of 1e30": ({"scl_slope": 1e30}, EITHER),
     "an infinite intercept": ({"scl_slope": 1, "scl_inter": _INF}, "finite"),
+    "a slope of 0": ({"scl_slope": 0}, RIGHT),
+    "an intercept without slope": ({"scl_slope": 0, "scl_inter": -1024}, "scl_slope to 1"),
 }
 
 _NRRD = {
