@@ -34,6 +34,9 @@ _HEADER_CHECKS = {
 READABLE = tuple(_HEADER_CHECKS)
 NIFTI = (".nii", ".nii.gz")
 
+_MOST_LAYERS = 1000
+"""Values a voxel that a segmentation may have."""
+
 
 def read_volume(path: str | Path, *, series: str | None = None) -> Volume:
     """Read a NIfTI, NRRD or MetaImage file, a DICOM folder, or the series of one DICOM file.
@@ -78,6 +81,26 @@ def _read(path: Path, series: str | None) -> Volume:
 
 def _read_file(path: Path) -> Volume:
     """The volume in one NIfTI, NRRD or MetaImage file."""
+    image = _image(path, most_values=1)
+    return _volume(sitk.GetArrayFromImage(image), image)
+
+
+def read_layers(path: Path) -> tuple[list[Volume], dict[str, str]]:
+    """The volumes that the values of each voxel make, and the header's keys; see `read_volume`.
+
+    Segmentations have several where segments overlap.
+    """
+    image = _image(path, most_values=_MOST_LAYERS)
+    array = sitk.GetArrayFromImage(image)
+    arrays = np.moveaxis(array, -1, 0) if image.GetNumberOfComponentsPerPixel() > 1 else [array]
+    keys = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys()}
+    return [_volume(layer, image) for layer in arrays], keys
+
+
+def _image(path: Path, most_values: int) -> sitk.Image:
+    """What ITK reads from a file, checked before; at most so many values a voxel."""
+    if not path.exists():
+        raise VolumeError("There is no such file or folder. Check the path.")
     check_is_file(path)
     suffix = matching_suffix(path, READABLE)
     assert suffix is not None  # without one it would be taken for DICOM
@@ -87,15 +110,19 @@ def _read_file(path: Path) -> Volume:
     try:
         with quiet_itk(), rounded_axes():
             reader.ReadImageInformation()
+        values = reader.GetNumberOfComponents()
         check_dimensions(reader.GetSize())
-        check_channels(reader.GetNumberOfComponents())
-        check_size(reader.GetSize())
+        if values > most_values:
+            check_channels(values)
+        check_size((*reader.GetSize(), values))
         with quiet_itk(), rounded_axes():
-            image = reader.Execute()
+            return reader.Execute()
     except RuntimeError as error:
         raise damaged() from error
+
+
+def _volume(array: np.ndarray, image: sitk.Image) -> Volume:
     # Of four dimensions and more, all but the first three have one voxel.
-    array = sitk.GetArrayFromImage(image)
     axes = np.reshape(image.GetDirection(), (image.GetDimension(), -1))
     return Volume.from_grid(
         array.reshape(array.shape[-3:]),
