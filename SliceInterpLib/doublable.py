@@ -7,6 +7,7 @@ import warnings
 
 import numpy as np
 
+from SliceInterpLib.acquired import require_acquired
 from SliceInterpLib.errors import ThinSlicesError, VolumeError
 from SliceInterpLib.gaps import GAP_TOLERANCE
 from SliceInterpLib.volume import SAME_SPACING, Volume
@@ -17,16 +18,18 @@ def require_doublable(
 ) -> None:
     """Raise VolumeError, with cause and way out, if no honest slice can be put between the slices.
 
-    Refused: fewer than 2 slices; values that are not those of a CT in HU; gaps in an uneven scan
-    where slices seem to be missing; slices that are all as close as the pixels, or closer. Where
-    some are, a warning says that these gaps stay as they are. Looks at one plane of the array at
-    a time, so that memory does not grow by a copy of the volume.
+    Refused: what SliceInterp made, as `require_acquired` does; fewer than 2 slices; values that
+    are not those of a CT in HU; gaps in an uneven scan where slices seem to be missing; slices that
+    are all as close as the pixels, or closer. Where some are, a warning says that these gaps stay
+    as they are. Looks at one plane of the array at a time, so that memory does not grow by a copy
+    of the volume.
 
     Args:
         volume: a scan.
         allow_thin: turns the refusal of close slices into a warning.
         widest_gap_mm: gaps up to this may be bridged, whatever seems to be missing there.
     """
+    require_acquired(volume)
     if volume.slice_count < 2:
         raise VolumeError(
             "The volume has fewer than 2 slices through-plane, so there is nothing to put a slice "

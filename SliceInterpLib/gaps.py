@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 
 GAP_TOLERANCE = 0.02
 """mm by which even gaps may differ: positions are often written with two decimals."""
+
+ROUNDING = 0.07
+"""mm by which evenly spaced slices may lie beside their grid: what writing positions with one
+decimal does along the normal of a gantry tilted by 30°."""
 
 USUAL_GAP = 8.0
 """mm. Thick, but some scanners' ordinary spacing: no gap up to this is out of the ordinary."""
@@ -20,17 +25,25 @@ def stretches_of(gaps: np.ndarray) -> list[range]:
     """The evenly spaced stretches of a scan, as ranges of slices.
 
     Each begins with the slice that ends the one before, so that every gap belongs to one of them;
-    two slices between two stretches may make one of their own.
+    two slices between two stretches may make one of their own. Slices count as evenly spaced if
+    their gaps hardly differ, or if none lies beside an even grid by more than ROUNDING.
 
     Args:
         gaps: (n − 1,) mm between the planes of neighbouring slices.
     """
-    parts, start = [], 0
+    positions = np.concatenate([[0.0], np.cumsum(gaps)])
+    bounds, start, finest, coarsest = [], 0, -np.inf, np.inf
     for last in range(1, len(gaps) + 1):
-        if last == len(gaps) or np.ptp(gaps[start : last + 1]) > 2 * GAP_TOLERANCE:
-            parts.append(range(start, last + 1))
-            start = last
-    return parts or [range(1)]
+        # The spacings of the grids which all slices from the first to this one may lie on.
+        apart, steps = positions[last] - positions[start:last], np.arange(last - start, 0, -1)
+        finest = max(finest, float(((apart - 2 * ROUNDING) / steps).max()))
+        coarsest = min(coarsest, float(((apart + 2 * ROUNDING) / steps).min()))
+        if np.ptp(gaps[start:last]) > 2 * GAP_TOLERANCE and finest > coarsest:
+            start = last - 1
+            bounds.append(start)
+            finest, coarsest = gaps[start] - 2 * ROUNDING, gaps[start] + 2 * ROUNDING
+    ends = [0, *bounds, len(gaps)]
+    return [range(one, other + 1) for one, other in pairwise(ends)] if len(gaps) else [range(1)]
 
 
 def missing_slices(gaps: np.ndarray, thickness: np.ndarray | float = np.nan) -> np.ndarray:

@@ -7,10 +7,12 @@ What is resampled here is not what was acquired, and the provenance says so: `sp
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from scipy import ndimage
 
+from SliceInterpLib.hounsfield import is_padding, padding_as_air
 from SliceInterpLib.volume import Volume
 
 SAME_PLACE = 0.005
@@ -54,8 +56,7 @@ def evenly_spaced(volume: Volume, spacing: float | None = None) -> Volume:
         if same[index]:
             filled[index] = slices[nearest[index]]
         else:
-            first = slices[second - 1].astype(np.float32)
-            mixed = first + np.float32(weight) * (slices[second] - first)
+            mixed = _mixed(slices[second - 1], slices[second], weight)
             filled[index] = np.rint(mixed) if filled.dtype.kind in "iu" else mixed
     step = (volume.slice_origins[-1] - volume.slice_origins[0]) * (spacing / positions[-1])
     marks = {"spaced_evenly_mm": spacing, "mixed_slices": int(np.count_nonzero(~same))}
@@ -129,21 +130,32 @@ def as_drawn(volume: Volume) -> Volume:
     )
 
 
+def _mixed(one: np.ndarray, other: np.ndarray, weight: float) -> np.ndarray:
+    """One slice (h, w) and, with this weight, another; padding of both stays padding."""
+    first = padding_as_air(one)
+    mixed = first + np.float32(weight) * (padding_as_air(other) - first)
+    stays = is_padding(one) & is_padding(other)
+    return np.where(stays, np.minimum(one, other), mixed)
+
+
 def _shifted(
     hu: np.ndarray, place: np.ndarray, shape: tuple[int, ...], *, fill: float
 ) -> np.ndarray:
     """`hu` with its first pixel at `place` (row, column) in a larger slice."""
     whole = np.floor(place).astype(int)
-    moved = ndimage.affine_transform(
-        hu.astype(np.float32),
-        np.ones(2),
+    move = partial(
+        ndimage.affine_transform,
+        matrix=np.ones(2),
         offset=-(place - whole),
         output_shape=(hu.shape[0] + 1, hu.shape[1] + 1),
-        order=3,
         mode="constant",
-        cval=fill,
     )
-    moved = np.clip(moved, hu.min(), hu.max())
+    seen = padding_as_air(hu)
+    moved = np.clip(move(seen, order=3, cval=fill), seen.min(), seen.max())
+    padding = is_padding(hu)
+    if padding.any():
+        outside = float(is_padding(np.array(fill)))
+        moved[move(padding.astype(np.float32), order=0, cval=outside) > 0] = hu.min()
     larger = np.full(shape, fill, np.float32)
     rows, columns = np.minimum(np.array(moved.shape), np.array(shape) - whole)
     larger[whole[0] : whole[0] + rows, whole[1] : whole[1] + columns] = moved[:rows, :columns]

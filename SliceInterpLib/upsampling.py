@@ -11,6 +11,7 @@ import numpy as np
 import SliceInterpLib
 from SliceInterpLib.doublable import require_doublable, stretch_gaps, wide_stretches
 from SliceInterpLib.errors import Cancelled, MethodError
+from SliceInterpLib.hounsfield import AIR, is_padding
 from SliceInterpLib.interpolators import Interpolator
 from SliceInterpLib.volume import Volume
 
@@ -192,13 +193,27 @@ def predict_between(
         # Beyond an end, the last slice that whole steps lead to.
         last = len(slices) - 1
         around = np.clip(around, around % step, last - (last - around) % step)
-        middles = interpolator(slices[around].astype(np.float32))
+        middles = _without_padding(interpolator, slices[around].astype(np.float32))
         if not np.isfinite(middles).all():
             raise MethodError(
                 f"The method '{interpolator.name}' gave values that are not finite; "
                 "the result was thrown away. Please report this with the model's name."
             )
         yield indices, middles
+
+
+def _without_padding(interpolator: Interpolator, slices: np.ndarray) -> np.ndarray:
+    """What the interpolator predicts where it sees air for padding, as (k, h, w) float32 HU.
+
+    What is padding in both slices around stays padding in the one between them.
+    """
+    padding = is_padding(slices)
+    if not padding.any():
+        return interpolator(slices)
+    pair = slice(interpolator.context, interpolator.context + 2)
+    stays, lowest = padding[:, pair].all(1), slices[:, pair].min(1)
+    slices[padding] = AIR
+    return np.where(stays, lowest, interpolator(slices))
 
 
 def as_type(hu: np.ndarray, dtype: np.dtype) -> np.ndarray:

@@ -28,8 +28,9 @@ SAME_SPACING = 0.01
 STEEPEST_TILT = 45.0
 """Degrees. Gantries tilt by up to 30; a header that says more than this is wrong."""
 
-DRIFT_TOLERANCE = 0.05
-"""mm by which slices may leave the line through the first and the last one."""
+DRIFT_TOLERANCE = 0.15
+"""mm by which slices may leave the line through the first and the last one: what positions that are
+written with one decimal explain."""
 
 
 def _unknown() -> np.ndarray:
@@ -251,6 +252,15 @@ class Volume:
             )
 
     # Of even volumes alone
+
+    @property
+    def off_grid_mm(self) -> float:
+        """mm by which a slice lies beside the grid of `origin`, `spacing` and `direction`, at most.
+
+        VolumeError unless even.
+        """
+        on_grid = self.slice_origins[0] + np.arange(self.slice_count)[:, None] * self._step
+        return float(np.linalg.norm(self.slice_origins - on_grid, axis=1).max())
 
     def require_even(self) -> None:
         """Raise VolumeError, with the cause, unless all slices lie evenly along one line."""

@@ -93,7 +93,7 @@ def test_an_error_is_one_line_and_debug_shows_the_traceback(tmp_path):
 
 
 def test_thin_slices_are_refused_with_this_program_s_way_out(tmp_path, capsys):
-    hu = head_phantom(slices=3, matrix=32).volume.hu
+    hu = head_phantom(slices=3, matrix=64, pixel_spacing=3.5).volume.hu
     thin = str(tmp_path / "thin.nrrd")
     write_volume(Volume.from_grid(hu, (0, 0, 0), (1, 1, 1), np.eye(3)), thin)
     for command in (["info", thin], ["upsample", thin, "-o", str(tmp_path / "out.nrrd")]):

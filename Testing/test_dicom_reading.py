@@ -141,7 +141,10 @@ def test_acquisitions_at_the_same_places_are_told_apart(tmp_path: Path) -> None:
     write_series(tmp_path / "2", [0, 5, 10, 15], AcquisitionNumber=2)
     for path in (tmp_path / "2").iterdir():
         path.rename(tmp_path / "1" / f"second-{path.name}")
-    assert list_series(tmp_path / "1") == {"1.2.3.4/1": "3 slices", "1.2.3.4/2": "4 slices"}
+    assert list_series(tmp_path / "1") == {
+        "1.2.3.4/1": "3 slices, AcquisitionNumber 1",
+        "1.2.3.4/2": "4 slices, AcquisitionNumber 2",
+    }
     with pytest.raises(VolumeError, match="2 CT series[\\s\\S]*1.2.3.4/2  4 slices"):
         read_volume(tmp_path / "1")
     assert read_volume(tmp_path / "1", series="1.2.3.4/2").slice_count == 4
@@ -192,7 +195,7 @@ def test_rounded_positions_are_even(tmp_path: Path) -> None:
 def test_slices_that_do_not_match_are_refused(changes: dict, tmp_path: Path) -> None:
     write_series(tmp_path, [0, 5, 10])
     write_slice(tmp_path / "z", (1, 2, 15), series="1.2.3.4", **changes)
-    with pytest.raises(VolumeError, match="1 of the series' 4 images differ.*: z. Leave"):
+    with pytest.raises(VolumeError, match="1 of the series' 4 images differ.*: z. Keep"):
         read_volume(tmp_path)
 
 

@@ -28,8 +28,9 @@ from driving import (  # noqa: E402
 )
 
 from SliceInterpLib.files import read_volume  # noqa: E402
-from SliceInterpLib.scene import comparison, nodes, view_labels  # noqa: E402
+from SliceInterpLib.scene import comparison, view_labels  # noqa: E402
 from SliceInterpLib.scene.comparison import COLUMNS, Comparison, slice_node  # noqa: E402
+from SliceInterpLib.scene.marks import provenance_of, synthetic_slices_of  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -88,13 +89,13 @@ def geometry(node):
 
 def state(node):
     """All of a volume that has to outlive the saving of the scene."""
-    marks = nodes.synthetic_slices_of(node)
+    marks = synthetic_slices_of(node)
     display = node.GetDisplayNode()
     return {
         "name": node.GetName(),
         "voxels": slicer.util.arrayFromVolume(node).copy(),
         "geometry": geometry(node).round(4),
-        "provenance": nodes.provenance_of(node),
+        "provenance": provenance_of(node),
         "axis": marks and marks[0],
         "synthetic": None if marks is None else marks[1],
         "look": (display.GetWindow(), display.GetLevel()),
@@ -213,7 +214,7 @@ def test_a_tiny_volume(widget):
     choose(widget, add_ct((2, 8, 8)))
     shown = apply(widget)
     assert [len(slicer.util.arrayFromVolume(node)) for node in shown] == [2, 3, 3]
-    assert [nodes.synthetic_slices_of(node)[1].tolist() for node in shown[1:]] == [
+    assert [synthetic_slices_of(node)[1].tolist() for node in shown[1:]] == [
         [False, True, False]
     ] * 2
     assert widget.panel.compare.comparison.shown

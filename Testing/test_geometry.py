@@ -103,10 +103,11 @@ def test_a_body_measures_the_same_however_it_is_cut(volume: Volume) -> None:
     volume, mask, centre = with_ball(volume)
     found = measure(volume, mask)
     widest = float(volume.gaps.max())
-    assert found.voxel_ml == pytest.approx(BALL_ML, rel=0.02)
-    assert found.surface_ml == pytest.approx(BALL_ML, rel=0.03)
+    # Slices 5 mm apart sample a ball of 40 mm to within 2 %, pixels of 1 mm to within 0.5 %.
+    assert found.voxel_ml == pytest.approx(BALL_ML, rel=0.025)
+    assert found.surface_ml == pytest.approx(BALL_ML, rel=0.04)
     assert found.surface_mm2 == pytest.approx(4 * np.pi * RADIUS**2, rel=0.03)
-    assert found.partial_volume_ml == pytest.approx(BALL_ML, rel=0.03)
+    assert found.partial_volume_ml == pytest.approx(BALL_ML, rel=0.025)
     left, back, up = centre
     np.testing.assert_allclose(found.centroid_ras, (-left, -back, up), atol=0.4)
     # Corners of pixels lie up to 0.71 mm beyond the border, at both ends.

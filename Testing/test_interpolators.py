@@ -11,6 +11,8 @@ from SliceInterpLib.errors import MethodError
 from SliceInterpLib.interpolators import METHODS, make_interpolator
 from SliceInterpLib.upsampling import predict_between
 
+pytestmark = pytest.mark.networks
+
 UNLEARNED = [method for method in METHODS if method != "learned"]
 
 

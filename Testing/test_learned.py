@@ -19,6 +19,8 @@ from SliceInterpLib.networks.registry import available_models, find_model, read_
 from SliceInterpLib.phantom import head_phantom
 from SliceInterpLib.upsampling import predict_between, upsample
 
+pytestmark = pytest.mark.networks
+
 
 @pytest.fixture(scope="module")
 def thin_head():

@@ -34,6 +34,7 @@ from SliceInterpLib.errors import SliceInterpError  # noqa: E402
 from SliceInterpLib.scene import jobs, nodes  # noqa: E402
 from SliceInterpLib.scene.comparison import Comparison  # noqa: E402
 from SliceInterpLib.scene.comparison_layout import LAYOUT  # noqa: E402
+from SliceInterpLib.scene.marks import provenance_of  # noqa: E402
 from SliceInterpLib.scene.overlays import Kind  # noqa: E402
 
 # What the panel says
@@ -105,7 +106,7 @@ def test_apply_gives_nodes_and_the_comparison(widget, slices, size):
     finish(widget)
     shown, classical, learned = widget.panel.compare.comparison.shown
     assert shown is source
-    assert [nodes.provenance_of(node)["method"] for node in (classical, learned)] == [
+    assert [provenance_of(node)["method"] for node in (classical, learned)] == [
         "cubic",
         "linear",
     ]
@@ -137,7 +138,7 @@ def test_one_method_alone(widget):
     assert len(slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")) == 2
     assert not widget.ui.compareButton.enabled
     active = slicer.app.applicationLogic().GetSelectionNode().GetActiveVolumeID()
-    assert nodes.provenance_of(slicer.mrmlScene.GetNodeByID(active))["method"] == "linear"
+    assert provenance_of(slicer.mrmlScene.GetNodeByID(active))["method"] == "linear"
 
 
 def test_the_comparison_comes_and_goes(widget):
@@ -224,7 +225,7 @@ def test_the_learned_method_through_the_panel(widget):
     finish(widget)
     assert "Failed" not in widget.ui.statusLabel.text
     learned = widget.panel.compare.comparison.shown[2]
-    assert nodes.provenance_of(learned)["method"] == "learned"
+    assert provenance_of(learned)["method"] == "learned"
 
 
 def test_the_event_loop_goes_on_during_a_run_and_shows_its_progress(widget):

@@ -36,6 +36,7 @@ from SliceInterpLib.scene.comparison_layout import (  # noqa: E402
     slice_node,
 )
 from SliceInterpLib.scene.expected_error import expected_error_of  # noqa: E402
+from SliceInterpLib.scene.marks import provenance_of  # noqa: E402
 from SliceInterpLib.scene.processing import process  # noqa: E402
 from SliceInterpLib.scene.results import add_results  # noqa: E402
 from SliceInterpLib.upsampling import upsample  # noqa: E402
@@ -104,7 +105,7 @@ def test_a_learned_result_comes_with_its_expected_error(widget, network):
     # Another process may have other threads, whose sums round differently.
     assert slicer.util.arrayFromVolume(learned) == pytest.approx(doubled.hu, abs=1)
     assert error == pytest.approx(expected.hu, rel=0.01)
-    assert nodes.provenance_of(node)["model_sha256"] == doubled.provenance["model_sha256"]
+    assert provenance_of(node)["model_sha256"] == doubled.provenance["model_sha256"]
 
 
 def test_scripts_can_ask_for_it(scene):

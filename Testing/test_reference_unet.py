@@ -18,6 +18,8 @@ from SliceInterpLib.lab.peers.reference_unet import SMALL, ReferenceUNet, tiled
 from SliceInterpLib.networks.prediction import Prediction, brain_view
 from SliceInterpLib.networks.registry import load_network, read_card
 
+pytestmark = pytest.mark.networks
+
 
 @pytest.fixture(scope="module")
 def reference():

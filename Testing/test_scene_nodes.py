@@ -15,7 +15,9 @@ from as_slicer_loads import acquisition_transform  # noqa: E402
 
 from SliceInterpLib.errors import VolumeError  # noqa: E402
 from SliceInterpLib.interpolators import make_interpolator  # noqa: E402
+from SliceInterpLib.marks import NODE_PROVENANCE, NODE_SYNTHETIC  # noqa: E402
 from SliceInterpLib.scene import nodes  # noqa: E402
+from SliceInterpLib.scene.marks import provenance_of, synthetic_slices_of  # noqa: E402
 from SliceInterpLib.upsampling import upsample  # noqa: E402
 
 OBLIQUE = Rotation.from_euler("xyz", [17, -11, 5], degrees=True).as_matrix()
@@ -85,7 +87,7 @@ def test_other_slice_axes(scene):
     source = slicer.util.addVolumeFromArray(hu, np.diag([0.5, 5, 0.5, 1]), "coronal slices")
     output = nodes.add_output_node(doubled(source), source)
     assert np.array_equal(slicer.util.arrayFromVolume(output)[:, ::2], hu)
-    axis, synthetic = nodes.synthetic_slices_of(output)
+    axis, synthetic = synthetic_slices_of(output)
     assert axis == 1
     assert synthetic.tolist() == [False, True] * 5 + [False]
 
@@ -144,7 +146,9 @@ def test_a_gap_of_missing_slices_is_named(scene, add_ct):
     shifts = np.zeros((9, 3))
     shifts[6:, 2] = 5.0
     acquisition_transform(source, shifts)
-    with pytest.raises(VolumeError, match=r"between slices 6 and 7 \(10\.0 mm\), where 5\.0 mm"):
+    with pytest.raises(
+        VolumeError, match=r"between slices 6 and 7 \(10\.0 mm\), where gaps of 5\.0 mm"
+    ):
         nodes.volume_from_node(source)
 
 
@@ -176,14 +180,14 @@ def test_provenance_is_saved_and_restored_with_the_scene(scene, add_ct, tmp_path
     source = add_ct(OBLIQUE)
     output = nodes.add_output_node(doubled(source), source)
     made, hu, axes = (
-        nodes.provenance_of(output),
+        provenance_of(output),
         slicer.util.arrayFromVolume(output).copy(),
         ras(output),
     )
     assert made["method"] == "linear"
-    assert json.loads(output.GetAttribute(nodes.SYNTHETIC))["slices"] == "01" * 8 + "0"
-    assert nodes.synthetic_slices_of(source) is None
-    assert nodes.provenance_of(source) == {}
+    assert json.loads(output.GetAttribute(NODE_SYNTHETIC))["slices"] == "01" * 8 + "0"
+    assert synthetic_slices_of(source) is None
+    assert provenance_of(source) == {}
     for node in (source, output):
         node.AddDefaultStorageNode(str(tmp_path / f"{node.GetID()}.nrrd"))
         node.GetStorageNode().SetFileName(str(tmp_path / f"{node.GetID()}.nrrd"))
@@ -196,8 +200,8 @@ def test_provenance_is_saved_and_restored_with_the_scene(scene, add_ct, tmp_path
     other.SetURL(path)
     assert other.Connect()
     again = other.GetFirstNodeByName("CT (linear ×2)")
-    assert nodes.provenance_of(again) == made
-    assert nodes.synthetic_slices_of(again)[1].sum() == 8
+    assert provenance_of(again) == made
+    assert synthetic_slices_of(again)[1].sum() == 8
     assert np.array_equal(slicer.util.arrayFromVolume(again), hu)
     assert ras(again) == pytest.approx(axes)
     assert again.GetDisplayNode().GetWindow() == 80
@@ -231,7 +235,7 @@ def test_a_failure_leaves_the_output_node_as_it_was(add_ct, monkeypatch):
     assert ras(output) == pytest.approx(axes)
     assert output.GetName() == "older"
     assert output.GetAttribute("DICOM.instanceUIDs") == "1.2.3"
-    assert not output.GetAttribute(nodes.PROVENANCE)
+    assert not output.GetAttribute(NODE_PROVENANCE)
 
 
 def test_an_output_node_is_filled(scene, add_ct):
@@ -244,6 +248,6 @@ def test_an_output_node_is_filled(scene, add_ct):
         slicer.util.arrayFromVolume(output)[::2], slicer.util.arrayFromVolume(source)
     )
     assert not output.GetAttribute("DICOM.instanceUIDs")
-    assert nodes.provenance_of(output)["factor"] == 2
+    assert provenance_of(output)["factor"] == 2
     with pytest.raises(VolumeError, match="cannot replace its input"):
         nodes.add_output_node(doubled(source), source, output=source)

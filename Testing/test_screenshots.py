@@ -123,7 +123,7 @@ def test_the_steps_of_the_tutorial(widget, views, folder):
         host_views.write_png(picture, folder / "step-4-expected-error.png")
         widget.ui.expectedErrorCheckBox.click()
     widget.ui.checkButton.click()
-    finish(widget, limit=900)
+    finish(widget)
     grab(widget, "check", folder / "step-5-check.png")
     place_seed(source)
     widget.ui.segmentButton.click()

@@ -13,6 +13,7 @@ from typing import Any
 import pydicom
 
 import SliceInterpLib
+from SliceInterpLib.acquired import require_acquired
 from SliceInterpLib.archive.finding import Series
 from SliceInterpLib.archive.manifest import Result
 from SliceInterpLib.doublable import require_doublable
@@ -127,6 +128,10 @@ def _double(task: Task) -> dict[str, Any]:
     if task.uid and _other_part_of_body(task.source, task.uid):
         return {"state": "skipped", "reason": "Its header names another part than the head."}
     volume = read_volume(task.source, series=task.uid)
+    try:
+        require_acquired(volume)
+    except VolumeError as made_here:
+        return {"state": "skipped", "reason": str(made_here)}
     volume.require_even()  # for the files that results are written to
     found = {"slices_before": volume.slice_count, "spacing_before_mm": volume.slice_spacing}
     obstacle = why_no_head_ct(volume)

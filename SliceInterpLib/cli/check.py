@@ -12,8 +12,8 @@ from SliceInterpLib.cli.common import (
     add_model,
     print_result,
     progress_bar,
+    read_input,
 )
-from SliceInterpLib.files.reading import read_volume
 from SliceInterpLib.interpolators import METHODS, make_interpolator
 
 
@@ -40,7 +40,7 @@ def add_commands(commands: Commands) -> None:
 def _check(options: argparse.Namespace) -> None:
     from SliceInterpLib.evidence.scan_check import check_scan, check_table, slice_table
 
-    volume = read_volume(options.input, series=options.series)
+    volume = read_input(options)
     methods = [
         make_interpolator(
             name, model=options.model if name == "learned" else None, device=options.device

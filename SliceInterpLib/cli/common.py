@@ -10,9 +10,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from SliceInterpLib.acquired import acquired_only
 from SliceInterpLib.errors import ThinSlicesError
+from SliceInterpLib.files.reading import read_volume
 from SliceInterpLib.interpolators import METHODS
 from SliceInterpLib.upsampling import FACTORS
+from SliceInterpLib.volume import Volume
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 """Where the modules of this package add their commands."""
@@ -29,13 +32,24 @@ def add_command(
 
 
 def add_input(sub: argparse.ArgumentParser, **more: Any) -> None:
-    """The scan, and which series of it."""
+    """The scan, which series of it and which slices; `read_input` reads it."""
     sub.add_argument(
         "input", type=Path, help="NIfTI, NRRD or MetaImage file, or DICOM folder", **more
     )
     sub.add_argument(
         "--series", metavar="UID", help="the series to read, if a DICOM folder holds several"
     )
+    sub.add_argument(
+        "--acquired-only",
+        action="store_true",
+        help="of a result of SliceInterp the acquired slices alone, bit for bit",
+    )
+
+
+def read_input(options: argparse.Namespace) -> Volume:
+    """The scan that `add_input` asked for."""
+    volume = read_volume(options.input, series=options.series)
+    return acquired_only(volume) if options.acquired_only else volume
 
 
 def add_method(sub: argparse.ArgumentParser) -> None:

@@ -14,12 +14,13 @@ from SliceInterpLib.cli.common import (
     add_method,
     print_result,
     progress_bar,
+    read_input,
     say,
 )
 from SliceInterpLib.doublable import require_doublable
 from SliceInterpLib.errors import MethodError, OutputError
 from SliceInterpLib.evidence.expected_error import upsample_with_expected_error
-from SliceInterpLib.files import read_volume, write_volume
+from SliceInterpLib.files import write_volume
 from SliceInterpLib.files.reading import is_dicom
 from SliceInterpLib.files.writing import check_writable
 from SliceInterpLib.grids import evenly_spaced, longest_stretch, upright
@@ -171,7 +172,11 @@ def _part(text: str) -> float:
 
 def _scan(options: argparse.Namespace) -> Volume:
     """The input, or its longest evenly spaced stretch; refused where no output could hold it."""
-    scan = read_volume(options.input, series=options.series)
+    scan = read_input(options)
+    if options.dicom:
+        from SliceInterpLib.files.dicom_writing import check_sources
+
+        check_sources(scan)
     if scan.is_even:
         return scan
     if options.gaps == "longest":

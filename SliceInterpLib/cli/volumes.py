@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import numpy as np
+
 from SliceInterpLib.cli.common import (
     Commands,
     add_command,
@@ -13,11 +15,11 @@ from SliceInterpLib.cli.common import (
     add_json,
     in_words,
     print_result,
+    read_input,
     say,
 )
 from SliceInterpLib.doublable import require_doublable
 from SliceInterpLib.errors import VolumeError
-from SliceInterpLib.files.reading import read_volume
 from SliceInterpLib.networks.registry import available_models
 from SliceInterpLib.upsampling import FACTORS
 from SliceInterpLib.volume import Volume, spacing_in_words
@@ -50,7 +52,7 @@ def add_commands(commands: Commands) -> None:
 
 
 def _info(options: argparse.Namespace) -> None:
-    volume = read_volume(options.input, series=options.series)
+    volume = read_input(options)
     try:
         require_doublable(volume)
         obstacle = None
@@ -69,6 +71,8 @@ def _info(options: argparse.Namespace) -> None:
         "direction_lps": volume.direction.tolist() if volume.is_even else None,
         "type": str(volume.hu.dtype),
         "hu_range": [low, high],
+        "provenance": dict(volume.provenance),
+        "synthetic_slices": np.flatnonzero(volume.synthetic).tolist(),
         "can_be_doubled": obstacle is None,
         "obstacle": obstacle,
     }
@@ -111,7 +115,7 @@ def _demo(options: argparse.Namespace) -> None:
     from SliceInterpLib.report.demo import make_demo
 
     if options.input:
-        volume = read_volume(options.input, series=options.series)
+        volume = read_input(options)
         name = options.input.name.split(".")[0]
     else:
         say("Drawing the head phantom…")

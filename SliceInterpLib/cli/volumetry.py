@@ -15,9 +15,9 @@ from SliceInterpLib.cli.common import (
     add_model,
     point,
     print_result,
+    read_input,
     say,
 )
-from SliceInterpLib.files.reading import read_volume
 from SliceInterpLib.interpolators import METHODS, make_interpolator
 from SliceInterpLib.volume import Volume
 
@@ -65,8 +65,8 @@ def add_commands(commands: Commands) -> None:
         "--methods",
         nargs="*",
         choices=METHODS,
-        default=("linear", "learned"),
-        help="how to double (default: linear learned)",
+        help="how to double (default: linear learned; a result of SliceInterp is measured as it "
+        "is, and not doubled)",
     )
     add_model(sub)
     sub.add_argument(
@@ -90,10 +90,13 @@ def _volume(options: argparse.Namespace) -> None:
 
     if options.output:
         check_writable(options.output, overwrite=options.force, marked=False)
-    volume = read_volume(options.input, series=options.series)
+    volume = read_input(options)
+    methods = options.methods
+    if methods is None:
+        methods = () if volume.is_derived else ("linear", "learned")
     rows = compare(
         volume,
-        [make_interpolator(m, model=options.model, device=options.device) for m in options.methods],
+        [make_interpolator(m, model=options.model, device=options.device) for m in methods],
         mask=_mask(volume, options.labels, options.label) if options.labels else None,
         seeds=options.seed,
         settings=SegmentationSettings(options.low, options.high, reach_mm=options.reach),

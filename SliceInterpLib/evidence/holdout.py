@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from SliceInterpLib.acquired import require_acquired
 from SliceInterpLib.errors import VolumeError
 from SliceInterpLib.interpolators import Interpolator
 from SliceInterpLib.upsampling import predict_between
@@ -33,8 +34,9 @@ def hold_one_out(
         Index of the slice, (h, w) HU predicted, (h, w) HU acquired.
 
     Raises:
-        VolumeError: where there are not three slices in a row.
+        VolumeError: as `require_acquired` does, and where there are not three slices in a row.
     """
+    require_acquired(volume)
     if not hidden_count(volume):
         raise VolumeError("Holding a slice out needs at least 3 slices, evenly spaced in a row.")
     for part in volume.stretches:

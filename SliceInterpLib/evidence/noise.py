@@ -14,6 +14,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.stats import median_abs_deviation
 
+from SliceInterpLib.acquired import require_acquired
 from SliceInterpLib.errors import Cancelled, VolumeError
 from SliceInterpLib.evidence.edges import hematoma_width, inner_table_width
 from SliceInterpLib.evidence.holdout import hidden_count, hold_one_out
@@ -81,6 +82,7 @@ def noise_signature(
         VolumeError: for fewer than 3 slices and where there is no brain inside a skull.
         Cancelled: as soon as `cancelled()` is true.
     """
+    require_acquired(volume)
     if volume.slice_count < 3:
         raise VolumeError("Measuring the noise of synthetic slices needs at least 3 slices.")
     inside = intracranial_mask(volume)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
 
+from SliceInterpLib.errors import VolumeError
+from SliceInterpLib.files import dicom_marks
 from SliceInterpLib.files.dicom_pixels import damaged_slice
 
 _CT_CLASSES = ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1")
@@ -24,20 +27,46 @@ _GROUPS = {
     "PlanePositionSequence": ("ImagePositionPatient",),
     "PlaneOrientationSequence": ("ImageOrientationPatient",),
     "PixelMeasuresSequence": ("PixelSpacing", "SliceThickness"),
-    "PixelValueTransformationSequence": ("RescaleSlope", "RescaleIntercept"),
+    "PixelValueTransformationSequence": ("RescaleSlope", "RescaleIntercept", "RescaleType"),
     "CTImageFrameTypeSequence": ("FrameType",),
+    "FrameContentSequence": ("FrameAcquisitionNumber", "StackID", "TemporalPositionIndex"),
+    "CTReconstructionSequence": ("ConvolutionKernel",),
+    "CTXRayDetailsSequence": ("KVP",),
+    "ContrastBolusUsageSequence": ("ContrastBolusAgentAdministered",),
 }
 """Where the frames of an enhanced CT say what a classic image says of itself."""
 
+IDENTITIES = ("PatientID", "StudyInstanceUID", "FrameOfReferenceUID")
+"""What all slices of a stack have in common, wherever they lie. Only digests of these are kept."""
+
+SETTINGS = (
+    *("AcquisitionNumber", "FrameAcquisitionNumber", "StackID", "TemporalPositionIdentifier"),
+    *("TemporalPositionIndex", "ContrastBolusAgent", "ContrastBolusAgentAdministered"),
+    *("ConvolutionKernel", "KVP", "ImageType", "FrameType", "SliceThickness"),
+)
+"""What tells stacks apart that lie in each other: passes, phases, contrast, reconstructions."""
+
+_NUMBERS = ("KVP", "SliceThickness")
+
+_FREE_TEXT = ("ContrastBolusAgent",)
+"""May tell who the patient is, so only a digest is kept."""
+
 _TAGS = (
     *("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID"),
-    *("Modality", "ImageType", "AcquisitionNumber"),
+    *("Modality", "RecognitionCode", "ModalityLUTSequence", "RescaleType"),
+    *("ConcatenationUID", "InConcatenationNumber", "InConcatenationTotalNumber"),
+    *dict.fromkeys((*IDENTITIES, *SETTINGS, *dicom_marks.TAGS)),
     *("NumberOfFrames", "SamplesPerPixel", "Rows", "Columns"),
     *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness"),
     *("RescaleSlope", "RescaleIntercept"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
 )
-"""All that is read of a header: nothing that tells who the patient is."""
+"""All that is read of a header. Of comments and descriptions our own words alone are kept."""
+
+_HU_TYPES = ("", "HU", "US", "HOUNSFIELD", "HOUNSFIELD UNITS", "HOUNSFIELD UNIT")
+"""Rescale types of values in HU, or not said to be anything else."""
+
+_UNPLACED = "an image without position, orientation or pixel spacing"
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +76,6 @@ class Frame:
     path: Path
     instance: str
     series: str
-    acquisition: int
     unusable: str
     """What the image is instead of a CT slice with a place in space; empty if it is one."""
     number: int = 0
@@ -62,6 +90,13 @@ class Frame:
     thickness: float = np.nan
     rescale: tuple[float, float] = (1.0, 0.0)
     """Slope and intercept."""
+    mark: dicom_marks.SliceMark = dicom_marks.SliceMark()
+    """How the image was made, as far as it tells."""
+    facts: Mapping[str, str | float] = field(default_factory=dict)
+    """What the header says of IDENTITIES and SETTINGS: texts, digests, numbers."""
+    part: tuple[str, int, int] = ("", 1, 1)
+    """Of which concatenation the file is part (its UID), which of its files, and of how many (0 if
+    that is not said)."""
 
     @property
     def normal(self) -> np.ndarray:
@@ -108,6 +143,8 @@ def frames_of(path: Path) -> list[Frame]:
                 has_pixels = bool(file.read(1))
             kind = header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID")
             frames = list(_frames(path, header))
+    except VolumeError:
+        raise
     except Exception as error:  # pydicom's parsers raise whatever they stumble over
         if any(f"{uid}\0".encode() in head for uid in _CT_CLASSES):
             raise damaged_slice(path) from error
@@ -118,7 +155,7 @@ def frames_of(path: Path) -> list[Frame]:
 
 
 def _unusable_file(path: Path, what: str) -> Frame:
-    return Frame(path, instance=path.name, series="", acquisition=0, unusable=what)
+    return Frame(path, instance=path.name, series="", unusable=what)
 
 
 def _frames(path: Path, header: Dataset) -> Iterator[Frame]:
@@ -130,23 +167,57 @@ def _frames(path: Path, header: Dataset) -> Iterator[Frame]:
         instance=str(header.get("SOPInstanceUID", "")),
         # It is shown to the user, so nothing may stand there that is no UID.
         series=re.sub(r"[^0-9A-Za-z.]", "_", str(header.get("SeriesInstanceUID", "")))[:64],
-        acquisition=int(header.get("AcquisitionNumber") or 0),
         unusable=_unusable(
             header, several=not frames and int(header.get("NumberOfFrames") or 1) > 1
         ),
+        part=_part(header),
     )
     if whole.unusable:
         yield whole
     elif not frames:
         yield _placed(whole, header)
     else:
-        shared = _flat(header.get("SharedFunctionalGroupsSequence") or [Dataset()])
-        places = [_flat([frame]) for frame in frames]
-        for number, own in enumerate(places):
-            attributes = Dataset()
-            for source in (header, shared, own):
-                attributes.update(source)
-            yield _placed(replace(whole, number=number), attributes)
+        yield from _placed_frames(whole, header, list(frames))
+
+
+def _part(header: Dataset) -> tuple[str, int, int]:
+    number, total = (int(header.get(f"InConcatenation{name}Number") or 0) for name in ("", "Total"))
+    return str(header.get("ConcatenationUID") or ""), number, total
+
+
+def _placed_frames(whole: Frame, header: Dataset, groups: list[Dataset]) -> list[Frame]:
+    """The frames of an enhanced CT.
+
+    Raises:
+        VolumeError: if the header does not place each of them: to leave some out would take slices
+            out of the stack.
+    """
+    count = int(header.get("NumberOfFrames") or 1)
+    if count != len(groups):
+        raise VolumeError(
+            f"The file {whole.path.name} cannot be read: by its header it has {count} frames, but "
+            f"it says of {len(groups)} where they lie. Export it anew, or as one file a slice."
+        )
+    shared = _flat(header.get("SharedFunctionalGroupsSequence") or [Dataset()])
+    frames = []
+    for number, own in enumerate(map(_flat, ([group] for group in groups))):
+        attributes = Dataset()
+        for source in (header, shared, own):
+            attributes.update(source)
+        frames.append(_placed(replace(whole, number=number), attributes))
+    lost = [frame.number + 1 for frame in frames if frame.unusable == _UNPLACED]
+    if lost and any(not frame.unusable for frame in frames):
+        raise VolumeError(
+            f"The file {whole.path.name} cannot be read as a stack: of its {count} frames, these "
+            f"have no position, orientation or pixel spacing: {_listed(lost)}. Export it anew "
+            "without them, or as one file a slice."
+        )
+    return frames
+
+
+def _listed(numbers: list[int]) -> str:
+    beyond = f" and {len(numbers) - 6} more" if len(numbers) > 6 else ""
+    return ", ".join(map(str, numbers[:6])) + beyond
 
 
 def _unusable(header: Dataset, *, several: bool) -> str:
@@ -158,6 +229,12 @@ def _unusable(header: Dataset, *, several: bool) -> str:
         return "an object without an image"
     if int(header.SamplesPerPixel) != 1:
         return "a colour picture"
+    recognition = str(header.get("RecognitionCode") or "")
+    if "SOPClassUID" not in header and recognition.upper().startswith("ACR-NEMA"):
+        return (
+            "an ACR-NEMA file, of the standard before DICOM, which has to be converted to DICOM by "
+            "the archive or scanner first"
+        )
     if several:
         return "a multi-frame image without the places of its frames"
     return ""
@@ -172,11 +249,13 @@ def _placed(frame: Frame, attributes: Dataset) -> Frame:
     orientation = _numbers(attributes.get("ImageOrientationPatient"), 6)
     spacing = _numbers(attributes.get("PixelSpacing"), 2)
     if origin is None or orientation is None or spacing is None or spacing.min() <= 0:
-        what = "an image without position, orientation or pixel spacing"
-        return replace(frame, unusable=what)
+        return replace(frame, unusable=_UNPLACED)
     axes = orientation.reshape(2, 3).T
     if not np.linalg.norm(np.cross(*axes.T)) > 0:
         return replace(frame, unusable="an image with an orientation that is none")
+    no_hu = _other_values(attributes)
+    if no_hu:
+        return replace(frame, unusable=no_hu)
     rescale = _numbers(
         [attributes.get("RescaleSlope", 1.0), attributes.get("RescaleIntercept", 0.0)], 2
     )
@@ -192,7 +271,40 @@ def _placed(frame: Frame, attributes: Dataset) -> Frame:
         in_plane_axes=axes / np.linalg.norm(axes, axis=0),
         thickness=np.nan if thickness is None else float(thickness[0]),
         rescale=(float(rescale[0]), float(rescale[1])),
+        mark=dicom_marks.mark_of(attributes),
+        facts={name: _fact(attributes, name) for name in (*IDENTITIES, *SETTINGS)},
     )
+
+
+def _other_values(attributes: Dataset) -> str:
+    """What the image holds instead of HU, by its header; empty if it may hold HU."""
+    if attributes.get("ModalityLUTSequence"):
+        return "an image whose values become HU by a table (Modality LUT), which is not supported"
+    kind = str(attributes.get("RescaleType") or "").strip().upper()
+    if kind in _HU_TYPES:
+        return ""
+    known = re.fullmatch("[A-Z_]{1,16}", kind)
+    return f"an image with other values than HU (Rescale Type {kind if known else 'unknown'})"
+
+
+def _fact(attributes: Dataset, name: str) -> str | float:
+    """What the header says of an attribute; an empty text if nothing."""
+    if name not in attributes:
+        return ""
+    if name in (*IDENTITIES, *_FREE_TEXT):
+        raw = attributes.get_item(name).value  # as it stands, for its character set may be unknown
+        stored = raw if isinstance(raw, bytes) else str("" if raw is None else raw).encode()
+        stored = stored.strip(b" \0")
+        return hashlib.sha256(stored).hexdigest() if stored else ""
+    value = attributes[name].value
+    if name in _NUMBERS:
+        number = _numbers([value], 1)
+        return "" if number is None else float(number[0])
+    if value is None:
+        return ""
+    several = not isinstance(value, str) and hasattr(value, "__iter__")
+    text = "/".join(map(str, value)) if several else str(value)
+    return re.sub(r"[^\w .,+/-]", "_", text.strip(), flags=re.ASCII)[:40]
 
 
 def _flat(groups: list[Dataset]) -> Dataset:

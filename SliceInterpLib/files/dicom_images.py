@@ -15,6 +15,17 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 from pydicom.valuerep import DSfloat
 
 from SliceInterpLib.errors import OutputError
+from SliceInterpLib.files.dicom_marks import (
+    ACQUIRED,
+    CHANGED,
+    DENOISED,
+    EQUIPMENT,
+    MADE_UPRIGHT,
+    PREDICTED,
+    PROCESSED,
+    SYNTHETIC,
+    UNCHANGED,
+)
 from SliceInterpLib.files.dicom_sources import FACTS, IDENTITY, WINDOW, Source, agreed
 from SliceInterpLib.volume import Volume
 
@@ -26,8 +37,8 @@ _MUST_BE_THERE = (
 """Attributes of type 2 and 2C: empty where they are not known."""
 
 _PROCESSING = {
-    "upright": ("shifted within its plane to undo the tilt", codes.cid7203.SpatialResampling),
-    "uniform": ("denoised", codes.cid7203.Smoothing),
+    "upright": (MADE_UPRIGHT, codes.cid7203.SpatialResampling),
+    "uniform": (DENOISED, codes.cid7203.Smoothing),
 }
 """By their names in the provenance: what can have been done to acquired slices."""
 
@@ -58,7 +69,7 @@ def derived_images(
     Raises:
         OutputError: if 16 bits cannot hold their HU exactly.
     """
-    rescale = _rescale(result, parents, unchanged)
+    rescale = rescale_for(result, parents, unchanged)
     # Positive towards the side of the normal, as readers compute it.
     locations = result.slice_origins @ np.cross(*result.in_plane_axes.T)
     salt, now = secrets.token_hex(16), datetime.now()
@@ -158,7 +169,7 @@ def _software(provenance: Mapping[str, object]) -> Dataset:
     """SliceInterp, as an item of the Contributing Equipment Sequence."""
     item = Dataset()
     item.PurposeOfReferenceCodeSequence = [_code(codes.cid7005.ProcessingEquipment)]
-    item.Manufacturer = item.ManufacturerModelName = "SliceInterp"
+    item.Manufacturer = item.ManufacturerModelName = EQUIPMENT
     item.SoftwareVersions = str(provenance.get("version"))
     item.ContributionDescription = f"Slices between the acquired ones. {_made_by(provenance)}"
     return item
@@ -182,19 +193,19 @@ def _set_derivation(
     """Say what the image is and what it was made from."""
     image.SourceImageSequence = [_reference(source, uid) for source in sources]
     if unchanged:
-        image.ImageComments = "ACQUIRED slice, HU unchanged, in a series with synthetic slices."
-        image.DerivationDescription = "HU unchanged."
+        image.ImageComments = f"{ACQUIRED}, {UNCHANGED}, in a series with synthetic slices."
+        image.DerivationDescription = f"{UNCHANGED}."
         return
     if result.synthetic[index]:
-        image.ImageComments = "SYNTHETIC slice: predicted from the slices around it, not acquired."
-        image.DerivationDescription = f"Predicted by SliceInterp. {_made_by(result.provenance)}"
+        image.ImageComments = f"{SYNTHETIC}: predicted from the slices around it, not acquired."
+        image.DerivationDescription = f"{PREDICTED} {_made_by(result.provenance)}"
         steps = [codes.cid7203.SpatialResampling]
     else:
         made = processing(result)
         steps = [step for _, step in made]
         words = " and ".join(word for word, _ in made)
-        image.DerivationDescription = f"Acquired, then {words}."
-        image.ImageComments = f"PROCESSED slice: {image.DerivationDescription.lower()}"
+        image.DerivationDescription = f"{CHANGED} {words}."
+        image.ImageComments = f"{PROCESSED}: {image.DerivationDescription.lower()}"
     image.DerivationCodeSequence = [_code(step) for step in steps]
 
 
@@ -233,10 +244,19 @@ def _set_pixels(image: Dataset, hu: np.ndarray, rescale: tuple[float, float]) ->
     image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
 
 
-def _rescale(
+def rescale_for(
     result: Volume, parents: Sequence[Sequence[Source]], unchanged: np.ndarray
 ) -> tuple[float, float]:
-    """Slope and intercept under which int16 holds all unchanged slices exactly."""
+    """Slope and intercept under which int16 holds all unchanged slices exactly.
+
+    Args:
+        result: the volume that is to be stored.
+        parents: the sources of each slice.
+        unchanged: (n,) bool, which slices have to be exact.
+
+    Raises:
+        OutputError: if there are none.
+    """
     theirs = dict.fromkeys(source.rescale for around in parents for source in around)
     for rescale in ((1.0, 0.0), *theirs):
         slope, intercept = rescale

@@ -40,12 +40,13 @@ def read_planes(path: Path) -> np.ndarray:
     """(frames, rows, columns): all stored values in a file, decompressed but not rescaled.
 
     Raises:
-        VolumeError: if the file is damaged.
+        VolumeError: if the file is damaged, or packed in a way that can be read in several ways.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pydicom's quote what stands in the header
             bare = _bare(path)
+            bits = _bits_to_take(path, bare)
         with TemporaryDirectory(prefix="sliceinterp-") as folder:
             part = str(Path(folder, "pixels.dcm"))
             pydicom.dcmwrite(part, bare, enforce_file_format=True)
@@ -54,8 +55,9 @@ def read_planes(path: Path) -> np.ndarray:
             reader.SetImageIO("GDCMImageIO")
             reader.SetFileName(part)
             with quiet_itk():
-                return sitk.GetArrayFromImage(reader.Execute())
-    except OSError:
+                planes = sitk.GetArrayFromImage(reader.Execute())
+        return _taken(planes, *bits) if bits else planes
+    except (OSError, VolumeError):
         raise
     except Exception as error:  # pydicom's parsers raise whatever they stumble over
         raise damaged_slice(path) from error
@@ -77,6 +79,10 @@ def _bare(path: Path) -> Dataset:
     for name in _LAYOUT:
         setattr(image, name, source[name].value)
     image.NumberOfFrames = int(source.get("NumberOfFrames") or 1)
+    if image.PhotometricInterpretation == "MONOCHROME1":
+        # That the lowest value is shown white is a matter of display alone (PS3.3 C.7.6.3.1.2): HU
+        # come from the values as they are stored, but GDCM would invert these.
+        image.PhotometricInterpretation = "MONOCHROME2"
     _check_layout(image)
     syntax = UID(source.file_meta.get("TransferSyntaxUID") or _guessed(source))
     stored = image.NumberOfFrames * image.Rows * image.Columns * image.BitsAllocated // 8
@@ -103,6 +109,38 @@ def _check_layout(image: Dataset) -> None:
         or not 1 <= bits <= highest + 1 <= image.BitsAllocated
     ):
         raise ValueError("the numbers of bits contradict each other")
+
+
+def _bits_to_take(path: Path, image: Dataset) -> tuple[int, int, bool] | None:
+    """Where in each word the stored bits lie, if they are not the lowest, as old headers allow.
+
+    `image` then has whole words for values, as GDCM knows the lowest bits only.
+
+    Returns:
+        The number of the lowest bit, how many there are, and whether they have a sign; else None.
+
+    Raises:
+        VolumeError: if the pixels are compressed, for then decoders do not agree.
+    """
+    bits, lowest = image.BitsStored, image.HighBit + 1 - image.BitsStored
+    if not lowest:
+        return None
+    if image.file_meta.TransferSyntaxUID.is_compressed:
+        raise VolumeError(
+            f"The slice {path.name} has {bits} bits a pixel of which the highest is bit "
+            f"{image.HighBit}, and is compressed: programs read that in different ways. Export the "
+            "series uncompressed."
+        )
+    signed = bool(image.PixelRepresentation)
+    image.BitsStored, image.HighBit = image.BitsAllocated, image.BitsAllocated - 1
+    image.PixelRepresentation = 0
+    return lowest, bits, signed
+
+
+def _taken(words: np.ndarray, lowest: int, bits: int, signed: bool) -> np.ndarray:
+    """The values that some bits of each word are, of any shape; int64."""
+    values = (words.astype(np.int64) >> lowest) & ((1 << bits) - 1)
+    return values - ((values >> (bits - 1)) << bits) if signed else values
 
 
 def _guessed(source: Dataset) -> UID:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,8 +13,11 @@ import numpy as np
 from SliceInterpLib.errors import VolumeError
 from SliceInterpLib.files.checks import check_is_file, check_size
 from SliceInterpLib.files.dicom_frames import Frame, frames_of
+from SliceInterpLib.files.dicom_marks import stack_marks, warn_if_derived
 from SliceInterpLib.files.dicom_pixels import read_planes
+from SliceInterpLib.files.dicom_stacks import ALL, by_shape, chosen, stacks_of
 from SliceInterpLib.gaps import GAP_TOLERANCE
+from SliceInterpLib.marks import marked
 from SliceInterpLib.volume import Volume
 
 
@@ -25,12 +28,14 @@ def read_dicom(path: str | Path, *, series: str | None = None) -> Volume:
 
     Args:
         path: a folder, or a DICOM file of the series.
-        series: a series instance UID, or one with "/n" behind it for acquisition n of a series that
-            holds several at the same places.
+        series: a name that `list_series` gives: a series instance UID, or one with "/n" behind it
+            for one of several stacks in a series; "UID/all" takes these as one stack, "all" all
+            slices in the folder.
 
     Returns:
         A volume whose HU are int16 where that holds them, else float32; `files` names the file of
-        each slice (of all of them, if multi-frame).
+        each slice (of all of them, if multi-frame). A result of SliceInterp has its marks,
+        `synthetic` and `provenance`; of series that others derived, a warning tells.
 
     Raises:
         VolumeError: with cause and way out, for anything that is not one stack of CT slices that
@@ -58,7 +63,7 @@ def naming(path: Path) -> Iterator[None]:
 
 def _read(path: Path, series: str | None) -> Volume:
     if path.is_dir():
-        return _stack(_chosen(_stacks(_ct_slices(path)), series))
+        return _volume(chosen(stacks_of(_ct_slices(path)), series))
     if not path.exists():
         raise VolumeError("There is no such file or folder. Check the path.")
     check_is_file(path)
@@ -68,27 +73,29 @@ def _read(path: Path, series: str | None) -> Volume:
             "This is neither a DICOM image that can be read nor, by its suffix, a NIfTI, NRRD or "
             "MetaImage file. Give one of these, or a folder of DICOM files."
         )
-    if frames[0].unusable:
+    usable = [frame for frame in frames if not frame.unusable]
+    if not usable:
         raise VolumeError(f"This is not a CT slice but {frames[0].unusable}. Give a CT slice.")
-    if series and series.split("/")[0] != frames[0].series:
+    uid, in_parts = usable[0].series, bool(usable[0].part[0])
+    if series and series.split("/")[0] not in (uid, ALL):
         raise VolumeError("The file is not of the series that was asked for. Give its folder.")
-    if len(frames) > 1:
-        return _stack(frames)
-    stacks = _stacks(_ct_slices(path.parent))
-    mine = [name for name, members in stacks.items() if path in {m.path for m in members}]
-    return _stack(_chosen(stacks, series or (mine or [frames[0].series])[0]))
+    if len(frames) > 1 and not in_parts:
+        return _volume(chosen(stacks_of(_usable(frames)), series))
+    stacks = stacks_of(_ct_slices(path.parent))
+    mine = [name for name, one in stacks.items() if path in {s.path for s in one.slices}]
+    return _volume(chosen(stacks, series or (mine[0] if len(mine) == 1 else uid)))
 
 
 def list_series(folder: str | Path) -> dict[str, str]:
-    """What `series` can be for this folder, and in words how many slices each has.
+    """What `series` can be for this folder; how many slices each has and what tells it apart.
 
     Empty if the folder has no CT slices.
     """
     try:
-        stacks = _stacks(_ct_slices(Path(folder)))
+        stacks = stacks_of(_ct_slices(Path(folder)))
     except VolumeError:
         return {}
-    return {name: f"{len(members)} slices" for name, members in stacks.items()}
+    return {name: stack.in_words for name, stack in stacks.items()}
 
 
 def _ct_slices(folder: Path) -> list[Frame]:
@@ -100,6 +107,11 @@ def _ct_slices(folder: Path) -> list[Frame]:
             "The folder has no DICOM images. Give the folder that holds them directly; "
             "NIfTI, NRRD and MetaImage are given as a file."
         )
+    return _usable(images)
+
+
+def _usable(images: Sequence[Frame]) -> list[Frame]:
+    """The CT slices among them, each once; raises VolumeError if there are none."""
     slices = [image for image in images if not image.unusable]
     others = Counter(image.unusable for image in images if image.unusable)
     found = "; ".join(f"{count} × {what}" for what, count in others.items())
@@ -121,58 +133,22 @@ def _without_copies(slices: Sequence[Frame]) -> list[Frame]:
     return list(once.values())
 
 
-def _stacks(slices: Sequence[Frame]) -> dict[str, list[Frame]]:
-    """The slices by series; a series with several slices at one place, by acquisition."""
-    by_series = defaultdict(list)
-    for image in slices:
-        by_series[image.series].append(image)
-    stacks = {}
-    for uid, members in sorted(by_series.items()):
-        acquisitions = defaultdict(list)
-        for image in members:
-            acquisitions[image.acquisition].append(image)
-        if not _has_repeats(members) or any(map(_has_repeats, acquisitions.values())):
-            stacks[uid] = members
-        else:
-            stacks |= {f"{uid}/{number}": part for number, part in sorted(acquisitions.items())}
-    return stacks
-
-
-def _has_repeats(slices: Sequence[Frame]) -> bool:
-    """Whether two slices lie in one place."""
-    normal = slices[0].normal
-    along = np.sort([float(image.origin @ normal) for image in slices])
-    return bool((np.diff(along) < GAP_TOLERANCE).any())
-
-
-def _chosen(stacks: dict[str, list[Frame]], series: str | None) -> list[Frame]:
-    """The slices that were asked for, or the only ones."""
-    listed = "\n".join(f"  {name}  {len(members)} slices" for name, members in stacks.items())
-    names = [name for name in stacks if series in (None, name, name.split("/")[0])]
-    if not names:
-        raise VolumeError(f"The folder has no CT series {series}. It has:\n{listed}")
-    if len(names) > 1:
+def _volume(slices: list[Frame]) -> Volume:
+    """The volume that the slices of a stack make, in order along their normal."""
+    most, *others = by_shape(slices)
+    if others:
         raise VolumeError(
-            f"The folder has {len(names)} CT series. Choose one with --series UID "
-            f"(in Python series=UID):\n{listed}"
+            f"{len(slices) - len(most)} of the series' {len(slices)} images differ from the others "
+            "in size, pixel spacing or orientation: "
+            f"{_names([image for kind in others for image in kind])}. Leave one stack in the "
+            "folder."
         )
-    return stacks[names[0]]
-
-
-def _stack(slices: list[Frame]) -> Volume:
-    """The stack that the slices make, in order along their normal."""
-    first = slices[0]
-    strangers = [image.path.name for image in slices if not _alike(image, first)]
-    if strangers:
-        beyond = f" and {len(strangers) - 6} more" if len(strangers) > 6 else ""
-        raise VolumeError(
-            f"{len(strangers)} of the series' {len(slices)} images differ from the others in size, "
-            f"pixel spacing or orientation: {', '.join(strangers[:6])}{beyond}. "
-            "Keep only one stack in the folder."
-        )
+    _check_complete(slices)
     if len(slices) < 2:
         raise VolumeError("The series has one slice only. Give a whole series.")
+    first = slices[0]
     slices = sorted(slices, key=lambda image: float(image.origin @ first.normal))
+    _check_places(slices)
     volume = Volume(
         slices=_pixels(slices),
         slice_origins=np.array([image.origin for image in slices]),
@@ -182,15 +158,53 @@ def _stack(slices: list[Frame]) -> Volume:
         files=tuple(image.path for image in slices),
     )
     volume.require_line()
-    return volume
+    if volume.is_even and volume.off_grid_mm > GAP_TOLERANCE:
+        warnings.warn(
+            f"Some slices lie up to {volume.off_grid_mm:.2f} mm beside an even grid, as their "
+            "positions are rounded or not exact; they count as evenly spaced.",
+            stacklevel=2,
+        )
+    marks = stack_marks([image.mark for image in slices])
+    if not marks:
+        warn_if_derived(" ".join(image.mark.image_type for image in slices if not image.mark.ours))
+    return marked(volume, marks)
 
 
-def _alike(one: Frame, other: Frame) -> bool:
-    return (
-        one.size == other.size
-        and np.allclose(one.pixel_spacing, other.pixel_spacing, rtol=1e-4)
-        and np.allclose(one.in_plane_axes, other.in_plane_axes, rtol=0, atol=1e-3)
+def _check_complete(slices: Sequence[Frame]) -> None:
+    """Raise VolumeError if files of a concatenation are missing."""
+    parts = {image.part for image in slices if image.part[0]}
+    for uid in {uid for uid, _, _ in parts}:
+        numbers = {number for other, number, _ in parts if other == uid}
+        total = max(max(count for other, _, count in parts if other == uid), *numbers)
+        if len(numbers) < total:
+            raise VolumeError(
+                f"The series was cut into several files (a concatenation), and only {len(numbers)} "
+                f"of {total} are here. Put all of them into one folder and give that."
+            )
+
+
+def _check_places(slices: Sequence[Frame]) -> None:
+    """Raise VolumeError if two slices, in order along their normal, lie in one place."""
+    along = np.array([float(image.origin @ slices[0].normal) for image in slices])
+    again = np.flatnonzero(np.diff(along) < GAP_TOLERANCE)
+    if not len(again) or np.ptp(along) < len(slices) * GAP_TOLERANCE:  # microscopic
+        return
+    pairs = "; ".join(_names(slices[index : index + 2]) for index in again[:3].tolist())
+    raise VolumeError(
+        f"{len(again)} of the series' {len(slices)} slices lie where another one lies already, and "
+        f"nothing in their headers tells them apart: {pairs}{' …' * (len(again) > 3)}. They are "
+        "duplicates, or several phases in one series: leave one slice for each position in the "
+        "folder, or export each phase as a series of its own."
     )
+
+
+def _names(images: Sequence[Frame]) -> str:
+    """The files, or frames of one file, that some images are; six at most."""
+    several = len({image.path for image in images}) < len(images)
+    named = [
+        image.path.name + (f" frame {image.number + 1}" if several else "") for image in images[:6]
+    ]
+    return ", ".join(named) + (f" and {len(images) - 6} more" if len(images) > 6 else "")
 
 
 def _pixels(slices: Sequence[Frame]) -> np.ndarray:

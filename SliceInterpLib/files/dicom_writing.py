@@ -11,7 +11,7 @@ import numpy as np
 from pydicom.config import disable_value_validation
 
 from SliceInterpLib.errors import OutputError
-from SliceInterpLib.files.dicom_images import derived_images, processing
+from SliceInterpLib.files.dicom_images import derived_images, processing, rescale_for
 from SliceInterpLib.files.dicom_pixels import read_planes
 from SliceInterpLib.files.dicom_sources import Source, Sources, stranger
 from SliceInterpLib.files.whole import private_folder
@@ -82,6 +82,28 @@ def write_dicom(
                 f"{folder}: The series cannot be written. Check the free space and the permissions "
                 "of the folder around it, or choose another."
             ) from error
+
+
+def check_sources(scan: Volume) -> None:
+    """Refuse a scan of whose result `write_dicom` could make no series, before a long run.
+
+    Args:
+        scan: as it was read from its `files`.
+
+    Raises:
+        OutputError: if a derived series cannot refer to these files, or 16 bits cannot hold the HU.
+        VolumeError: for a source that is damaged.
+    """
+    with disable_value_validation():
+        known = Sources(scan.files)
+        if len(known.slices) != scan.slice_count:
+            raise OutputError(
+                "The file holds more than this stack, and a derived series could not say which of "
+                "its frames it was made from. Write .nrrd or .mha, or export each stack of the "
+                "file as a series of its own."
+            )
+        parents = known.place(scan.slice_origins, scan.in_plane_axes, scan.synthetic)
+        rescale_for(scan, parents, ~scan.synthetic)
 
 
 def check_dicom_folder(folder: str | Path, *, overwrite: bool = False) -> None:

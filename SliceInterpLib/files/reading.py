@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -15,10 +16,13 @@ from SliceInterpLib.files.checks import (
     check_size,
     damaged,
 )
+from SliceInterpLib.files.dicom_marks import warn_if_derived
 from SliceInterpLib.files.dicom_reading import naming, read_dicom
 from SliceInterpLib.files.nifti_header import check_nifti, rounded_axes
 from SliceInterpLib.files.quiet import quiet_itk
+from SliceInterpLib.files.sidecar import read_sidecar
 from SliceInterpLib.files.text_header import check_metaimage, check_nrrd
+from SliceInterpLib.marks import Marks, marked, marks_in
 from SliceInterpLib.volume import Volume
 
 _HEADER_CHECKS = {
@@ -32,7 +36,6 @@ _HEADER_CHECKS = {
 """What is asked of each format before ITK reads it."""
 
 READABLE = tuple(_HEADER_CHECKS)
-NIFTI = (".nii", ".nii.gz")
 
 _MOST_LAYERS = 1000
 """Values a voxel that a segmentation may have."""
@@ -48,7 +51,7 @@ def read_volume(path: str | Path, *, series: str | None = None) -> Volume:
     Returns:
         A volume in which integer and float types stay what they are in the file; DICOM becomes
         int16 where the HU allow it, else float32, and each slice keeps its place, be the gaps even
-        or not.
+        or not. A result of SliceInterp has its marks, `synthetic` and `provenance`.
 
     Raises:
         VolumeError: with cause and way out, for what is missing, unreadable or not one stack of CT
@@ -57,6 +60,18 @@ def read_volume(path: str | Path, *, series: str | None = None) -> Volume:
     path = Path(path)
     with naming(path):
         return _read(path, series)
+
+
+def marks_of_header(path: Path) -> Marks | None:
+    """The marks of a NIfTI, NRRD or MetaImage file, without its voxels; None if it has none."""
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        with quiet_itk(), rounded_axes():
+            reader.ReadImageInformation()
+    except RuntimeError:
+        return None
+    return marks_in(_texts(reader, path))
 
 
 def is_dicom(path: Path) -> bool:
@@ -82,25 +97,30 @@ def _read(path: Path, series: str | None) -> Volume:
 def _read_file(path: Path) -> Volume:
     """The volume in one NIfTI, NRRD or MetaImage file."""
     image = _image(path, most_values=1)
-    return _volume(sitk.GetArrayFromImage(image), image)
+    texts = _texts(image, path)
+    marks = marks_in(texts)
+    if not marks:
+        warn_if_derived(texts.get("ImageType"))
+    hu = sitk.GetArrayFromImage(image)
+    slice_axis = marks.axis_in(hu.shape[-3:]) if marks else None
+    return marked(_volume(hu, image, slice_axis=slice_axis), marks)
 
 
-def read_layers(path: Path) -> tuple[list[Volume], dict[str, str]]:
+def read_layers(path: Path) -> tuple[list[Volume], dict[str, Any]]:
     """The volumes that the values of each voxel make, and the header's keys; see `read_volume`.
 
     Segmentations have several where segments overlap.
     """
+    if not path.exists():
+        raise VolumeError("There is no such file or folder. Check the path.")
     image = _image(path, most_values=_MOST_LAYERS)
     array = sitk.GetArrayFromImage(image)
     arrays = np.moveaxis(array, -1, 0) if image.GetNumberOfComponentsPerPixel() > 1 else [array]
-    keys = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys()}
-    return [_volume(layer, image) for layer in arrays], keys
+    return [_volume(layer, image) for layer in arrays], _texts(image, path)
 
 
 def _image(path: Path, most_values: int) -> sitk.Image:
     """What ITK reads from a file, checked before; at most so many values a voxel."""
-    if not path.exists():
-        raise VolumeError("There is no such file or folder. Check the path.")
     check_is_file(path)
     suffix = matching_suffix(path, READABLE)
     assert suffix is not None  # without one it would be taken for DICOM
@@ -121,7 +141,7 @@ def _image(path: Path, most_values: int) -> sitk.Image:
         raise damaged() from error
 
 
-def _volume(array: np.ndarray, image: sitk.Image) -> Volume:
+def _volume(array: np.ndarray, image: sitk.Image, *, slice_axis: int | None = None) -> Volume:
     # Of four dimensions and more, all but the first three have one voxel.
     axes = np.reshape(image.GetDirection(), (image.GetDimension(), -1))
     return Volume.from_grid(
@@ -129,4 +149,10 @@ def _volume(array: np.ndarray, image: sitk.Image) -> Volume:
         image.GetOrigin()[:3],
         image.GetSpacing()[:3],
         axes[:3, :3],
+        slice_axis=slice_axis,
     )
+
+
+def _texts(header: sitk.Image | sitk.ImageFileReader, path: Path) -> dict[str, Any]:
+    """What a file's header and the JSON file beside it say besides the geometry."""
+    return {key: header.GetMetaData(key) for key in header.GetMetaDataKeys()} | read_sidecar(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,17 @@ from SliceInterpLib.errors import OutputError, VolumeError
 from SliceInterpLib.files.checks import is_text
 from SliceInterpLib.files.nifti_header import check_nifti
 from SliceInterpLib.files.quiet import quiet_itk
-from SliceInterpLib.files.reading import NIFTI, matching_suffix
+from SliceInterpLib.files.reading import matching_suffix
+from SliceInterpLib.files.sidecar import NIFTI, sidecar
 from SliceInterpLib.files.whole import check_place, private_folder
 from SliceInterpLib.gaps import gaps_in_words
+from SliceInterpLib.marks import texts_of
 from SliceInterpLib.volume import Volume
 
 WRITABLE = (".nii", ".nii.gz", ".nrrd", ".mha")
+
+EXACT_MM = 1e-3
+"""A file's even grid is exact if no slice lies beside it by more than this."""
 
 DESCRIP_LENGTH = 79
 """Characters that NIfTI's `descrip` field holds; ITK refuses more."""
@@ -28,9 +34,10 @@ def write_volume(volume: Volume, path: str | Path, *, overwrite: bool = False) -
     """Write the volume as .nii, .nii.gz, .nrrd or .mha, with its values and geometry as they are.
 
     A volume with `synthetic` (boolean array, one a slice) and `provenance` (dict) is marked: NRRD
-    and MetaImage get the keys SliceInterp_provenance (JSON) and SliceInterp_synthetic_slices
-    ("1,3,5"); NIfTI, which has no room for them, gets a short `descrip` and the same two in a file
-    NAME.json beside it. Files appear under their names only when they are complete.
+    and MetaImage get the keys SliceInterp_provenance (JSON), SliceInterp_synthetic_slices ("1,3,5")
+    and SliceInterp_slices (JSON: axis, count and place); NIfTI, which has no room for them, gets a
+    short `descrip` and the same three in a file NAME.json beside it. Files appear under their names
+    only when they are complete.
 
     Args:
         volume: what to write.
@@ -43,7 +50,7 @@ def write_volume(volume: Volume, path: str | Path, *, overwrite: bool = False) -
             everything that fails on the way; nothing is left behind.
     """
     path = Path(path)
-    marks = _marks(volume)
+    marks = texts_of(volume)
     check_writable(path, overwrite=overwrite, marked=bool(marks))
     suffix = matching_suffix(path, WRITABLE)
     if not volume.is_even:
@@ -57,6 +64,12 @@ def write_volume(volume: Volume, path: str | Path, *, overwrite: bool = False) -
             f"{path}: The slices are sheared by a gantry tilt of {volume.tilt_degrees:.1f}°, which "
             "programs read from NIfTI in different ways. Write .nrrd or .mha, or make the result "
             "upright (--upright)."
+        )
+    if volume.off_grid_mm > EXACT_MM:
+        warnings.warn(
+            f"{path.name} spaces the slices evenly; where they were acquired is up to "
+            f"{volume.off_grid_mm:.3f} mm beside that.",
+            stacklevel=2,
         )
     beside = sidecar(path) if marks else None
     image = _image(volume, marks, suffix)
@@ -99,22 +112,6 @@ def check_writable(path: str | Path, *, overwrite: bool = False, marked: bool = 
         raise OutputError(f"{path}: The folder's name is not written in UTF-8. Choose another.")
     for target in filter(None, (path, sidecar(path) if marked else None)):
         check_place(target, overwrite=overwrite)
-
-
-def sidecar(path: Path) -> Path | None:
-    """The JSON file that an upsampled NIfTI file gets beside it; the other formats need none."""
-    suffix = matching_suffix(path, NIFTI)
-    return path.with_name(path.name[: -len(suffix)] + ".json") if suffix else None
-
-
-def _marks(volume: Volume) -> dict[str, object]:
-    """What tells an upsampled volume from an acquired one; empty for an acquired one."""
-    if not volume.is_derived:
-        return {}
-    return {
-        "SliceInterp_provenance": dict(volume.provenance),
-        "SliceInterp_synthetic_slices": np.flatnonzero(volume.synthetic).tolist(),
-    }
 
 
 def _image(volume: Volume, marks: dict[str, object], suffix: str | None) -> sitk.Image:

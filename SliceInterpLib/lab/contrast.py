@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
+from SliceInterpLib.acquired import require_acquired
 from SliceInterpLib.errors import VolumeError
 from SliceInterpLib.hounsfield import Window
 from SliceInterpLib.interpolators import Interpolator
@@ -89,7 +90,7 @@ def contrast_kept(
         have no more.
 
     Raises:
-        VolumeError: where the scans have no such place.
+        VolumeError: as `require_acquired` does, and where the scans have no such place.
         ValueError: for discs of 0 HU.
     """
     if hu == 0.0:
@@ -100,6 +101,7 @@ def contrast_kept(
     for number, load in enumerate(patients.values()):
         volume = load()
         quota = -(-(places - found) // (len(patients) - number))  # what is left, shared out
+        require_acquired(volume)
         chosen = find_places(volume, quota, radius_mm=max(radii_mm), rng=rng)
         found += len(chosen)
         for method in methods:

@@ -15,6 +15,7 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
+from SliceInterpLib.acquired import require_acquired
 from SliceInterpLib.errors import Cancelled, VolumeError
 from SliceInterpLib.evidence.edges import border_radii, edge_width, roughness
 from SliceInterpLib.hounsfield import BRAIN
@@ -87,9 +88,12 @@ def mpr_check(
         grid, NaN beyond the axial stack.
 
     Raises:
-        VolumeError: where the two do not overlap or there is no brain.
+        VolumeError: as `require_acquired` does, and where the two do not overlap or there is no
+            brain.
         Cancelled: as soon as `cancelled()` is true.
     """
+    for volume in (axial, reformat):
+        require_acquired(volume)
     steps = 3 + len(methods)
 
     def step(done: int) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from SliceInterpLib.acquired import require_acquired
 from SliceInterpLib.errors import VolumeError
 from SliceInterpLib.evidence.holdout import Comparison, hide_in_turn
 from SliceInterpLib.interpolators import Interpolator
@@ -34,6 +35,7 @@ def true_middles(
     """
     if thickness < 2 or thickness % 2:
         raise ValueError(f"thickness must be an even number of slices, not {thickness}")
+    require_acquired(volume)
     if volume.slice_count < 2 * thickness:
         raise VolumeError(f"Simulating two thick slices needs at least {2 * thickness} slices.")
     volume.require_even()

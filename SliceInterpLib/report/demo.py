@@ -26,10 +26,17 @@ def make_demo(
     device: str = "auto",
     say: Callable[[str], None] = lambda line: None,
 ) -> list[Path]:
-    """Write the doubled volume, a montage and a table of methods into `folder`.
+    """Write a doubled head, a montage and a table of methods.
 
-    name: what the head is called in the table and the montage. Files of an earlier demo are
-    replaced. Returns the files written.
+    Args:
+        volume: the head.
+        name: what it is called in the table and the montage.
+        folder: made if need be; files of an earlier demo in it are replaced.
+        device: where networks run.
+        say: told what is being done.
+
+    Returns:
+        The files written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     learned = make_interpolator("learned", device=device)

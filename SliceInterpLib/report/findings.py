@@ -66,9 +66,20 @@ def examine(
 ) -> Findings:
     """Upsample a scan by two methods and measure what a report tells.
 
-    seeds: points in a hematoma to measure, in mm, LPS; without them no volumetry. Raises what
-    `upsample` raises, and Cancelled; what the scan does not allow to be measured is left out, with
-    the reason.
+    What the scan does not allow to be measured is left out, with the reason.
+
+    Args:
+        volume: as it was acquired.
+        method: the one to report on.
+        classical: the one to compare it with.
+        factor: how many times as many slices.
+        seeds: points in a hematoma to measure, mm, LPS; without them no volumetry.
+        say: told what is being done.
+        cancelled: asked again and again.
+
+    Raises:
+        VolumeError, MethodError: what `upsample` raises.
+        Cancelled: as soon as `cancelled()` is true.
     """
     methods = [classical, method]
     reasons: dict[str, str] = {}

@@ -43,14 +43,28 @@ def make_report(
 
     The page is complete in itself: pictures, style and script are in it, and it forbids itself the
     network. It works from the keyboard, without a script (one cut in each direction) and on paper.
+    Without a header it tells nothing of who was scanned; but its pictures show as much of the face
+    as the scan does.
 
-    method, model, device: as `make_interpolator` takes them. classical: the method to compare with.
-    seeds: as of `examine`. header: what to tell of the scan's header, by title; nothing in it is
-    taken for markup. Else the page tells nothing of who was scanned; but its pictures show as much
-    of the face as the scan does. say: told what is being done.
+    Args:
+        volume: as it was acquired.
+        method: the one to report on, as `make_interpolator` takes it.
+        model: of the learned method, likewise.
+        device: where networks run, likewise.
+        classical: the method to compare with.
+        factor: how many times as many slices.
+        seeds: points in a hematoma to measure, mm, LPS.
+        header: what to tell of the scan's header, by title; nothing in it is taken for markup.
+        say: told what is being done.
+        cancelled: asked again and again.
 
-    Raises MethodError for methods that cannot run or are the same, VolumeError for a volume that
-    cannot be doubled or lies too obliquely for views, Cancelled as soon as `cancelled()` is true.
+    Returns:
+        The page.
+
+    Raises:
+        MethodError: for methods that cannot run or are the same.
+        VolumeError: for a volume that cannot be doubled or lies too obliquely for views.
+        Cancelled: as soon as `cancelled()` is true.
     """
     if method == classical:
         raise MethodError(f"'{method}' cannot be compared with itself. Choose another method.")

@@ -25,14 +25,24 @@ def save_montage(
     window: Window = BRAIN,
     note: str = "",
 ) -> None:
-    """Write a PNG with axial, coronal and sagittal cuts through the point `at_mm` (LPS, mm).
+    """Write a PNG with axial, coronal and sagittal cuts through a point.
 
-    One column a volume, titled by its key. Cuts are shown as radiologists expect them (the
-    patient's right on the left, superior at the top of coronal and sagittal views), every voxel
-    at its true size and uninterpolated, so that the stairs between slices are what they are.
-    The axial cut is the slice nearest the point and says whether it is synthetic. A tilted or
-    unevenly spaced volume is drawn as `grids.as_drawn` resamples it.
-    Raises MethodError if matplotlib is missing, VolumeError for a volume that lies too obliquely.
+    Cuts are shown as radiologists expect them (the patient's right on the left, superior at the top
+    of coronal and sagittal views), every voxel at its true size and uninterpolated, so that the
+    stairs between slices are what they are. The axial cut is the slice nearest the point and says
+    whether it is synthetic. A tilted or unevenly spaced volume is drawn as `grids.as_drawn`
+    resamples it.
+
+    Args:
+        path: the file to write.
+        columns: a volume for each column, by its title.
+        at_mm: the point, mm, LPS.
+        window: the HU from black to white.
+        note: a line below the pictures.
+
+    Raises:
+        MethodError: if matplotlib is missing.
+        VolumeError: for a volume that lies too obliquely.
     """
     cuts = {title: _cuts(volume, at_mm) for title, volume in columns.items()}
     frames = [_head_frame(cut) for cut in next(iter(cuts.values()))]

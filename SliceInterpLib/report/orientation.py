@@ -51,7 +51,15 @@ class PatientOrder:
         return tuple(along[axis] for axis in self.axes)
 
     def index(self, volume: Volume, place: tuple[float, float, float]) -> list[int]:
-        """The voxel on the turned axes that is nearest to a place in mm, LPS."""
+        """The voxel nearest to a place.
+
+        Args:
+            volume: the one that was turned.
+            place: mm, LPS.
+
+        Returns:
+            Its indices along the turned axes.
+        """
         found = []
         within = volume.indices(np.array(place))[0]
         for axis, flipped in zip(self.axes, self.flipped, strict=True):
@@ -61,7 +69,13 @@ class PatientOrder:
         return found
 
     def place(self, volume: Volume, axis: int, index: int) -> str:
-        """Where, along one of the turned axes, a plane through the volume lies: "S 42.5 mm"."""
+        """Where a plane through the volume lies: "S 42.5 mm".
+
+        Args:
+            volume: the one that was turned.
+            axis: the turned axis that the plane is square to.
+            index: the plane's along that axis.
+        """
         array_axis = self.axes[axis]
         count = volume.slices.shape[array_axis]
         middle = (np.array(volume.slices.shape) - 1.0) / 2.0

@@ -107,10 +107,16 @@ class Montage:
 def make_montage(layers: Sequence[Layer], result: Volume) -> Montage:
     """Coronal, sagittal and axial cuts through all layers.
 
-    result: the upsampled volume, which says which slices are synthetic. Voxels are drawn as they
-    are along the slice axis, each slice as thick as what it stands for, so that the stairs between
-    slices are what they are; within slices, pixels finer than SMALLEST_PIXEL_MM are averaged.
-    Volumes must be upright. Raises VolumeError for a volume too oblique.
+    Voxels are drawn as they are along the slice axis, each slice as thick as what it stands for, so
+    that the stairs between slices are what they are; within slices, pixels finer than
+    SMALLEST_PIXEL_MM are averaged.
+
+    Args:
+        layers: the columns from left to right; their volumes must be upright.
+        result: the upsampled volume, which says which slices are synthetic.
+
+    Raises:
+        VolumeError: for a volume that lies too obliquely.
     """
     return _Drawing(layers, result).montage()
 

@@ -61,8 +61,9 @@ class CheckSection:
             running: a run is going on, and nothing can be started.
         """
         self._source = source
-        self.ui.checkButton.enabled = bool(volume and volume.slice_count > 2 and not running)
-        self.ui.reportButton.enabled = bool(volume and not running)
+        can = bool(volume and not volume.is_derived and not running)
+        self.ui.checkButton.enabled = bool(can and volume and volume.slice_count > 2)
+        self.ui.reportButton.enabled = can
 
     def on_check(self) -> None:
         """Check was pressed."""

@@ -10,6 +10,7 @@ from typing import Any
 import slicer
 
 from SliceInterpLib.scene import nodes
+from SliceInterpLib.scene.marks import provenance_of
 
 
 class ExportSection:
@@ -49,7 +50,7 @@ class ExportSection:
     def _result(self) -> slicer.vtkMRMLScalarVolumeNode | None:
         """The learned result that was made last, or the last one where none is learned."""
         made = nodes.results_of(self._source) if self._source else []
-        made.sort(key=lambda node: nodes.provenance_of(node).get("method") == "learned")
+        made.sort(key=lambda node: provenance_of(node).get("method") == "learned")
         return made[-1] if made else None
 
 

@@ -9,15 +9,12 @@ import numpy as np
 import slicer
 import vtk
 
+from SliceInterpLib.acquired import require_acquired
 from SliceInterpLib.doublable import require_doublable, wide_stretches
 from SliceInterpLib.errors import ThinSlicesError, VolumeError
+from SliceInterpLib.marks import NODE_PROVENANCE, NODE_SYNTHETIC, UNKNOWN_SLICES, marked
+from SliceInterpLib.scene.marks import marks_of, provenance_of
 from SliceInterpLib.volume import Volume, through_plane_axis
-
-PROVENANCE = "SliceInterp.provenance"
-"""Node attribute: how the volume was made, as JSON."""
-
-SYNTHETIC = "SliceInterp.syntheticSlices"
-"""Node attribute, JSON: the array axis of the slices, and a '1' for each that is synthetic."""
 
 SOURCE = "SliceInterp.source"
 """Node reference from a result to the volume it was made from; saved with the scene."""
@@ -64,10 +61,7 @@ def volume_from_node(node: slicer.vtkMRMLScalarVolumeNode | None) -> Volume:
         raise VolumeError(f"{node.GetName()} has no voxels. Load the scan again.")
     if image.GetNumberOfScalarComponents() != 1:
         raise VolumeError(f"{node.GetName()} has colours, and a CT has none. Choose the CT itself.")
-    volume = _grid_volume(node)
-    marks = synthetic_slices_of(node)
-    if marks and len(marks[1]) == volume.slice_count:
-        volume = replace(volume, synthetic=marks[1], provenance=provenance_of(node))
+    volume = marked(_grid_volume(node), marks_of(node))
     acquired = _as_acquired(node, volume)
     if acquired is None:
         return volume
@@ -77,10 +71,13 @@ def volume_from_node(node: slicer.vtkMRMLScalarVolumeNode | None) -> Volume:
 
 def slice_axis_of(node: slicer.vtkMRMLVolumeNode) -> int:
     """Axis of the node's array (z, y, x) that runs through-plane."""
-    marks = synthetic_slices_of(node)
-    shape = node.GetImageData().GetDimensions()[::-1]
-    if marks and len(marks[1]) == shape[marks[0]]:
-        return marks[0]
+    marks = marks_of(node)
+    axis = marks.axis_in(node.GetImageData().GetDimensions()[::-1]) if marks else None
+    if axis is not None:
+        return axis
+    dimensions = node.GetImageData().GetDimensions()
+    if node.GetAttribute("DICOM.instanceUIDs") and dimensions[2] > 1:
+        return 0  # as Slicer loads a series, whatever the size of its pixels
     return through_plane_axis(np.linalg.norm(_ijk_to_lps(node)[:3, :3], axis=0))
 
 
@@ -110,6 +107,7 @@ def require_doublable_node(volume: Volume, *, allow_thin: bool = False) -> None:
     Raises:
         VolumeError: with cause and way out, for what is refused.
     """
+    require_acquired(volume, way_out="Choose the volume that it was made from.")
     try:
         require_doublable(volume, allow_thin=allow_thin)
     except ThinSlicesError as thin:
@@ -227,20 +225,6 @@ def add_output_node(
     return node
 
 
-def provenance_of(node: slicer.vtkMRMLNode) -> dict[str, object]:
-    """How the node's volume was made; empty if not by SliceInterp."""
-    return json.loads(node.GetAttribute(PROVENANCE) or "{}")
-
-
-def synthetic_slices_of(node: slicer.vtkMRMLVolumeNode) -> tuple[int, np.ndarray] | None:
-    """Array axis of the slices and (slice_count,) bool, True where synthetic; None if not ours."""
-    text = node.GetAttribute(SYNTHETIC)
-    if not text:
-        return None
-    marks = json.loads(text)
-    return marks["axis"], np.array([mark == "1" for mark in marks["slices"]])
-
-
 def result_from_node(node: slicer.vtkMRMLScalarVolumeNode) -> Volume:
     """The result that is in the node, as `add_output_node` took it.
 
@@ -248,7 +232,7 @@ def result_from_node(node: slicer.vtkMRMLScalarVolumeNode) -> Volume:
         VolumeError: if there is none, or if it has other slices by now.
     """
     volume = volume_from_node(node)
-    if not volume.is_derived:
+    if not volume.is_derived or UNKNOWN_SLICES in volume.provenance:
         raise VolumeError(
             f"{node.GetName()} is not a result of SliceInterp, or was cropped or resampled since. "
             "Choose a result as it was made."
@@ -333,8 +317,8 @@ def _result_state(result: Volume, source: slicer.vtkMRMLVolumeNode, name: str | 
         study=_study_of(source),
         source=source.GetID(),
         attributes={
-            PROVENANCE: json.dumps(dict(provenance)),
-            SYNTHETIC: json.dumps({"axis": result.slice_axis, "slices": marks}),
+            NODE_PROVENANCE: json.dumps(dict(provenance)),
+            NODE_SYNTHETIC: json.dumps({"axis": result.slice_axis, "slices": marks}),
         },
     )
 

@@ -21,6 +21,7 @@ from SliceInterpLib.scene.dependencies import Dependencies, device_note
 from SliceInterpLib.scene.estimate import Estimate, in_words
 from SliceInterpLib.scene.export_section import ExportSection
 from SliceInterpLib.scene.jobs import Job, JobError, Outcome
+from SliceInterpLib.scene.marks import marks_of
 from SliceInterpLib.scene.results import add_results
 from SliceInterpLib.scene.volumetry_section import VolumetrySection
 from SliceInterpLib.volume import Volume
@@ -58,11 +59,12 @@ def model_names() -> list[str]:
 
 
 def choose_first_volume(parameters: Any) -> None:
-    """Take the scene's first volume as input where none is chosen, to save a click."""
+    """Take the scene's first volume that is no result where none is chosen, to save a click."""
     if not parameters.inputVolume:
-        first = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
-        if first:
-            parameters.inputVolume = first
+        for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode"):
+            if not marks_of(node):
+                parameters.inputVolume = node
+                return
 
 
 def show_in_views(node: slicer.vtkMRMLScalarVolumeNode) -> None:

@@ -11,6 +11,7 @@ from SliceInterpLib.scene.expected_error import (
     give_to,
     remove_expected_error_of,
 )
+from SliceInterpLib.scene.marks import provenance_of
 
 
 def add_results(
@@ -55,5 +56,5 @@ def earlier_results(source: slicer.vtkMRMLScalarVolumeNode | None) -> tuple | No
     """Original, classical and learned volume of the last run on `source`, if they are there."""
     made = nodes.results_of(source) if source else []
     # Two in the order in which they were made, but for one that was put into an older node.
-    made = sorted(made[-2:], key=lambda node: nodes.provenance_of(node)["method"] == "learned")
+    made = sorted(made[-2:], key=lambda node: provenance_of(node)["method"] == "learned")
     return (source, *made) if len(made) == 2 else None

@@ -7,6 +7,7 @@ import slicer
 import vtk
 
 from SliceInterpLib.scene import nodes
+from SliceInterpLib.scene.marks import provenance_of, synthetic_slices_of
 
 _ALIGNED = 0.99
 """Cosine of the angle up to which a view counts as looking along the slices' normal."""
@@ -14,7 +15,7 @@ _ALIGNED = 0.99
 
 def title_of(volume: slicer.vtkMRMLScalarVolumeNode) -> str:
     """What stands over a column."""
-    made = nodes.provenance_of(volume)
+    made = provenance_of(volume)
     if not made:
         return "Original"
     method = str(made.get("method", "")).replace("-", " ")
@@ -26,7 +27,7 @@ def marks_of(volume: slicer.vtkMRMLScalarVolumeNode) -> tuple[int, np.ndarray]:
 
     A volume without our attributes has acquired slices only.
     """
-    marks = nodes.synthetic_slices_of(volume)
+    marks = synthetic_slices_of(volume)
     if marks:
         return marks
     original = nodes.volume_from_node(volume)

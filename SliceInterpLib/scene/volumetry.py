@@ -8,15 +8,16 @@ import numpy as np
 import slicer
 
 from SliceInterpLib.scene import nodes, tables
+from SliceInterpLib.scene.marks import provenance_of, synthetic_slices_of
 from SliceInterpLib.scene.segmentations import add_mask, mask_of, rule_of
 from SliceInterpLib.table import Column, Table
 from SliceInterpLib.volumetry.carrying import carried_over, carried_space
 from SliceInterpLib.volumetry.comparison import (
-    ACQUIRED,
     CARRIED,
     GIVEN,
     Compared,
     measures,
+    own_grid,
     segmented,
 )
 from SliceInterpLib.volumetry.measures import measure
@@ -54,9 +55,9 @@ def measured_rows(
     volume = nodes.volume_from_node(source)
     mask, space = mask_of(segmentation, source), segmenter.space if segmenter else None
     rule = rule_of(segmentation, source) if segmenter else None
-    rows = [segmented(ACQUIRED, segmenter, *rule)] if segmenter and rule else []
+    rows = [segmented(own_grid(volume), segmenter, *rule)] if segmenter and rule else []
     if not rows or not np.array_equal(rows[0].mask, mask):
-        rows.insert(0, Compared(ACQUIRED, GIVEN, mask, measure(volume, mask, space), None))
+        rows.insert(0, Compared(own_grid(volume), GIVEN, mask, measure(volume, mask, space), None))
     for node in comparable_results(source):
         result = nodes.result_from_node(node)
         inside = carried_space(volume, space, result)
@@ -76,14 +77,14 @@ def comparable_results(
     shape = nodes.volume_from_node(source).slices.shape
     fitting = []
     for node in nodes.results_of(source):
-        marks = nodes.synthetic_slices_of(node)
+        marks = synthetic_slices_of(node)
         if marks is None:
             continue
         axis, synthetic = marks
         slices = np.moveaxis(slicer.util.arrayFromVolume(node), axis, 0)
         if len(slices) == len(synthetic) and slices[~synthetic].shape == shape:
             fitting.append(node)
-    return sorted(fitting, key=lambda node: nodes.provenance_of(node)["method"] == "learned")
+    return sorted(fitting, key=lambda node: provenance_of(node)["method"] == "learned")
 
 
 def add_segmentation_of_result(
@@ -126,7 +127,7 @@ def add_segmentation_of_result(
 
 
 def _grid_of(node: slicer.vtkMRMLVolumeNode) -> str:
-    made = nodes.provenance_of(node)
+    made = provenance_of(node)
     return f"{made['method']} ×{made['factor']}"
 
 

@@ -12,12 +12,20 @@ from SliceInterpLib.volumetry.intracranial import INNER_TABLE_HU
 
 
 def carried_over(volume: Volume, mask: np.ndarray, filled: Volume) -> np.ndarray:
-    """A mask of `volume` on the slices of `filled`, which is `volume` with slices put between.
+    """A mask of a volume on the slices of the one that was made of it by putting slices between.
 
     Shape-based interpolation (Raya & Udupa 1990, IEEE TMI 9:32): a slice between two has what is
     inside the mean of their signed distances to the outline, weighted by how near they are; the
     slices of `volume` keep theirs. Beside a slice without the mask it shrinks towards the innermost
-    point: half its depth is gone halfway. Masks are bool, shaped as `slices`.
+    point: half its depth is gone halfway.
+
+    Args:
+        volume: the acquired slices.
+        mask: bool, shaped as `volume.slices`.
+        filled: `volume` with slices put between.
+
+    Returns:
+        bool, shaped as `filled.slices`.
     """
     pixel = volume.pixel_spacing
     distance = morphology.depth(mask, pixel) - morphology.depth(~mask, pixel)
@@ -41,10 +49,18 @@ def carried_space(volume: Volume, space: None, filled: Volume) -> None: ...
 
 
 def carried_space(volume: Volume, space: np.ndarray | None, filled: Volume) -> np.ndarray | None:
-    """The intracranial mask of `volume`, if there is one, on the slices of `filled`.
+    """The intracranial space of a volume on the slices of the one that was made of it.
 
     It is found on acquired slices only: what a network puts above a saturated scan's top would be
     taken for bone. What is clearly bone on a synthetic slice is left out all the same.
+
+    Args:
+        volume: the acquired slices.
+        space: bool, shaped as `volume.slices`; None if it is not known.
+        filled: `volume` with slices put between.
+
+    Returns:
+        bool, shaped as `filled.slices`; None if `space` is.
     """
     if space is None:
         return None

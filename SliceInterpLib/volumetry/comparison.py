@@ -17,7 +17,9 @@ from SliceInterpLib.volumetry.intracranial import intracranial_mask
 from SliceInterpLib.volumetry.measures import Measurement, measure
 from SliceInterpLib.volumetry.segmentation import DEFAULTS, SegmentationSettings, Segmenter
 
-ACQUIRED = "acquired"
+ACQUIRED, RESULT = "acquired", "result"
+"""The grid that is given: that of a scan, or that of a result of SliceInterp."""
+
 SEGMENTED, GIVEN, CARRIED = "segmented", "given", "carried over"
 """How a mask came about: by the same rule on this very grid, by the user, or from the acquired
 grid by its shape (`carried_over`)."""
@@ -28,7 +30,7 @@ class Compared:
     """One row: a grid, how its mask came about, and what it measures."""
 
     grid: str
-    """ACQUIRED, or the method and "×2"."""
+    """ACQUIRED or RESULT, or the method and "×2"."""
     mask_is: str
     """SEGMENTED, GIVEN or CARRIED."""
     mask: np.ndarray
@@ -49,20 +51,32 @@ def compare(
 ) -> list[Compared]:
     """Measure a hematoma on the acquired slices and on those of each method, ×2.
 
-    With a `mask` (bool, shaped as `volume.slices`), that is carried over by its shape: the volumes
-    then differ by how its ends are rounded and by nothing that the new slices show. Without one,
-    each grid is segmented anew by the same rule, from `seeds` (mm, LPS) or in the whole
-    intracranial space, and has a second row with the acquired grid's mask carried over. Raises
-    SegmentationError and VolumeError as `Segmenter`, `measure` and `upsample` do.
+    A mask that is given is carried over by its shape: the volumes then differ by how its ends are
+    rounded and by nothing that the new slices show. Without one, each grid is segmented by itself,
+    by the same rule, and has a second row with the acquired grid's mask carried over.
+
+    Args:
+        volume: the acquired slices.
+        methods: what doubles them.
+        mask: of the hematoma, bool, shaped as `volume.slices`; None: it is segmented.
+        seeds: points in it, mm, LPS; without mask and seeds all blood in the skull is taken.
+        settings: of the segmentation.
+
+    Returns:
+        The acquired grid first, then one row or two for each method.
+
+    Raises:
+        SegmentationError: as `Segmenter` and `measure` do.
+        VolumeError: as `Segmenter` and `upsample` do.
     """
     space: np.ndarray | None
     if mask is None:
         segmenter = Segmenter(volume)
-        space, rows = segmenter.space, [segmented(ACQUIRED, segmenter, seeds, settings)]
+        space, rows = segmenter.space, [segmented(own_grid(volume), segmenter, seeds, settings)]
         mask = rows[0].mask
     else:
         space = _space_if_any(volume)
-        rows = [Compared(ACQUIRED, GIVEN, mask, measure(volume, mask, space), None)]
+        rows = [Compared(own_grid(volume), GIVEN, mask, measure(volume, mask, space), None)]
     for method in methods:
         doubled = upsample(volume, method)
         grid, inside = f"{method.name} ×2", carried_space(volume, space, doubled)
@@ -73,13 +87,28 @@ def compare(
     return rows
 
 
+def own_grid(volume: Volume) -> str:
+    """ACQUIRED or RESULT."""
+    return RESULT if volume.is_derived else ACQUIRED
+
+
 def segmented(
     grid: str,
     segmenter: Segmenter,
     seeds: Sequence[Sequence[float]] | None,
     settings: SegmentationSettings,
 ) -> Compared:
-    """The row of a grid that is segmented by itself."""
+    """The row of a grid that is segmented by itself.
+
+    Args:
+        grid: its name in the tables.
+        segmenter: of its volume.
+        seeds: points in the hematoma, mm, LPS, if any.
+        settings: what counts as blood.
+
+    Raises:
+        SegmentationError: as `Segmenter.segment` does.
+    """
     found = segmenter.segment(seeds, settings)
     measured = measure(segmenter.volume, found.mask, segmenter.space)
     return Compared(grid, SEGMENTED, found.mask, measured, found.limits_hu, found.warnings)
@@ -117,11 +146,16 @@ def measures(rows: Sequence[Compared]) -> list[dict[str, Value]]:
 
 
 def difference_ml(row: Compared, rows: Sequence[Compared]) -> float | None:
-    """The voxel sum less that of the acquired grid with a mask of the same kind, in ml.
+    """How far the sum of voxels is from that of the given grid with a mask of the same kind.
 
-    Where this row was segmented, so was that one. None for the row that others are compared with.
+    Args:
+        row: one of the rows. If it was segmented, so was the one it is compared with.
+        rows: all of them, the given grid among them.
+
+    Returns:
+        ml; None for the row that others are compared with.
     """
-    acquired = [one for one in rows if one.grid == ACQUIRED]
+    acquired = [one for one in rows if one.grid in (ACQUIRED, RESULT)]
     same = acquired[-1] if row.mask_is == SEGMENTED else acquired[0]
     return None if row is same else row.measured.voxel_ml - same.measured.voxel_ml
 

@@ -34,7 +34,12 @@ class Diameters(NamedTuple):
 
 
 def kothari_diameters(volume: Volume, mask: np.ndarray) -> Diameters:
-    """A, B and C of a mask (slice, row, column) that is not empty."""
+    """A, B and C of a hematoma.
+
+    Args:
+        volume: the scan, for its geometry.
+        mask: bool, shaped as `volume.slices`; not empty.
+    """
     areas = np.count_nonzero(mask, axis=(1, 2))
     largest = areas.max()
     corners = _corners(mask[int(areas.argmax())]) * volume.pixel_spacing
@@ -55,7 +60,15 @@ def kothari_diameters(volume: Volume, mask: np.ndarray) -> Diameters:
 
 
 def largest_diameter_mm(volume: Volume, mask: np.ndarray) -> float:
-    """The largest distance in mm of two points of a mask, in any direction; slices as planes."""
+    """The largest distance of two points of a mask, in any direction.
+
+    Args:
+        volume: the scan, for its geometry.
+        mask: bool, shaped as `volume.slices`; not empty. Its slices count as planes.
+
+    Returns:
+        mm.
+    """
     outline = []
     for index in np.flatnonzero(mask.any(axis=(1, 2))):
         corners = _corners(mask[index])

@@ -111,16 +111,30 @@ def _another_grid(volume: Volume, labels: Volume) -> SegmentationError:
 
 
 def voxel_ml(volume: Volume, mask: np.ndarray) -> float:
-    """Volume of a mask (slice, row, column) as the sum of its voxels, in ml.
+    """Volume of a mask as the sum of its voxels, each of which reaches halfway to the next slices.
 
-    Each voxel reaches halfway to the slices beside it. With even gaps that is the "labelmap" volume
-    of Slicer's Segment Statistics.
+    With even gaps that is the "labelmap" volume of Slicer's Segment Statistics.
+
+    Args:
+        volume: the scan, for its geometry.
+        mask: bool, shaped as `volume.slices`.
+
+    Returns:
+        ml.
     """
     return float(np.count_nonzero(mask, axis=(1, 2)) @ volume.voxel_mm3) / 1000.0
 
 
 def bounds(mask: np.ndarray, margin: tuple[int, ...] = (0, 0, 0)) -> tuple[slice, ...]:
-    """The box around what is set, with a margin as far as the array goes; empty if nothing is."""
+    """The box around what is set.
+
+    Args:
+        mask: bool, of any shape.
+        margin: elements to add along each axis, as far as the array goes.
+
+    Returns:
+        A slice for each axis, to index with; empty ones if nothing is set.
+    """
     box = []
     for axis, more in enumerate(margin):
         others = tuple(other for other in range(mask.ndim) if other != axis)

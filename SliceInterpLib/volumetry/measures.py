@@ -59,10 +59,17 @@ class Measurement:
 
 
 def measure(volume: Volume, mask: np.ndarray, space: np.ndarray | None = None) -> Measurement:
-    """Measure a mask (slice, row, column) of a volume; `space` is the intracranial space, if known.
+    """Measure a hematoma on one grid.
 
-    The mask may be anybody's: of `Segmenter`, of Slicer's Segment Editor, of a label file. Raises
-    SegmentationError for an empty mask, one of another shape, and without VTK.
+    The mask may be anybody's: of `Segmenter`, of Slicer's Segment Editor, of a label file.
+
+    Args:
+        volume: the scan.
+        mask: bool, shaped as `volume.slices`.
+        space: the intracranial space, shaped so too; None: the side stays unknown.
+
+    Raises:
+        SegmentationError: for an empty mask, one of another shape, and without VTK.
     """
     mask = np.asarray(mask, bool)
     check_shape(volume, mask)
@@ -95,7 +102,7 @@ def measure(volume: Volume, mask: np.ndarray, space: np.ndarray | None = None) -
 
 
 def partial_volume_ml(volume: Volume, mask: np.ndarray) -> float:
-    """Volume in ml with each voxel of the rim counted for the part of it that is blood.
+    """Volume with each voxel of the rim counted for the part of it that is blood.
 
     A mixed voxel's HU is the mean of its tissues, weighted by their parts (Santago & Gage 1993,
     IEEE TMI 12:566), so that the part is (HU − brain) / (blood − brain), limited to 0…1. Blood is
@@ -103,6 +110,13 @@ def partial_volume_ml(volume: Volume, mask: np.ndarray) -> float:
     tissue 2–6 mm around it, both within the slices. The rim is RIM_MM to both sides of the outline
     within a slice, and in the slices before the first and after the last what lies on these.
     Bone and air do not count.
+
+    Args:
+        volume: the scan.
+        mask: bool, shaped as `volume.slices`; not empty.
+
+    Returns:
+        ml.
     """
     pixel = volume.pixel_spacing
     margin = (1, *(int(_AROUND_MM / size) + 1 for size in pixel))

@@ -123,8 +123,13 @@ class Segmenter:
     ) -> Segmentation:
         """The hematoma at the seeds, or without seeds every one in the intracranial space.
 
-        seeds: points in mm, LPS, each in a hematoma. Raises SegmentationError for a seed outside
-        the volume, in air, in bone, outside the skull or not in blood, and where no blood is found.
+        Args:
+            seeds: points in mm, LPS, each in a hematoma.
+            settings: what counts as blood.
+
+        Raises:
+            SegmentationError: for a seed outside the volume, in air, in bone, outside the skull or
+                not in blood, and where no blood is found.
         """
         if not seeds:
             low, high = self._limits(None, settings)

@@ -20,13 +20,20 @@ class Surface(NamedTuple):
 
 
 def closed_surface(volume: Volume, mask: np.ndarray, *, smoothing: float = 0.5) -> Surface:
-    """Volume and area of the closed surface of a mask that is shaped as `volume.slices`.
+    """Volume and area of the closed surface of a mask.
 
-    The surface is that of Slicer's segmentations with the same smoothing factor (0…1, by default
-    0.5), made by the same steps: flying edges around the voxels, then windowed sinc smoothing
-    (Taubin et al. 1996), here of points that are where the slices lie in the patient. Volume and
-    area are those of its Segment Statistics (vtkMassProperties; Alyassin et al. 1994, Med. Phys.
-    21:889). Raises SegmentationError if VTK is missing, which Slicer has.
+    The surface is that of Slicer's segmentations with the same smoothing factor, made by the same
+    steps: flying edges around the voxels, then windowed sinc smoothing (Taubin et al. 1996), here
+    of points that are where the slices lie in the patient. Volume and area are those of its Segment
+    Statistics (vtkMassProperties; Alyassin et al. 1994, Med. Phys. 21:889).
+
+    Args:
+        volume: the scan, for its geometry.
+        mask: bool, shaped as `volume.slices`; not empty.
+        smoothing: Slicer's factor, 0…1.
+
+    Raises:
+        SegmentationError: if VTK is missing, which Slicer has.
     """
     try:
         from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy

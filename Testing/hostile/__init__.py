@@ -15,6 +15,7 @@ _MODULES = (
     "cases_cut",
     "cases_headers",
     "cases_attributes",
+    "cases_marks",
     "cases_dicom",
     "cases_places",
     "cases_moments",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -18,9 +19,11 @@ from hostile.series import (
     altered,
     deflated_bomb,
     enhanced,
+    enhanced_head,
     nested,
     nested_with_lengths,
     packed,
+    placed,
     series_case,
     spoilt,
     whole,
@@ -51,6 +54,9 @@ def cases() -> Iterator[Case]:
     yield from _mixed()
     yield from _structures()
     yield from _enhanced()
+    yield from _combined()
+    yield from _passes()
+    yield from _frames()
 
 
 def _cut() -> Iterator[Case]:
@@ -201,3 +207,93 @@ def _enhanced() -> Iterator[Case]:
         ("with garbage for groups", {"PerFrameFunctionalGroupsSequence": b"\xff" * 20}, _DAMAGED),
     ):
         yield series_case("enhanced", title, partial(enhanced, values=values), ends)
+
+
+_PLACES = {
+    "even": [5.0 * index for index in range(len(HEAD))],
+    "rounded": [round(4.83 * index, 1) for index in range(len(HEAD))],
+    "uneven": [0.0, 5.0, 10.0, 17.0, 24.0, 31.0],
+}
+
+
+def _combined() -> Iterator[Case]:
+    """Every mixture of tilt, display, kind of object and gaps."""
+    for tilted, display, (kind, make), (places, heights) in itertools.product(
+        (False, True),
+        ("MONOCHROME1", "MONOCHROME2"),
+        (("classic", placed), ("enhanced", enhanced_head)),
+        _PLACES.items(),
+    ):
+        title = f"{kind}, {display}, {places}{', tilted' * tilted}"
+        made = partial(make, heights=heights, tilted=tilted, PhotometricInterpretation=display)
+        ends = "uneven" if places == "uneven" else RIGHT
+        yield series_case("combined", title, made, ends, "out/doubled.nrrd")
+
+
+def _passes() -> Iterator[Case]:
+    for name, value in (
+        ("AcquisitionNumber", 7),
+        ("ConvolutionKernel", "bone"),
+        ("ContrastBolusAgent", SECRET),
+        ("ImageType", ["DERIVED", "SECONDARY", "AXIAL"]),
+        ("SliceThickness", 2),
+        ("KVP", 80),
+        ("PatientID", "other"),
+        ("StudyInstanceUID", "9.9"),
+    ):
+        for shift in (0.0, 1.0, 2.5):
+            make = partial(_two_passes, shift=shift, changes={name: value})
+            yield series_case("passes", f"{name}, {shift:g} mm apart", make, "2 CT series")
+    make = partial(_two_passes, shift=0.0, changes={})
+    yield series_case("passes", "that nothing tells apart", make, "lie where another")
+    yield series_case("passes", "a series UID a slice", _scattered, "series UID of its own")
+    for kind in ("Z_EFF", SECRET, "PCT"):
+        make = partial(whole, RescaleType=kind[:16])
+        yield series_case("passes", f"values of type {kind}", make, "other values than HU")
+    for high in (12, 15):
+        make = partial(whole, BitsStored=12, HighBit=high)
+        yield series_case("passes", f"12 bits up to bit {high}", make, EITHER)
+
+
+def _two_passes(folder: Path, shift: float, changes: dict[str, object]) -> None:
+    heights = _PLACES["even"]
+    first = {"AcquisitionNumber": 1, "ConvolutionKernel": "soft", "SliceThickness": 5, "KVP": 120}
+    placed(folder, heights, PatientID=SECRET, **first)
+    for path in list(folder.iterdir()):
+        path.rename(folder / f"first-{path.name}")
+    moved = [height + shift for height in heights]
+    placed(folder, moved, **{"PatientID": SECRET, **first, **changes})
+
+
+def _scattered(folder: Path) -> None:
+    for index in range(len(HEAD)):
+        write_slice(folder / f"{index}", (0, 0, 5.0 * index), series=f"1.2.{index}")
+
+
+def _frames() -> Iterator[Case]:
+    for title, change, ends in (
+        ("fewer frames described", _fewer, _DAMAGED),
+        ("a frame without a position", _unplaced, "have no position"),
+        ("a localizer frame", _with_localizer, EITHER),
+        ("one file of a concatenation", _part_of_two, "only 1 of 2"),
+    ):
+        make = partial(enhanced_head, heights=_PLACES["even"], change=change)
+        yield series_case("enhanced", title, make, ends)
+
+
+def _fewer(image: Dataset) -> None:
+    del image.PerFrameFunctionalGroupsSequence[-2:]
+
+
+def _unplaced(image: Dataset) -> None:
+    del image.PerFrameFunctionalGroupsSequence[2].PlanePositionSequence
+
+
+def _with_localizer(image: Dataset) -> None:
+    group = image.PerFrameFunctionalGroupsSequence[0]
+    group.CTImageFrameTypeSequence[0].FrameType = ["ORIGINAL", "PRIMARY", "LOCALIZER", "NONE"]
+
+
+def _part_of_two(image: Dataset) -> None:
+    image.ConcatenationUID, image.InConcatenationNumber = "1.2.9", 1
+    image.InConcatenationTotalNumber = 2

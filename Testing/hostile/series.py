@@ -19,14 +19,22 @@ from hostile.elements import PREAMBLE, set_raw
 from hostile.images import HEAD
 
 
-def series_case(category: str, name: str, make: Callable[[Path], object], ends: str) -> Case:
+def series_case(
+    category: str,
+    name: str,
+    make: Callable[[Path], object],
+    ends: str,
+    output: str = "out/doubled.nii",
+) -> Case:
     """The doubling of the folder that `make` fills."""
 
     def made(folder: Path) -> None:
         (folder / "series").mkdir()
         make(folder / "series")
 
-    return Case(f"DICOM, {category}", name, holding(made, HEAD, ends), ends, doubling("series"))
+    return Case(
+        f"DICOM, {category}", name, holding(made, HEAD, ends), ends, doubling("series", output)
+    )
 
 
 def whole(folder: Path, series: str = "1.2.3.4", **changes: object) -> list[Path]:
@@ -37,6 +45,41 @@ def whole(folder: Path, series: str = "1.2.3.4", **changes: object) -> list[Path
         own = {"PatientName": SECRET, "PatientID": SECRET, "SliceThickness": 5} | changes
         write_slice(path, (0, 0, 5.0 * index), series=series, pixels=stored, **own)
     return paths
+
+
+def placed(folder: Path, heights: Sequence[float], tilted: bool = False, **changes: object) -> None:
+    """The head with its slices at these heights, by a tilted gantry or not."""
+    axes = [1, 0, 0, 0, 0.94, -0.342] if tilted else [1, 0, 0, 0, 1, 0]
+    for index, height in enumerate(heights):
+        write_slice(
+            folder / f"{index}",
+            (0, 0, float(height)),
+            series="1.2.3.4",
+            pixels=HEAD[index] + np.int16(1024),
+            **{"PatientName": SECRET, "ImageOrientationPatient": axes, **changes},
+        )
+
+
+def enhanced_head(
+    folder: Path,
+    heights: Sequence[float],
+    tilted: bool = False,
+    change: Callable[[pydicom.Dataset], None] = lambda image: None,
+    **changes: object,
+) -> None:
+    """The same as an enhanced CT, in which `change` is done at last."""
+    path = folder / "enhanced.dcm"
+    write_enhanced(path, list(heights), [-1024.0] * len(heights), patient=SECRET)
+    image = pydicom.dcmread(path)
+    image.PixelData = (HEAD + np.int16(1024)).tobytes()
+    image.Rows, image.Columns = HEAD.shape[1:]
+    if tilted:
+        orientation = image.SharedFunctionalGroupsSequence[0].PlaneOrientationSequence[0]
+        orientation.ImageOrientationPatient = [1, 0, 0, 0, 0.94, -0.342]
+    for name, value in changes.items():
+        setattr(image, name, value)
+    change(image)
+    image.save_as(path)
 
 
 def spoilt(folder: Path, values: Mapping[str, bytes | None], only: int | None = None) -> None:

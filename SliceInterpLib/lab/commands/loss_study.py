@@ -39,7 +39,12 @@ def add_commands(commands: Commands) -> None:
     )
     length = sub.add_mutually_exclusive_group()
     length.add_argument("--steps", type=int, help="length of each run")
-    length.add_argument("--minutes", type=float, default=60.0, help="length of the whole study")
+    length.add_argument(
+        "--minutes",
+        type=float,
+        default=60.0,
+        help="length of the whole study; steps are chosen to fit",
+    )
     sub.add_argument("--crop", type=int, help="pixels; default: 192; --full: 256")
     sub.add_argument("--rate", type=float, default=1e-3, help="learning rate")
     sub.add_argument(

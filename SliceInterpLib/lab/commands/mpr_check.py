@@ -12,6 +12,7 @@ from SliceInterpLib.cli.common import (
     add_json,
     print_result,
     progress_bar,
+    read_input,
 )
 from SliceInterpLib.files.reading import read_volume
 from SliceInterpLib.files.whole import check_place, whole
@@ -43,7 +44,7 @@ def _mpr_check(options: argparse.Namespace) -> None:
 
     if options.output:
         check_place(options.output, overwrite=options.force)
-    axial = read_volume(options.input, series=options.series)
+    axial = read_input(options)
     reformat = read_volume(options.reformat)
     learned = make_contender("learned", model=options.model, device=options.device)
     methods = [(make_contender(name), 2) for name in ("linear", "cubic", "optical-flow")]

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from torch.utils.data import Dataset
 
+from SliceInterpLib.acquired import require_acquired
 from SliceInterpLib.lab.training.faint_lesions import add_faint_lesions
 from SliceInterpLib.volume import Volume
 
@@ -61,6 +62,7 @@ class Triplets(Dataset):
 
     Raises:
         ValueError: if no volume has 3 slices.
+        VolumeError: as `require_acquired` does.
     """
 
     def __init__(
@@ -76,6 +78,8 @@ class Triplets(Dataset):
         self.context = context
         self.seed = seed
         self.augmentation = augmentation or Augmentation()
+        for volume in volumes:
+            require_acquired(volume)
         volumes = [volume for volume in volumes if volume.slice_count >= 3]
         if not volumes:
             raise ValueError("No volume with at least 3 slices to train on")

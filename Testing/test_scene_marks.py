@@ -1,0 +1,140 @@
+"""Results that come back into a scene: known by their node, their file or their DICOM images."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pydicom
+import pytest
+from dicom_head import write_head
+
+slicer = pytest.importorskip("slicer", reason="the headless host needs slicer-core")
+pytest.importorskip("PySide6", reason="the headless host needs PySide6")
+
+from driving import add_ct, choose  # noqa: E402
+
+from SliceInterpLib.acquired import acquired_only  # noqa: E402
+from SliceInterpLib.errors import VolumeError  # noqa: E402
+from SliceInterpLib.files import read_dicom, read_volume, write_volume  # noqa: E402
+from SliceInterpLib.files.dicom_writing import write_dicom  # noqa: E402
+from SliceInterpLib.interpolators import make_interpolator  # noqa: E402
+from SliceInterpLib.marks import NODE_SYNTHETIC  # noqa: E402
+from SliceInterpLib.scene import nodes, processing  # noqa: E402
+from SliceInterpLib.scene.panel import choose_first_volume  # noqa: E402
+from SliceInterpLib.scene.segmentations import add_mask  # noqa: E402
+from SliceInterpLib.scene.volumetry import measured_rows  # noqa: E402
+from SliceInterpLib.upsampling import upsample  # noqa: E402
+
+STORAGE = {
+    ".nrrd": "vtkMRMLNRRDStorageNode",
+    ".nii.gz": "vtkMRMLVolumeArchetypeStorageNode",
+    ".mha": "vtkMRMLVolumeArchetypeStorageNode",
+}
+
+
+def doubled(volume):
+    return upsample(volume, make_interpolator("linear"))
+
+
+def loaded(path, suffix):
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "loaded")
+    storage = slicer.mrmlScene.AddNewNodeByClass(STORAGE[suffix])
+    storage.SetFileName(str(path))
+    assert storage.ReadData(node)
+    node.SetAndObserveStorageNodeID(storage.GetID())
+    return node
+
+
+@pytest.fixture
+def made(scene):
+    """A CT, and the node that was made from it."""
+    source = add_ct()
+    return source, nodes.add_output_node(doubled(nodes.volume_from_node(source)), source)
+
+
+@pytest.mark.parametrize("suffix", list(STORAGE))
+def test_a_file_of_ours_is_known_in_slicer(suffix, scene, tmp_path):
+    path = tmp_path / f"result{suffix}"
+    write_volume(doubled(nodes.volume_from_node(add_ct())), path)
+    volume = nodes.volume_from_node(loaded(path, suffix))
+    assert volume.synthetic.tolist() == [False, True] * 5 + [False]
+    assert volume.provenance["method"] == "linear"
+    with pytest.raises(VolumeError, match=r"synthetic.*Choose the volume that it was made from"):
+        nodes.require_doublable_node(volume)
+
+
+def test_what_slicer_saves_as_nrrd_is_known_at_the_file_door(made, tmp_path):
+    source, result = made
+    storage = slicer.vtkMRMLNRRDStorageNode()
+    storage.SetFileName(str(tmp_path / "saved.nrrd"))
+    assert storage.WriteData(result)
+    found = acquired_only(read_volume(tmp_path / "saved.nrrd"))
+    np.testing.assert_array_equal(found.hu, slicer.util.arrayFromVolume(source))
+    expected = nodes.volume_from_node(source).slice_origins
+    np.testing.assert_allclose(found.slice_origins, expected, atol=1e-3)
+
+
+def test_a_derived_series_is_known_in_slicer(scene, tmp_path, monkeypatch):
+    source = read_dicom(write_head(tmp_path / "scan")[0].parent)
+    write_dicom(doubled(source), source.files, tmp_path / "out")
+    files = sorted((tmp_path / "out").iterdir())
+    by_uid = {str(pydicom.dcmread(path).SOPInstanceUID): str(path) for path in files}
+    database = SimpleNamespace(fileForInstance=lambda uid: by_uid.get(uid, ""))
+    monkeypatch.setattr(slicer, "dicomDatabase", database, raising=False)
+    node = add_ct(slices=17)
+    node.SetAttribute("DICOM.instanceUIDs", " ".join(by_uid))
+    with pytest.warns(UserWarning, match="all of them count as such"):
+        assert nodes.volume_from_node(node).is_derived
+    node.SetAttribute("DICOM.instanceUIDs", "1.2.3")
+    assert not nodes.volume_from_node(node).is_derived
+
+
+@pytest.mark.parametrize("mark", ['{"axis":0,"slices":"0101"}', "{", '{"axis":"x"}', "[]"])
+def test_marks_that_do_not_fit_do_not_make_a_volume_acquired(mark, made):
+    """Crop Volume copies a node's attributes."""
+    made[1].SetAttribute(NODE_SYNTHETIC, mark)
+    with pytest.warns(UserWarning, match="all of them count as such"):
+        assert nodes.volume_from_node(made[1]).synthetic.all()
+    with pytest.raises(VolumeError, match="not a result"), pytest.warns(UserWarning):
+        nodes.result_from_node(made[1])
+
+
+def test_a_script_cannot_double_a_result(made):
+    before = slicer.mrmlScene.GetNumberOfNodes()
+    with pytest.raises(VolumeError, match="synthetic"):
+        processing.process(made[1], method="linear")
+    assert slicer.mrmlScene.GetNumberOfNodes() == before
+
+
+def test_the_panel_says_why_a_result_is_no_input(widget):
+    source = add_ct()
+    result = nodes.add_output_node(doubled(nodes.volume_from_node(source)), source)
+    choose(widget, result)
+    assert "5 of 11 slices are synthetic" in widget.ui.planLabel.text
+    assert "Choose the volume that it was made from" in widget.ui.planLabel.text
+    for button in ("applyButton", "checkButton", "reportButton"):
+        assert not getattr(widget.ui, button).enabled
+    choose(widget, source)
+    for button in ("applyButton", "checkButton", "reportButton"):
+        assert getattr(widget.ui, button).enabled
+
+
+def test_a_result_is_not_offered_on_opening(made):
+    source, result = made
+    slicer.mrmlScene.RemoveNode(source)
+    parameters = SimpleNamespace(inputVolume=None)
+    choose_first_volume(parameters)
+    assert parameters.inputVolume is None
+    other = add_ct(name="another")
+    choose_first_volume(parameters)
+    assert parameters.inputVolume is other
+
+
+def test_a_result_can_be_measured(made):
+    result = made[1]
+    mask = nodes.volume_from_node(result).slices > 0
+    segmentation = add_mask(result, mask, "lesion", (1.0, 0.0, 0.0))
+    (row,) = measured_rows(segmentation, result, None)
+    assert row.grid == "result"
+    assert row.measured.voxel_ml == pytest.approx(mask.sum() * 0.8 * 0.8 * 2.5 / 1000)
