@@ -10,6 +10,7 @@ import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from dicom_files import write_slice
 from hostile.images import nrrd
 from scipy.spatial.transform import Rotation
 
@@ -206,6 +207,13 @@ def test_layers_that_nothing_tells_of_are_refused(
     image = sitk.GetImageFromArray(np.stack([clot(), clot()], -1).astype(np.uint8), isVector=True)
     with pytest.raises(SliceInterpError, match=said):
         read(with_keys(image, keys), tmp_path / "m.seg.nrrd", scan(), 2)
+
+
+@pytest.mark.parametrize("name", ["", "seg.dcm"])
+def test_a_dicom_seg_is_named(name: str, tmp_path: Path) -> None:
+    write_slice(tmp_path / "seg.dcm", (0, 0, 0), series="1.2.3", Modality="SEG")
+    with pytest.raises(VolumeError, match=r"a DICOM SEG.*Slicer.*\.seg\.nrrd"):
+        read_labels(tmp_path / name, 1)
 
 
 def test_the_command_measures_a_cropped_and_turned_mask(

@@ -5,12 +5,15 @@ Keys: https://slicer.readthedocs.io/en/latest/developer_guide/modules/segmentati
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from pydicom import dcmread
+from pydicom.errors import InvalidDicomError
 
 from SliceInterpLib.errors import VolumeError
 from SliceInterpLib.files.dicom_reading import naming
@@ -43,6 +46,8 @@ def read_labels(path: str | Path, label: int) -> Volume:
     """
     path = Path(path)
     if is_dicom(path):
+        with naming(path):
+            _refuse_dicom_seg(path)
         return read_volume(path)
     with naming(path):
         layers, keys = read_layers(path)
@@ -69,6 +74,22 @@ def read_labels(path: str | Path, label: int) -> Volume:
         layer = layers[segment.layer]
         # The same number may stand for another segment in another layer.
         return replace(layer, slices=np.where(layer.slices == segment.value, label, 0))
+
+
+def _refuse_dicom_seg(path: Path) -> None:
+    """Raise VolumeError for a DICOM SEG, or a folder of nothing else: it is not read."""
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    kinds = set()
+    for file in filter(Path.is_file, files):  # a pipe would never end
+        with contextlib.suppress(OSError, InvalidDicomError):
+            kinds.add(
+                dcmread(file, specific_tags=["Modality"], stop_before_pixels=True).get("Modality")
+            )
+    if kinds == {"SEG"}:
+        raise VolumeError(
+            "This is a DICOM SEG, which is not read. Load it in Slicer and save the segmentation "
+            "as .seg.nrrd."
+        )
 
 
 def _segments(keys: Mapping[str, str]) -> list[_Segment]:
