@@ -6,12 +6,13 @@ import argparse
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from SliceInterpLib.acquired import acquired_only
 from SliceInterpLib.errors import ThinSlicesError
+from SliceInterpLib.files.apart import check_apart
 from SliceInterpLib.files.reading import read_volume
 from SliceInterpLib.interpolators import METHODS
 from SliceInterpLib.upsampling import FACTORS
@@ -46,9 +47,23 @@ def add_input(sub: argparse.ArgumentParser, **more: Any) -> None:
     )
 
 
-def read_input(options: argparse.Namespace) -> Volume:
-    """The scan that `add_input` asked for."""
+def read_input(
+    options: argparse.Namespace, *, outputs: Sequence[Path | None] = (), others: Sequence[Path] = ()
+) -> Volume:
+    """The scan that `add_input` asked for.
+
+    Args:
+        options: of the command.
+        outputs: what the command will write; None for what was not asked for.
+        others: what it reads besides.
+
+    Raises:
+        OutputError: where writing would replace the scan, another input or another output.
+        VolumeError: as `read_volume` does.
+    """
+    check_apart(outputs, (options.input, *others))
     volume = read_volume(options.input, series=options.series)
+    check_apart(outputs, volume.files)
     return acquired_only(volume) if options.acquired_only else volume
 
 

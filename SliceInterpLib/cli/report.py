@@ -62,7 +62,7 @@ def _report(options: argparse.Namespace) -> None:
 
     check_place(options.output, overwrite=options.force)
     header = {"File": str(options.input)} if options.keep_identity else {}
-    volume = read_input(options)
+    volume = read_input(options, outputs=[options.output])
     if volume.files:
         header |= scanner_facts(volume.files[0], identity=options.keep_identity)
     page = make_report(

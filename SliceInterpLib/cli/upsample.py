@@ -172,7 +172,7 @@ def _part(text: str) -> float:
 
 def _scan(options: argparse.Namespace) -> Volume:
     """The input, or its longest evenly spaced stretch; refused where no output could hold it."""
-    scan = read_input(options)
+    scan = read_input(options, outputs=(options.output, options.expected_error))
     if options.dicom:
         from SliceInterpLib.files.dicom_writing import check_sources
 

@@ -91,7 +91,9 @@ def _volume(options: argparse.Namespace) -> None:
 
     if options.output:
         check_writable(options.output, overwrite=options.force, marked=False)
-    volume = read_input(options)
+    volume = read_input(
+        options, outputs=[options.output], others=[options.labels] if options.labels else []
+    )
     methods = options.methods
     if methods is None:
         methods = () if volume.is_derived else ("linear", "learned")

@@ -18,6 +18,7 @@ from SliceInterpLib.cli.common import (
     progress_bar,
 )
 from SliceInterpLib.errors import MethodError
+from SliceInterpLib.files.apart import check_apart
 from SliceInterpLib.files.reading import read_volume
 from SliceInterpLib.files.whole import check_place, write_text
 from SliceInterpLib.interpolators import METHODS, Interpolator
@@ -129,6 +130,7 @@ def _benchmark(options: argparse.Namespace) -> None:
 
     if options.csv:
         check_place(options.csv, overwrite=options.force)
+        check_apart([options.csv], scans([options.data]))
     contenders = _contenders(options, METHODS)
     methods = _interpolators(contenders, options)
     with progress_bar("volumes × methods", quiet=options.json) as progress:
