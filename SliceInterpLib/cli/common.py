@@ -112,15 +112,6 @@ def add_json(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--json", action="store_true", help="print one JSON object, for scripts")
 
 
-def point(text: str) -> tuple[float, float, float]:
-    """R,A,S in mm, as Slicer shows places, as LPS; for argparse, which names it in its message."""
-    try:
-        right, front, up = (float(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}' is not three numbers R,A,S in mm") from None
-    return -right, -front, up
-
-
 @contextlib.contextmanager
 def progress_bar(unit: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
     """A bar with the time left on a terminal, a line every tenth otherwise, nothing if quiet."""

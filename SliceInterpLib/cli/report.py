@@ -11,10 +11,10 @@ from SliceInterpLib.cli.common import (
     add_factor,
     add_input,
     add_method,
-    point,
     read_input,
     say,
 )
+from SliceInterpLib.cli.values import point
 from SliceInterpLib.files.scanner import scanner_facts
 from SliceInterpLib.files.whole import check_place, write_text
 from SliceInterpLib.interpolators import METHODS

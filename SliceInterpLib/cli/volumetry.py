@@ -13,11 +13,11 @@ from SliceInterpLib.cli.common import (
     add_input,
     add_json,
     add_model,
-    point,
     print_result,
     read_input,
     say,
 )
+from SliceInterpLib.cli.values import number, point
 from SliceInterpLib.files.reading import read_volume
 from SliceInterpLib.interpolators import METHODS, make_interpolator
 from SliceInterpLib.volume import Volume
@@ -46,19 +46,19 @@ def add_commands(commands: Commands) -> None:
     sub.add_argument("--label", type=int, default=1, help="its value there (default: 1)")
     sub.add_argument(
         "--low",
-        type=float,
+        type=number(),
         metavar="HU",
         help="what is darker is not blood (default: found from the clot and the brain)",
     )
     sub.add_argument(
         "--high",
-        type=float,
+        type=number(),
         metavar="HU",
         help="what is brighter is not blood (default: found from the clot and the brain)",
     )
     sub.add_argument(
         "--reach",
-        type=_above_zero,
+        type=number(above=0),
         metavar="MM",
         help="how far from the seeds blood may lie (default: anywhere)",
     )
@@ -72,7 +72,7 @@ def add_commands(commands: Commands) -> None:
     add_model(sub)
     sub.add_argument(
         "--earlier-ml",
-        type=_above_zero,
+        type=number(above=0),
         metavar="ML",
         help="its volume on an earlier scan, to tell growth",
     )
@@ -139,10 +139,3 @@ def _where(one: Measurement) -> str:
     right, front, up = one.centroid_ras
     side = "" if one.side is None else f", {one.side}"
     return f"Centre at R {right:.1f}, A {front:.1f}, S {up:.1f} mm{side}; {one.slices} slices."
-
-
-def _above_zero(text: str) -> float:
-    value = float(text)
-    if not value > 0:
-        raise argparse.ArgumentTypeError(f"{text} is not above 0")
-    return value
