@@ -13,11 +13,11 @@ from SliceInterpLib.cli.common import (
     add_input,
     add_json,
     add_model,
-    point,
     print_result,
     read_input,
     say,
 )
+from SliceInterpLib.cli.values import number, point
 from SliceInterpLib.interpolators import METHODS, make_interpolator
 from SliceInterpLib.volume import Volume
 
@@ -45,19 +45,19 @@ def add_commands(commands: Commands) -> None:
     sub.add_argument("--label", type=int, default=1, help="its number there (default: 1)")
     sub.add_argument(
         "--low",
-        type=float,
+        type=number(),
         metavar="HU",
         help="what is darker is not blood (default: found from the clot and the brain)",
     )
     sub.add_argument(
         "--high",
-        type=float,
+        type=number(),
         metavar="HU",
         help="what is brighter is not blood (default: found from the clot and the brain)",
     )
     sub.add_argument(
         "--reach",
-        type=_above_zero,
+        type=number(above=0),
         metavar="MM",
         help="how far from the seeds blood may lie (default: anywhere)",
     )
@@ -71,7 +71,7 @@ def add_commands(commands: Commands) -> None:
     add_model(sub)
     sub.add_argument(
         "--earlier-ml",
-        type=_above_zero,
+        type=number(above=0),
         metavar="ML",
         help="its volume on an earlier scan, to tell growth",
     )
@@ -90,7 +90,9 @@ def _volume(options: argparse.Namespace) -> None:
 
     if options.output:
         check_writable(options.output, overwrite=options.force, marked=False)
-    volume = read_input(options)
+    volume = read_input(
+        options, outputs=[options.output], others=[options.labels] if options.labels else []
+    )
     methods = options.methods
     if methods is None:
         methods = () if volume.is_derived else ("linear", "learned")
@@ -137,10 +139,3 @@ def _where(one: Measurement) -> str:
     right, front, up = one.centroid_ras
     side = "" if one.side is None else f", {one.side}"
     return f"Centre at R {right:.1f}, A {front:.1f}, S {up:.1f} mm{side}; {one.slices} slices."
-
-
-def _above_zero(text: str) -> float:
-    value = float(text)
-    if not value > 0:
-        raise argparse.ArgumentTypeError(f"{text} is not above 0")
-    return value
