@@ -18,7 +18,6 @@ from SliceInterpLib.cli.common import (
     say,
 )
 from SliceInterpLib.cli.values import number, point
-from SliceInterpLib.files.reading import read_volume
 from SliceInterpLib.interpolators import METHODS, make_interpolator
 from SliceInterpLib.volume import Volume
 
@@ -43,7 +42,7 @@ def add_commands(commands: Commands) -> None:
         "number is negative); without --seed and --labels, all blood in the skull is measured",
     )
     where.add_argument("--labels", type=Path, metavar="FILE", help="your own segmentation of it")
-    sub.add_argument("--label", type=int, default=1, help="its value there (default: 1)")
+    sub.add_argument("--label", type=int, default=1, help="its number there (default: 1)")
     sub.add_argument(
         "--low",
         type=number(),
@@ -120,9 +119,10 @@ def _volume(options: argparse.Namespace) -> None:
 
 
 def _mask(volume: Volume, path: Path, label: int) -> np.ndarray:
+    from SliceInterpLib.files.masks import read_labels
     from SliceInterpLib.volumetry.mask import mask_of_label
 
-    return mask_of_label(volume, read_volume(path), label)
+    return mask_of_label(volume, read_labels(path, label), label)
 
 
 def _summary(row: Compared) -> dict[str, object]:
