@@ -30,3 +30,13 @@ class Cancelled(SliceInterpError):
 
 class TrainingError(SliceInterpError):
     """A training cannot begin or cannot go on."""
+
+
+_MEMORY_WORDS = ("DefaultCPUAllocator", "std::bad_alloc", "out of memory", "_STATUS_ALLOC_FAILED")
+
+
+def is_out_of_memory(problem: BaseException) -> bool:
+    """Whether memory has run out; torch has a class for that on a GPU, on a CPU only words."""
+    if isinstance(problem, MemoryError) or type(problem).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(problem, RuntimeError) and any(w in str(problem) for w in _MEMORY_WORDS)

@@ -218,6 +218,42 @@ def test_out_of_memory_halves_the_batch_then_takes_the_cpu(learned, pairs, monke
     np.testing.assert_allclose(found, wanted, atol=0.5)
 
 
+def allocate_too_much():
+    torch.empty(10**15)  # more than any computer has: the error is torch's own
+
+
+def test_out_of_memory_on_the_cpu_halves_the_batch(learned, pairs, monkeypatch):
+    wanted = learned(pairs)
+    learned.batch = 4
+    honest = learned._predict
+    tried = []
+
+    def too_small(pairs, half):
+        tried.append(len(pairs))
+        if len(pairs) > 1:
+            allocate_too_much()
+        return honest(pairs, half)
+
+    monkeypatch.setattr(learned, "_predict", too_small)
+    np.testing.assert_allclose(learned(pairs), wanted, atol=0.5)
+    assert max(tried) > 1 and learned.batch == 1
+
+
+def test_a_pair_too_large_for_the_cpu_is_a_clear_error(learned, pairs, monkeypatch):
+    monkeypatch.setattr(learned, "_predict", lambda pairs, half: allocate_too_much())
+    with pytest.raises(MethodError, match="not enough memory for one pair of slices"):
+        learned(pairs)
+
+
+def test_an_error_that_is_not_about_memory_stays_what_it_is(learned, pairs, monkeypatch):
+    def broken(pairs, half):
+        raise RuntimeError("shapes do not match")
+
+    monkeypatch.setattr(learned, "_predict", broken)
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        learned(pairs)
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA GPU is here")
 def test_cuda_asked_for_and_absent_is_a_clear_error():
     with pytest.raises(MethodError, match="no CUDA GPU"):

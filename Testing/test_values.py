@@ -3,6 +3,8 @@
 import pytest
 
 from SliceInterpLib.cli import main
+from SliceInterpLib.files import write_volume
+from SliceInterpLib.phantom import head_phantom
 
 UPSAMPLE = ("upsample", "scan.nrrd", "-o", "out.nrrd")
 BENCHMARK = ("lab", "benchmark", "scan.nrrd")
@@ -81,3 +83,11 @@ def test_a_typo_in_methods_names_the_choices(command, known, capsys):
 def test_ms_ssim_needs_a_larger_crop(capsys):
     assert main([*TRAIN, "--crop", "160"]) == 1
     assert "needs a --crop of at least 192, not 160" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("limits", [("--low=-50", "--high=-40"), ("--low=3000", "--high=3050")])
+def test_limits_between_which_nothing_lies_find_no_blood(limits, tmp_path, capsys):
+    scan = tmp_path / "scan.nrrd"
+    write_volume(head_phantom(matrix=64, pixel_spacing=3.76, slices=6).volume, scan)
+    assert main(["volume", str(scan), "--methods", "linear", *limits]) == 1
+    assert "No blood of" in capsys.readouterr().err

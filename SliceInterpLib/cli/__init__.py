@@ -22,7 +22,8 @@ from SliceInterpLib.cli import (
     volumetry,
 )
 from SliceInterpLib.cli.common import in_words, say
-from SliceInterpLib.errors import Cancelled, SliceInterpError
+from SliceInterpLib.cli.missing import what_installs
+from SliceInterpLib.errors import Cancelled, SliceInterpError, is_out_of_memory
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,10 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, Cancelled) as stop:
         say(f"sliceinterp: cancelled; {options.kept} kept")
         return 143 if isinstance(stop, _Terminated) else 130
-    except (SliceInterpError, ImportError, OSError, MemoryError) as problem:
-        if options.debug:
+    except (SliceInterpError, ImportError, OSError, MemoryError, RuntimeError) as problem:
+        if options.debug or (isinstance(problem, RuntimeError) and not is_out_of_memory(problem)):
             raise
-        say(f"sliceinterp: error: {_one_line(problem)}")
+        say(f"sliceinterp: error: {_one_line(problem, given[0])}")
         return 1
     return 0
 
@@ -79,12 +80,9 @@ def _parser(*, lab_chosen: bool) -> argparse.ArgumentParser:
     return parser
 
 
-def _one_line(problem: BaseException) -> str:
-    if isinstance(problem, ImportError):
-        return (
-            f"this command needs {problem.name}, which is not installed; "
-            "pip install 'sliceinterp[batch,lab,report,send]' installs all that any command needs"
-        )
-    if isinstance(problem, MemoryError):
+def _one_line(problem: BaseException, command: str) -> str:
+    if isinstance(problem, ModuleNotFoundError) and problem.name:
+        return what_installs(problem.name, command)
+    if is_out_of_memory(problem):
         return "there is not enough memory for this scan; close other programs, or crop it"
     return " ".join(in_words(problem).split()) or type(problem).__name__

@@ -16,7 +16,7 @@ def add_commands(commands: Commands, *, chosen: bool) -> None:
     if importlib.util.find_spec("SliceInterpLib.lab") is None:
         raise SystemExit(
             "sliceinterp: error: the laboratory is not installed here (the Slicer extension leaves "
-            "it out); install it with: pip install 'sliceinterp[lab]'"
+            'it out); in a checkout of SliceInterp, pip install ".[lab]" installs it'
         )
     from SliceInterpLib.lab.commands import add_commands as add_lab_commands
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
+from typing import TypeVar
 
 import numpy as np
 import torch
 
-from SliceInterpLib.errors import MethodError
+from SliceInterpLib.errors import MethodError, is_out_of_memory
 from SliceInterpLib.networks.architectures import Architectures
 from SliceInterpLib.networks.devices import choose_device, has_bf16, on_device
 from SliceInterpLib.networks.expected_error import ExpectedError, clues, load_expected_error
@@ -25,13 +26,15 @@ TOLERANCE_HU = 0.5
 
 _SOFT_TISSUE_HU = (0.0, 100.0)
 
+_Result = TypeVar("_Result")
+
 
 class Learned:
     """Predicts middle slices with a trained network.
 
     Half precision (bf16) is used where the hardware has it, after the first pair of slices with
-    soft tissue was predicted both ways and compared. When the GPU runs out of memory, the batch is
-    halved, and at a single pair the CPU takes over.
+    soft tissue was predicted both ways and compared. When memory runs out, the batch is halved, and
+    at a single pair the CPU takes over from the GPU.
 
     Args:
         model: the network's card and weights.
@@ -112,16 +115,27 @@ class Learned:
         height, width = slices.shape[2:]
         pairs = padded(slices)
         if self._half is None:
-            self._half = self._agrees_in_half(pairs[:1])
+            self._half = self._retried(lambda: self._agrees_in_half(pairs[:1]))
+
+        def part(start: int) -> torch.Tensor:
+            return predict(pairs[start : start + self.batch], bool(self._half))
+
+        parts: list[torch.Tensor] = []
         start = 0
-        parts = []
         while start < len(pairs):
-            try:
-                parts.append(predict(pairs[start : start + self.batch], bool(self._half)))
-                start += len(parts[-1])
-            except torch.OutOfMemoryError:
-                self._use_less_memory()
+            parts.append(self._retried(partial(part, start)))
+            start += len(parts[-1])
         return torch.cat(parts)[..., :height, :width].numpy()
+
+    def _retried(self, run: Callable[[], _Result]) -> _Result:
+        """What `run` gives, called again with less at a time as long as memory runs out."""
+        while True:
+            try:
+                return run()
+            except (RuntimeError, MemoryError) as problem:
+                if not is_out_of_memory(problem):
+                    raise
+                self._use_less_memory(problem)
 
     @torch.inference_mode()
     def _predict(self, pairs: torch.Tensor, half: bool) -> torch.Tensor:
@@ -152,22 +166,26 @@ class Learned:
             found = self.network(pairs)
         return found.hu.clamp(found.lowest - MARGIN_HU, found.highest + MARGIN_HU), found
 
-    def _use_less_memory(self) -> None:
-        if self.device.type == "cpu":
-            raise MethodError(
-                "There is not enough memory for one pair of slices of this size on the CPU."
-            )
-        torch.cuda.empty_cache()
+    def _use_less_memory(self, problem: Exception) -> None:
+        """Halve the batch, or leave the GPU; raise MethodError where neither is left."""
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
         if self.batch > 1:
             self.batch //= 2
             return
+        if self.device.type == "cpu":
+            raise MethodError(
+                "There is not enough memory for one pair of slices of this size on the CPU. Close "
+                "other programs, crop the scan, or choose another method."
+            ) from problem
         warnings.warn(
             "The GPU has too little free memory for one pair of slices; going on with the CPU.",
             stacklevel=2,
         )
         self.device = torch.device("cpu")
         self.network = self.network.to(self.device)
-        self._half = self._half and has_bf16(self.device)
+        if not has_bf16(self.device):
+            self._half = False
 
     def _agrees_in_half(self, pair: torch.Tensor) -> bool | None:
         """Whether half precision is good enough on this pair; None if there is nothing to see."""

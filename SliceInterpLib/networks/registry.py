@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -116,9 +117,12 @@ def load_network(model: TrainedModel, known: Architectures | None = None) -> Net
     try:
         from safetensors.torch import load
     except ImportError as missing:
+        absent = [name for name in ("torch", "safetensors") if find_spec(name) is None]
+        if not absent:
+            raise  # it is there, and broken
         raise MethodError(
-            f"The learned method needs {missing.name}, which is not installed. "
-            "Install it with: pip install torch safetensors"
+            f"The learned method needs {' and '.join(absent)}. "
+            f"Install it with: pip install {' '.join(absent)}"
         ) from missing
     from SliceInterpLib.networks.architectures import ARCHITECTURES, Design
 

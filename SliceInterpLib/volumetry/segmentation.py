@@ -189,6 +189,8 @@ class Segmenter:
                 near = [self._near(place, settings.reach_mm) for place in places]
                 found &= np.logical_or.reduce(near)
             found = self._pieces_at(found, places, low, high)
+        if not found.any():
+            return found
         reach = 2.0 * settings.bone_margin_mm  # so that the bone beside it is in the box
         box = bounds(found, (0, *(int(reach / s) + 1 for s in self.volume.pixel_spacing)))
         bright = self._inside[box] & (self._smoothed[box] >= low)
