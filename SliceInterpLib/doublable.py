@@ -9,8 +9,8 @@ import numpy as np
 
 from SliceInterpLib.acquired import require_acquired
 from SliceInterpLib.errors import ThinSlicesError, VolumeError
-from SliceInterpLib.gaps import GAP_TOLERANCE
-from SliceInterpLib.volume import SAME_SPACING, Volume
+from SliceInterpLib.gaps import GAP_TOLERANCE, SAME_SPACING
+from SliceInterpLib.volume import Volume
 
 
 def require_doublable(

@@ -1,4 +1,4 @@
-"""Gaps between slices: which of them are even, and where slices must be missing."""
+"""Gaps between slices: along which axis, which of them are even, where slices must be missing."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from collections import Counter
 from itertools import pairwise
 
 import numpy as np
+
+SAME_SPACING = 0.01
+"""Two spacings are the same when they differ by less than this part of the smaller one."""
 
 GAP_TOLERANCE = 0.02
 """mm by which even gaps may differ: positions are often written with two decimals."""
@@ -68,3 +71,23 @@ def gaps_in_words(gaps: np.ndarray) -> str:
     counts = Counter(f"{gap:.2f} mm" for gap in gaps)
     found = [f"{gap} ({count} times)" for gap, count in counts.most_common()]
     return ", ".join(found[:6]) + (f" and {len(found) - 6} more" if len(found) > 6 else "")
+
+
+def through_plane_axis(spacing: np.ndarray) -> int:
+    """Axis of an array (z, y, x) that runs through-plane, from its spacing (x, y, z) in mm.
+
+    Pixels are square, so the spacing that differs from two equal ones is that of the slices, be it
+    larger or smaller. All three equal: 0. All different: the largest.
+    """
+    along = spacing[::-1]
+    if _same(min(along), max(along)):
+        return 0
+    for axis, odd in enumerate(along):
+        one, other = (along[i] for i in range(3) if i != axis)
+        if _same(one, other) and not _same(one, odd) and not _same(other, odd):
+            return axis
+    return int(np.argmax(along))
+
+
+def _same(one: float, other: float) -> bool:
+    return abs(one - other) <= SAME_SPACING * min(one, other)

@@ -11,7 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from SliceInterpLib.errors import VolumeError
-from SliceInterpLib.gaps import GAP_TOLERANCE, gaps_in_words, missing_slices, stretches_of
+from SliceInterpLib.gaps import (
+    GAP_TOLERANCE,
+    gaps_in_words,
+    missing_slices,
+    stretches_of,
+    through_plane_axis,
+)
 from SliceInterpLib.volume_checks import (
     ORTHONORMAL,
     check_array,
@@ -21,9 +27,6 @@ from SliceInterpLib.volume_checks import (
     numbers,
     slanted_axes,
 )
-
-SAME_SPACING = 0.01
-"""Two spacings are the same when they differ by less than this part of the smaller one."""
 
 STEEPEST_TILT = 45.0
 """Degrees. Gantries tilt by up to 30; a header that says more than this is wrong."""
@@ -65,7 +68,7 @@ class Volume:
     provenance: Mapping[str, object] = field(default_factory=dict)
     """How a derived volume was made; empty for an acquired one."""
     slice_axis: int = 0
-    """Which axis of the array in the file or node runs through-plane: how `hu` is laid out."""
+    """Axis of the array in the file or node that runs through-plane: how `hu` is laid out."""
     files: tuple[Path, ...] = ()
     """The DICOM file of each slice, where it was read from one."""
 
@@ -255,10 +258,7 @@ class Volume:
 
     @property
     def off_grid_mm(self) -> float:
-        """mm by which a slice lies beside the grid of `origin`, `spacing` and `direction`, at most.
-
-        VolumeError unless even.
-        """
+        """mm by which a slice lies beside the even grid, at most; VolumeError unless even."""
         on_grid = self.slice_origins[0] + np.arange(self.slice_count)[:, None] * self._step
         return float(np.linalg.norm(self.slice_origins - on_grid, axis=1).max())
 
@@ -396,23 +396,3 @@ def spacing_in_words(volume: Volume) -> str:
     if volume.is_even:
         return f"{volume.slice_spacing:.4g} mm apart"
     return f"unevenly spaced ({gaps_in_words(volume.gaps)})"
-
-
-def through_plane_axis(spacing: np.ndarray) -> int:
-    """Axis of an array (z, y, x) that runs through-plane, from its spacing (x, y, z) in mm.
-
-    Pixels are square, so the spacing that differs from two equal ones is that of the slices, be it
-    larger or smaller. All three equal: 0. All different: the largest.
-    """
-    along = spacing[::-1]
-    if _same(min(along), max(along)):
-        return 0
-    for axis, odd in enumerate(along):
-        one, other = (along[i] for i in range(3) if i != axis)
-        if _same(one, other) and not _same(one, odd) and not _same(other, odd):
-            return axis
-    return int(np.argmax(along))
-
-
-def _same(one: float, other: float) -> bool:
-    return abs(one - other) <= SAME_SPACING * min(one, other)

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+from test_floors import FLOORS, HEIGHT
 
 import SliceInterpLib
 from SliceInterpLib.cli import main
@@ -102,6 +103,15 @@ def test_figures_of_the_readme_are_those_of_the_evidence():
     evidence = text_of(ROOT / "Docs/evidence.md")
     cells = set(re.findall(r"(?<=\| )[\d.]+(?= )", evidence))
     assert figures <= cells
+
+
+def test_the_floors_are_those_that_are_tested():
+    told = text_of(ROOT / "Docs/architecture.md").split("## The floors")[1].split("\n## ")[0]
+    rows = [re.findall(r"`(\w+)(?:/|\.py)`", row.split("|")[0]) for row in told.split("\n|")[1:]]
+    rooms = [room for row in rows for room in row]
+    assert sorted(rooms) == sorted(room for floor in FLOORS for room in floor)
+    heights = [HEIGHT[room] for room in rooms]
+    assert heights == sorted(heights, reverse=True)
 
 
 def test_pictures_are_small():

@@ -14,6 +14,7 @@ from SliceInterpLib.cli.common import (
     progress_bar,
     read_input,
 )
+from SliceInterpLib.cli.values import names_of
 from SliceInterpLib.interpolators import METHODS, make_interpolator
 
 
@@ -28,7 +29,7 @@ def add_commands(commands: Commands) -> None:
     add_input(sub)
     sub.add_argument(
         "--methods",
-        type=lambda text: text.split(","),
+        type=names_of(METHODS),
         default=list(METHODS),
         help=f"comma-separated (default: {','.join(METHODS)})",
     )
@@ -45,7 +46,7 @@ def _check(options: argparse.Namespace) -> None:
         make_interpolator(
             name, model=options.model if name == "learned" else None, device=options.device
         )
-        for name in dict.fromkeys(options.methods)
+        for name in options.methods
     ]
     with progress_bar("slices", quiet=options.json) as progress:
         result = check_scan(volume, methods, progress=progress)

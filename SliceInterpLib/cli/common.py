@@ -6,12 +6,13 @@ import argparse
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from SliceInterpLib.acquired import acquired_only
 from SliceInterpLib.errors import ThinSlicesError
+from SliceInterpLib.files.apart import check_apart
 from SliceInterpLib.files.reading import read_volume
 from SliceInterpLib.interpolators import METHODS
 from SliceInterpLib.upsampling import FACTORS
@@ -46,9 +47,23 @@ def add_input(sub: argparse.ArgumentParser, **more: Any) -> None:
     )
 
 
-def read_input(options: argparse.Namespace) -> Volume:
-    """The scan that `add_input` asked for."""
+def read_input(
+    options: argparse.Namespace, *, outputs: Sequence[Path | None] = (), others: Sequence[Path] = ()
+) -> Volume:
+    """The scan that `add_input` asked for.
+
+    Args:
+        options: of the command.
+        outputs: what the command will write; None for what was not asked for.
+        others: what it reads besides.
+
+    Raises:
+        OutputError: where writing would replace the scan, another input or another output.
+        VolumeError: as `read_volume` does.
+    """
+    check_apart(outputs, (options.input, *others))
     volume = read_volume(options.input, series=options.series)
+    check_apart(outputs, volume.files)
     return acquired_only(volume) if options.acquired_only else volume
 
 
@@ -95,15 +110,6 @@ def add_device(sub: argparse.ArgumentParser) -> None:
 def add_json(sub: argparse.ArgumentParser) -> None:
     """Output for scripts."""
     sub.add_argument("--json", action="store_true", help="print one JSON object, for scripts")
-
-
-def point(text: str) -> tuple[float, float, float]:
-    """R,A,S in mm, as Slicer shows places, as LPS; for argparse, which names it in its message."""
-    try:
-        right, front, up = (float(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}' is not three numbers R,A,S in mm") from None
-    return -right, -front, up
 
 
 @contextlib.contextmanager

@@ -11,10 +11,10 @@ from SliceInterpLib.cli.common import (
     add_factor,
     add_input,
     add_method,
-    point,
     read_input,
     say,
 )
+from SliceInterpLib.cli.values import point
 from SliceInterpLib.files.scanner import scanner_facts
 from SliceInterpLib.files.whole import check_place, write_text
 from SliceInterpLib.interpolators import METHODS
@@ -62,7 +62,7 @@ def _report(options: argparse.Namespace) -> None:
 
     check_place(options.output, overwrite=options.force)
     header = {"File": str(options.input)} if options.keep_identity else {}
-    volume = read_input(options)
+    volume = read_input(options, outputs=[options.output])
     if volume.files:
         header |= scanner_facts(volume.files[0], identity=options.keep_identity)
     page = make_report(

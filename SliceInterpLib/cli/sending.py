@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from SliceInterpLib.cli.common import Commands, add_command, add_json, print_result
+from SliceInterpLib.cli.values import count
 from SliceInterpLib.files.dicom_sending import send
 
 
@@ -16,7 +17,7 @@ def add_commands(commands: Commands) -> None:
         "folder", type=Path, help="a series written by upsample --dicom --keep-identity"
     )
     sub.add_argument("host", help="name or address of the archive")
-    sub.add_argument("port", type=int, help="its DICOM port, such as 104 or 11112")
+    sub.add_argument("port", type=count(most=65535), help="its DICOM port, such as 104 or 11112")
     sub.add_argument(
         "--called",
         default="ANY-SCP",

@@ -17,6 +17,7 @@ from SliceInterpLib.cli.common import (
     read_input,
     say,
 )
+from SliceInterpLib.cli.values import number
 from SliceInterpLib.doublable import require_doublable
 from SliceInterpLib.errors import MethodError, OutputError
 from SliceInterpLib.evidence.expected_error import upsample_with_expected_error
@@ -47,7 +48,7 @@ def add_commands(commands: Commands) -> None:
     add_factor(sub)
     sub.add_argument(
         "--uniform",
-        type=_part,
+        type=number(least=0, most=1),
         default=0.0,
         metavar="STRENGTH",
         help="from 0 to 1: denoise the acquired slices too, so that quiet and noisy ones do not "
@@ -86,7 +87,7 @@ def add_commands(commands: Commands) -> None:
     )
     uneven.add_argument(
         "--widest-gap",
-        type=float,
+        type=number(above=0),
         metavar="MM",
         help="fill gaps up to this width even where slices seem to be missing",
     )
@@ -162,17 +163,9 @@ def _check(options: argparse.Namespace) -> None:
     check_dicom_folder(options.output, overwrite=options.force)
 
 
-def _part(text: str) -> float:
-    """A number from 0 to 1; argparse names it in its message."""
-    part = float(text)
-    if not 0.0 <= part <= 1.0:
-        raise argparse.ArgumentTypeError(f"{text} is not from 0 to 1")
-    return part
-
-
 def _scan(options: argparse.Namespace) -> Volume:
     """The input, or its longest evenly spaced stretch; refused where no output could hold it."""
-    scan = read_input(options)
+    scan = read_input(options, outputs=(options.output, options.expected_error))
     if options.dicom:
         from SliceInterpLib.files.dicom_writing import check_sources
 

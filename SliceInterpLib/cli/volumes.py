@@ -112,10 +112,10 @@ def _models(options: argparse.Namespace) -> None:
 
 def _demo(options: argparse.Namespace) -> None:
     from SliceInterpLib.phantom import head_phantom
-    from SliceInterpLib.report.demo import make_demo
+    from SliceInterpLib.report.demo import FILES, make_demo
 
     if options.input:
-        volume = read_input(options)
+        volume = read_input(options, outputs=[options.output / file for file in FILES])
         name = options.input.name.split(".")[0]
     else:
         say("Drawing the head phantom…")

@@ -13,12 +13,11 @@ from SliceInterpLib.cli.common import (
     add_input,
     add_json,
     add_model,
-    point,
     print_result,
     read_input,
     say,
 )
-from SliceInterpLib.files.reading import read_volume
+from SliceInterpLib.cli.values import number, point
 from SliceInterpLib.interpolators import METHODS, make_interpolator
 from SliceInterpLib.volume import Volume
 
@@ -43,22 +42,22 @@ def add_commands(commands: Commands) -> None:
         "number is negative); without --seed and --labels, all blood in the skull is measured",
     )
     where.add_argument("--labels", type=Path, metavar="FILE", help="your own segmentation of it")
-    sub.add_argument("--label", type=int, default=1, help="its value there (default: 1)")
+    sub.add_argument("--label", type=int, default=1, help="its number there (default: 1)")
     sub.add_argument(
         "--low",
-        type=float,
+        type=number(),
         metavar="HU",
         help="what is darker is not blood (default: found from the clot and the brain)",
     )
     sub.add_argument(
         "--high",
-        type=float,
+        type=number(),
         metavar="HU",
         help="what is brighter is not blood (default: found from the clot and the brain)",
     )
     sub.add_argument(
         "--reach",
-        type=_above_zero,
+        type=number(above=0),
         metavar="MM",
         help="how far from the seeds blood may lie (default: anywhere)",
     )
@@ -72,7 +71,7 @@ def add_commands(commands: Commands) -> None:
     add_model(sub)
     sub.add_argument(
         "--earlier-ml",
-        type=_above_zero,
+        type=number(above=0),
         metavar="ML",
         help="its volume on an earlier scan, to tell growth",
     )
@@ -91,7 +90,9 @@ def _volume(options: argparse.Namespace) -> None:
 
     if options.output:
         check_writable(options.output, overwrite=options.force, marked=False)
-    volume = read_input(options)
+    volume = read_input(
+        options, outputs=[options.output], others=[options.labels] if options.labels else []
+    )
     methods = options.methods
     if methods is None:
         methods = () if volume.is_derived else ("linear", "learned")
@@ -118,9 +119,10 @@ def _volume(options: argparse.Namespace) -> None:
 
 
 def _mask(volume: Volume, path: Path, label: int) -> np.ndarray:
+    from SliceInterpLib.files.masks import read_labels
     from SliceInterpLib.volumetry.mask import mask_of_label
 
-    return mask_of_label(volume, read_volume(path), label)
+    return mask_of_label(volume, read_labels(path, label), label)
 
 
 def _summary(row: Compared) -> dict[str, object]:
@@ -137,10 +139,3 @@ def _where(one: Measurement) -> str:
     right, front, up = one.centroid_ras
     side = "" if one.side is None else f", {one.side}"
     return f"Centre at R {right:.1f}, A {front:.1f}, S {up:.1f} mm{side}; {one.slices} slices."
-
-
-def _above_zero(text: str) -> float:
-    value = float(text)
-    if not value > 0:
-        raise argparse.ArgumentTypeError(f"{text} is not above 0")
-    return value

@@ -38,11 +38,11 @@ def is_text(path: Path) -> bool:
 
 
 def check_dimensions(sizes: Sequence[int]) -> None:
-    """Raise VolumeError unless there are three."""
+    """Raise VolumeError unless there are three, but for further ones of one voxel."""
     size = " × ".join(map(str, sizes))
     if len(sizes) < 3:
         raise VolumeError(f"This is a 2-D image ({size}). Give the whole series as one volume.")
-    if len(sizes) > 3:
+    if max(sizes[3:], default=1) != 1:
         raise VolumeError(
             f"This image has {len(sizes)} dimensions ({size}). "
             "Save one of its volumes (time points, phases) to a file of its own and give that."

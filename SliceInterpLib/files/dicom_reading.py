@@ -140,7 +140,7 @@ def _volume(slices: list[Frame]) -> Volume:
         raise VolumeError(
             f"{len(slices) - len(most)} of the series' {len(slices)} images differ from the others "
             "in size, pixel spacing or orientation: "
-            f"{_names([image for kind in others for image in kind])}. Leave one stack in the "
+            f"{_names([image for kind in others for image in kind])}. Keep only one stack in the "
             "folder."
         )
     _check_complete(slices)

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import gzip
 import math
+import os
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BufferedIOBase
 from pathlib import Path
 from typing import Literal
@@ -16,7 +19,7 @@ import numpy as np
 
 from SliceInterpLib.errors import VolumeError
 from SliceInterpLib.files.checks import check_size, damaged
-from SliceInterpLib.volume_checks import ORTHONORMAL, check_finite
+from SliceInterpLib.volume_checks import ORTHONORMAL, check_finite, slanted_axes
 
 _FIELDS = (
     *("dim", "datatype", "bitpix", "pixdim", "vox_offset", "scl_slope", "scl_inter"),
@@ -64,6 +67,8 @@ _BITS = {
 """Bits a voxel of each type that ITK reads; the second line are complex numbers and colours."""
 
 _FLOATS = {16: "f4", 64: "f8"}
+
+_PERMISSIVE = "ITK_NIFTI_SFORM_PERMISSIVE"
 
 _APART_MM = 0.5
 """How far qform and sform may place a voxel from each other."""
@@ -122,6 +127,12 @@ def _check_numbers(header: np.void, length: int) -> None:
         raise VolumeError(
             "The header's rescale slope or intercept is not finite. Export the scan again."
         )
+    if not scaled and np.isfinite(header["scl_inter"]) and header["scl_inter"] != 0:
+        raise VolumeError(
+            f"The header has a rescale intercept ({header['scl_inter']:g}) but no slope: by the "
+            "standard neither counts, yet ITK adds the intercept, so that programs read other HU. "
+            "Set scl_slope to 1, or scl_inter to 0, whichever gives HU (-1000 in air)."
+        )
     if not (np.isfinite(header["vox_offset"]) and length + 4 <= header["vox_offset"] < 2**28):
         raise damaged()
 
@@ -154,14 +165,16 @@ def _sform(header: np.void, spacing: np.ndarray) -> np.ndarray:
     """(3, 4), from voxels to mm; raises VolumeError if it is sheared or not of that spacing."""
     sform = header["srow"].astype(np.float64)
     lengths = np.linalg.norm(sform[:, :3], axis=0)
-    if not np.isfinite(sform).all() or not np.allclose(lengths, spacing, rtol=0.01):
-        raise VolumeError(
-            "The sform in the header does not agree with the voxel spacing there. "
-            "Correct the file's header, or export the scan again."
-        )
+    if not (np.isfinite(sform).all() and lengths.min() > 0):
+        raise _another_spacing()
     axes = sform[:, :3] / lengths
-    if np.abs(axes.T @ axes - np.eye(3)).max() > ORTHONORMAL:
-        raise sheared_nifti()
+    off = np.abs(axes.T @ axes)[np.triu_indices(3, 1)]  # from right angles, each two of them
+    if off.max() > ORTHONORMAL:
+        # A tilt slants the slices' axis against one or both of the others, which stay at right
+        # angles. Some converters write other lengths then, too, so it is told first.
+        raise sheared_nifti() if off.min() <= ORTHONORMAL else slanted_axes()
+    if not np.allclose(lengths, spacing, rtol=0.01):
+        raise _another_spacing()
     return sform
 
 
@@ -198,6 +211,30 @@ def _check_voxels(file: BufferedIOBase, header: np.void, sizes: list[int], order
     file.read(1)  # to the end of the file, where gzip has its checksum
     if left:
         raise damaged()
+
+
+@contextmanager
+def rounded_axes() -> Iterator[None]:
+    """Have ITK put an sform's axes at right angles where rounding has turned them off.
+
+    ITK refuses what is off by more than 1e-4, and programs round headers to as little as three
+    digits. It asks the environment, so this is for the one call only; `check_nifti` comes first.
+    """
+    before = os.environ.get(_PERMISSIVE)
+    os.environ[_PERMISSIVE] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[_PERMISSIVE]
+        if before is not None:
+            os.environ[_PERMISSIVE] = before
+
+
+def _another_spacing() -> VolumeError:
+    return VolumeError(
+        "The sform in the header does not agree with the voxel spacing there. "
+        "Correct the file's header, or export the scan again."
+    )
 
 
 def sheared_nifti() -> VolumeError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import SimpleITK as sitk
 
 from SliceInterpLib.errors import VolumeError
@@ -17,7 +18,7 @@ from SliceInterpLib.files.checks import (
 )
 from SliceInterpLib.files.dicom_marks import warn_if_derived
 from SliceInterpLib.files.dicom_reading import naming, read_dicom
-from SliceInterpLib.files.nifti_header import check_nifti
+from SliceInterpLib.files.nifti_header import check_nifti, rounded_axes
 from SliceInterpLib.files.quiet import quiet_itk
 from SliceInterpLib.files.sidecar import read_sidecar
 from SliceInterpLib.files.text_header import check_metaimage, check_nrrd
@@ -35,6 +36,9 @@ _HEADER_CHECKS = {
 """What is asked of each format before ITK reads it."""
 
 READABLE = tuple(_HEADER_CHECKS)
+
+_MOST_LAYERS = 1000
+"""Values a voxel that a segmentation may have."""
 
 
 def read_volume(path: str | Path, *, series: str | None = None) -> Volume:
@@ -63,7 +67,7 @@ def marks_of_header(path: Path) -> Marks | None:
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
-        with quiet_itk():
+        with quiet_itk(), rounded_axes():
             reader.ReadImageInformation()
     except RuntimeError:
         return None
@@ -92,6 +96,31 @@ def _read(path: Path, series: str | None) -> Volume:
 
 def _read_file(path: Path) -> Volume:
     """The volume in one NIfTI, NRRD or MetaImage file."""
+    image = _image(path, most_values=1)
+    texts = _texts(image, path)
+    marks = marks_in(texts)
+    if not marks:
+        warn_if_derived(texts.get("ImageType"))
+    hu = sitk.GetArrayFromImage(image)
+    slice_axis = marks.axis_in(hu.shape[-3:]) if marks else None
+    return marked(_volume(hu, image, slice_axis=slice_axis), marks)
+
+
+def read_layers(path: Path) -> tuple[list[Volume], dict[str, Any]]:
+    """The volumes that the values of each voxel make, and the header's keys; see `read_volume`.
+
+    Segmentations have several where segments overlap.
+    """
+    if not path.exists():
+        raise VolumeError("There is no such file or folder. Check the path.")
+    image = _image(path, most_values=_MOST_LAYERS)
+    array = sitk.GetArrayFromImage(image)
+    arrays = np.moveaxis(array, -1, 0) if image.GetNumberOfComponentsPerPixel() > 1 else [array]
+    return [_volume(layer, image) for layer in arrays], _texts(image, path)
+
+
+def _image(path: Path, most_values: int) -> sitk.Image:
+    """What ITK reads from a file, checked before; at most so many values a voxel."""
     check_is_file(path)
     suffix = matching_suffix(path, READABLE)
     assert suffix is not None  # without one it would be taken for DICOM
@@ -99,30 +128,31 @@ def _read_file(path: Path) -> Volume:
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
-        with quiet_itk():
+        with quiet_itk(), rounded_axes():
             reader.ReadImageInformation()
+        values = reader.GetNumberOfComponents()
         check_dimensions(reader.GetSize())
-        check_channels(reader.GetNumberOfComponents())
-        check_size(reader.GetSize())
-        with quiet_itk():
-            image = reader.Execute()
+        if values > most_values:
+            check_channels(values)
+        check_size((*reader.GetSize(), values))
+        with quiet_itk(), rounded_axes():
+            return reader.Execute()
     except RuntimeError as error:
         raise damaged() from error
-    texts = _texts(reader, path)
-    marks = marks_in(texts)
-    if not marks:
-        warn_if_derived(texts.get("ImageType"))
-    hu = sitk.GetArrayFromImage(image)
-    volume = Volume.from_grid(
-        hu,
-        image.GetOrigin(),
-        image.GetSpacing(),
-        image.GetDirection(),
-        slice_axis=marks.axis_in(hu.shape) if marks else None,
+
+
+def _volume(array: np.ndarray, image: sitk.Image, *, slice_axis: int | None = None) -> Volume:
+    # Of four dimensions and more, all but the first three have one voxel.
+    axes = np.reshape(image.GetDirection(), (image.GetDimension(), -1))
+    return Volume.from_grid(
+        array.reshape(array.shape[-3:]),
+        image.GetOrigin()[:3],
+        image.GetSpacing()[:3],
+        axes[:3, :3],
+        slice_axis=slice_axis,
     )
-    return marked(volume, marks)
 
 
-def _texts(reader: sitk.ImageFileReader, path: Path) -> dict[str, Any]:
+def _texts(header: sitk.Image | sitk.ImageFileReader, path: Path) -> dict[str, Any]:
     """What a file's header and the JSON file beside it say besides the geometry."""
-    return {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()} | read_sidecar(path)
+    return {key: header.GetMetaData(key) for key in header.GetMetaDataKeys()} | read_sidecar(path)

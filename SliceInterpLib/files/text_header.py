@@ -28,18 +28,24 @@ _LONGEST = 1 << 18
 """Bytes that a header may have; MetaImage lines may have 32 KiB."""
 
 _META_BYTES = {
-    **dict.fromkeys(("MET_CHAR", "MET_UCHAR"), 1),
+    **dict.fromkeys(("MET_CHAR", "MET_UCHAR", "MET_ASCII_CHAR"), 1),
     **dict.fromkeys(("MET_SHORT", "MET_USHORT"), 2),
-    **dict.fromkeys(("MET_INT", "MET_UINT", "MET_FLOAT"), 4),
+    **dict.fromkeys(("MET_INT", "MET_UINT", "MET_LONG", "MET_ULONG", "MET_FLOAT"), 4),
     **dict.fromkeys(("MET_LONG_LONG", "MET_ULONG_LONG", "MET_DOUBLE"), 8),
 }
-"""Types of one number a voxel, of the same size everywhere. (MET_LONG is not.)"""
+"""Bytes that ITK takes for a voxel of each type; `_ARRAY` may follow the name."""
+
+_META_SPACINGS = ("ElementSpacing", "ElementSize")
+"""Lines that state the spacing; ITK takes the first that is there."""
 
 _META_NUMBERS = {
-    **dict.fromkeys(("ElementSpacing", "ElementSize", "Offset", "Position", "Origin"), 3),
-    **dict.fromkeys(("TransformMatrix", "Rotation", "Orientation"), 9),
+    **dict.fromkeys((*_META_SPACINGS, "Offset", "Position", "Origin"), 1),
+    **dict.fromkeys(("TransformMatrix", "Rotation", "Orientation"), 2),
 }
-"""How many numbers a line of a 3-D header has."""
+"""Lines of numbers: one for each axis, or for each two of them."""
+
+_NRRD_SPATIAL = {"domain", "space", "time", "???", "none"}
+"""Kinds of an NRRD's axis along which voxels lie beside each other."""
 
 
 def check_metaimage(path: Path) -> None:
@@ -52,14 +58,17 @@ def check_metaimage(path: Path) -> None:
         sizes = [int(count) for count in size.split()]
         check_size(sizes)
         check_dimensions(sizes)
-        for name, count in _META_NUMBERS.items():
-            if name in fields and len(_numbers(fields[name])) != count:
+        stated = next((fields[name] for name in _META_SPACINGS if name in fields), "")
+        if not all(_is_spacing(word) for word in stated.split() or [""]):
+            raise _no_spacing()
+        for name, power in _META_NUMBERS.items():
+            if name in fields and len(_numbers(fields[name])) != len(sizes) ** power:
                 raise damaged()
         _check_meta_voxels(path, file, fields, math.prod(sizes))
 
 
 def check_nrrd(path: Path) -> None:
-    """Raise VolumeError if an NRRD's voxels are in a file that is not beside it."""
+    """Raise VolumeError if an NRRD states no spacing, or its voxels are not in it or beside it."""
     with path.open("rb") as file:
         start = re.sub(rb"\r\n?", b"\n", file.read(_LONGEST))
     header, end, _ = start.partition(b"\n\n")
@@ -67,6 +76,46 @@ def check_nrrd(path: Path) -> None:
         raise damaged()
     for name in re.findall(rb"(?im)^data ?file:[ \t]*(.*)$", header):
         _beside(path, name.decode("utf-8", "replace").strip())
+    _check_nrrd_spacing(header.decode("latin1"))
+
+
+def _check_nrrd_spacing(header: str) -> None:
+    """Raise VolumeError unless an NRRD's header states the spacing: without it, ITK takes 1 mm.
+
+    It may be left out where there is nothing to space: along one voxel beyond the third axis, and
+    along what is no axis in space, such as colours.
+    """
+    fields = dict(re.findall(r"(?m)^(\w[\w ]*): +(.*?)\s*$", header.lower()))
+    sizes = fields.get("sizes", "").split()
+    if len(sizes) < 3:
+        return  # no volume, which is told later
+    vectors = fields.get("space directions", fields.get("spacedirections"))
+    if vectors is not None:
+        steps = re.findall(r"none|\([^)]*\)", vectors)
+        # Of a vector, any finite one will do here: what it must be is asked later.
+        stated = [bool(re.search(r"[1-9]", step)) and "nan" not in step for step in steps]
+    else:
+        stated = [_is_spacing(word) for word in fields.get("spacings", "").split()]
+    stated += [False] * (len(sizes) - len(stated))
+    kinds = fields.get("kinds", "").split() or ["domain"] * len(sizes)
+    for size, kind, there in zip(sizes, kinds, stated, strict=False):
+        if not there and kind in _NRRD_SPATIAL and (size != "1" or len(sizes) == 3):
+            raise _no_spacing()
+
+
+def _is_spacing(word: str) -> bool:
+    """Whether it is a finite number above 0."""
+    try:
+        return 0 < float(word) < math.inf
+    except ValueError:
+        return False
+
+
+def _no_spacing() -> VolumeError:
+    return VolumeError(
+        "The header does not state the voxel spacing along every axis as a number above 0, and it "
+        "is not guessed. Correct the file's header, or export the scan again."
+    )
 
 
 def _meta_fields(file: BinaryIO) -> dict[str, str]:
@@ -85,29 +134,72 @@ def _meta_fields(file: BinaryIO) -> dict[str, str]:
 def _check_meta_voxels(path: Path, file: BinaryIO, fields: dict[str, str], count: int) -> None:
     for channels in _numbers(fields.get("ElementNumberOfChannels", "1")):
         check_channels(int(channels))
-    if fields.get("ElementType") not in _META_BYTES or fields.get("HeaderSize", "0") != "0":
+    element = fields.get("ElementType", "").removesuffix("_ARRAY")
+    skipped = fields.get("HeaderSize", "0")
+    if element not in _META_BYTES or not re.fullmatch(r"-1|\d{1,9}", skipped):
         raise damaged()
-    packed = fields.get("CompressedData", "False").lower()
-    if packed not in ("true", "false"):
-        raise damaged()
-    if fields.get("BinaryData", "").lower() != "true":
+    if not _flag(fields, "BinaryData", otherwise=True):
         raise VolumeError("The voxels are written as text. Save the scan with binary voxels.")
-    length = count * _META_BYTES[fields["ElementType"]]
-    if fields["ElementDataFile"].upper() != "LOCAL":
+    packed = _flag(fields, "CompressedData", otherwise=False)
+    length = count * _META_BYTES[element]
+    is_local = fields["ElementDataFile"].upper() == "LOCAL"
+    if not is_local:
         file = _beside(path, fields["ElementDataFile"]).open("rb")
     with file:
-        if packed == "true":
-            _check_packed(file, length)
-        else:
+        _skip(file, int(skipped), length)
+        if not packed:
             check_length(file, length)
+            if "LONG" in element and "LONG_LONG" not in element and file.read(1):
+                raise damaged()  # some programs write 8 bytes a voxel, of which ITK reads 4
+        elif skipped == "-1":
+            raise damaged()  # nobody knows where they begin
+        else:
+            packed_length = fields.get("CompressedDataSize", "0")
+            if not re.fullmatch(r"\d{1,18}", packed_length):
+                raise damaged()
+            _check_packed(file, length, int(packed_length) or None)
+            if int(packed_length) == 0 and (is_local or skipped != "0"):
+                raise VolumeError(
+                    "The header does not tell how many bytes the packed voxels have "
+                    "(CompressedDataSize), so that they cannot be read. Save the scan again."
+                )
 
 
-def _check_packed(file: BinaryIO, length: int) -> None:
-    """Raise VolumeError unless what comes next, unpacked, has exactly this length."""
-    unpacker = zlib.decompressobj()
+def _flag(fields: dict[str, str], name: str, *, otherwise: bool) -> bool:
+    """Yes or no, as MetaImage writes it: by its first letter."""
+    letter = fields.get(name, "True" if otherwise else "False")[:1].lower()
+    if letter not in ("t", "1", "f", "0"):
+        raise damaged()
+    return letter in ("t", "1")
+
+
+def _skip(file: BinaryIO, skipped: int, length: int) -> None:
+    """Go to where the voxels begin: after so many bytes of the file; −1: before its last ones."""
+    begin = file.tell()
+    if skipped:
+        end = file.seek(0, 2)
+        place = end - length if skipped < 0 else skipped
+        if place < begin:
+            raise damaged()
+        file.seek(place)
+
+
+def _check_packed(file: BinaryIO, length: int, packed_length: int | None) -> None:
+    """Raise VolumeError unless what comes next, unpacked, has exactly this length.
+
+    Args:
+        file: at the first packed byte, of zlib or gzip.
+        length: bytes that they unpack to.
+        packed_length: how many there are; None: all that come.
+    """
+    unpacker = zlib.decompressobj(wbits=32 + zlib.MAX_WBITS)
+    left = math.inf if packed_length is None else packed_length
     try:
         while not unpacker.eof and length >= 0:
-            packed = unpacker.unconsumed_tail or file.read(1 << 16)
+            packed = unpacker.unconsumed_tail
+            if not packed:
+                packed = file.read(int(min(left, 1 << 16)))
+                left -= len(packed)
             if not packed:
                 break
             length -= len(unpacker.decompress(packed, 1 << 20))
@@ -115,6 +207,8 @@ def _check_packed(file: BinaryIO, length: int) -> None:
         raise damaged() from error
     if length or not unpacker.eof:
         raise damaged()
+    if packed_length is not None:
+        check_length(file, int(left))
 
 
 def _beside(path: Path, name: str) -> Path:

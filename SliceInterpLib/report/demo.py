@@ -17,6 +17,9 @@ from SliceInterpLib.volume import Volume
 
 COMPARED = ("linear", "cubic", "optical-flow", "learned")
 
+FILES = ("doubled.nrrd", "montage.png", "table.md")
+"""What a demo writes."""
+
 
 def make_demo(
     volume: Volume,
@@ -50,7 +53,7 @@ def make_demo(
         "learned ×2": doubled,
         "learned ×4": fourfold,
     }
-    files = [folder / "doubled.nrrd", folder / "montage.png", folder / "table.md"]
+    files = [folder / name for name in FILES]
     write_volume(doubled, files[0], overwrite=True)
     save_montage(
         files[1],

@@ -12,9 +12,10 @@ import vtk
 from SliceInterpLib.acquired import require_acquired
 from SliceInterpLib.doublable import require_doublable, wide_stretches
 from SliceInterpLib.errors import ThinSlicesError, VolumeError
+from SliceInterpLib.gaps import through_plane_axis
 from SliceInterpLib.marks import NODE_PROVENANCE, NODE_SYNTHETIC, UNKNOWN_SLICES, marked
 from SliceInterpLib.scene.marks import marks_of, provenance_of
-from SliceInterpLib.volume import Volume, through_plane_axis
+from SliceInterpLib.volume import Volume
 
 SOURCE = "SliceInterp.source"
 """Node reference from a result to the volume it was made from; saved with the scene."""

@@ -12,41 +12,102 @@ SAME_PLACE_MM = 0.5
 """Corners of a scan and of its segmentation may differ by this: headers are rounded."""
 
 
+_SAME_VOXEL = 0.25
+"""Voxels of a segmentation may be off those of the scan by this part of one."""
+
+
 class SegmentationError(SliceInterpError):
     """A hematoma cannot be found or measured."""
 
 
 def mask_of_label(volume: Volume, labels: Volume, label: int) -> np.ndarray:
-    """Where a label volume has a label.
+    """Where a label volume has the label.
 
     Args:
         volume: the scan.
-        labels: a volume of the same geometry, whose values are labels.
-        label: the value of what is asked for.
+        labels: on the grid of the scan, or on a part of it; in any order of the axes.
+        label: the number that is looked for.
 
     Returns:
         bool, shaped as `volume.slices`.
 
     Raises:
-        SegmentationError: if the label is nowhere, or the geometries differ.
+        SegmentationError: if the label is nowhere, or the voxels are not those of the scan.
     """
-    check_shape(volume, labels.slices)
-    corners = np.array([[0, 0, 0], np.array(volume.slices.shape) - 1])
-    ours, theirs = (one.places(corners) for one in (volume, labels))
-    if np.abs(ours - theirs).max() > SAME_PLACE_MM:
-        raise SegmentationError(
-            f"The segmentation lies elsewhere than the scan: its corners are up to "
-            f"{np.abs(ours - theirs).max():.1f} mm away. Give a segmentation that was made on this "
-            "scan, or resample it to the scan's geometry first."
-        )
-    mask = labels.slices == label
+    mask = np.asarray(labels.slices == label)
     if not mask.any():
         there = ", ".join(f"{value:g}" for value in np.unique(labels.slices)[:8] if value != 0)
+        if not there:
+            raise SegmentationError(
+                "The segmentation is empty: all of its voxels are 0. Give one with the hematoma in "
+                "it."
+            )
         raise SegmentationError(
-            f"The segmentation has no label {label}: 0 ml. It has {there or 'none at all'}. "
-            "Choose one of these."
+            f"The segmentation has no label {label}: 0 ml. It has {there}. Choose one of these "
+            "(--label)."
         )
-    return mask
+    if mask.shape == volume.slices.shape and _corners_apart(volume, labels) <= SAME_PLACE_MM:
+        return mask
+    return _onto_grid(volume, labels, mask)
+
+
+def _corners_apart(volume: Volume, other: Volume) -> float:
+    """mm along x, y or z between the first or the last voxels of two volumes; the most."""
+    ours, theirs = (
+        one.places(np.array([[0, 0, 0], np.array(one.slices.shape) - 1])) for one in (volume, other)
+    )
+    return float(np.abs(ours - theirs).max())
+
+
+def _onto_grid(volume: Volume, labels: Volume, mask: np.ndarray) -> np.ndarray:
+    """A mask on the grid of some labels, brought onto the scan's by where its voxels lie.
+
+    Nothing is interpolated: each voxel has to be one of the scan, or lie outside and be empty.
+    """
+    first, *others = volume.indices(labels.places(np.vstack([np.zeros(3), np.eye(3)])))
+    along = np.array(others) - first  # a step along each axis of the labels, in voxels of the scan
+    axes = np.abs(along).argmax(axis=1)
+    if sorted(axes.tolist()) != [0, 1, 2]:
+        raise _another_grid(volume, labels)
+    box = bounds(mask)
+    # The outermost voxels, in each of the scan's slices, as gaps may be uneven.
+    ends = [
+        range(one.start, one.stop) if axis == 0 else (one.start, one.stop - 1)
+        for one, axis in zip(box, axes, strict=True)
+    ]
+    voxels = np.stack(np.meshgrid(*ends, indexing="ij"), axis=-1).reshape(-1, 3)
+    signs = np.sign(along[range(3), axes]).astype(int)
+    indices = np.empty_like(voxels)
+    indices[:, axes] = np.round(first[axes]).astype(int) + signs * voxels
+    places = labels.places(voxels)
+    apart = np.linalg.norm(volume.places(indices) - places, axis=1).max()
+    if apart > SAME_PLACE_MM or np.abs(volume.indices(places) - indices).max() > _SAME_VOXEL:
+        raise _another_grid(volume, labels)
+    low, high = indices.min(axis=0), indices.max(axis=0) + 1
+    if (low < 0).any() or (high > volume.slices.shape).any():
+        raise SegmentationError(
+            "The segmentation reaches beyond the scan. Give the scan that it was made on, or cut "
+            "the segmentation to this one."
+        )
+    turned = np.flip(mask[box], tuple(np.flatnonzero(signs < 0).tolist())).transpose(
+        np.argsort(axes)
+    )
+    result = np.zeros(volume.slices.shape, bool)
+    result[tuple(map(slice, low, high))] = turned
+    return result
+
+
+def _another_grid(volume: Volume, labels: Volume) -> SegmentationError:
+    """The error for a segmentation whose voxels are not those of the scan."""
+    if labels.slices.shape == volume.slices.shape:
+        apart = f"its corners are up to {_corners_apart(volume, labels):.1f} mm away"
+    else:
+        size, ours = (" × ".join(map(str, v.slices.shape[::-1])) for v in (labels, volume))
+        apart = f"it has {size} voxels, the scan {ours}, and they do not lie on one grid"
+    return SegmentationError(
+        f"The segmentation lies elsewhere than the scan: {apart}. Give a segmentation that was "
+        "made on this scan, or resample it to the scan's geometry first."
+    )
 
 
 def voxel_ml(volume: Volume, mask: np.ndarray) -> float:

@@ -226,8 +226,8 @@ def _combined() -> Iterator[Case]:
     ):
         title = f"{kind}, {display}, {places}{', tilted' * tilted}"
         made = partial(make, heights=heights, tilted=tilted, PhotometricInterpretation=display)
-        ends = "uneven" if places == "uneven" else RIGHT
-        yield series_case("combined", title, made, ends, "out/doubled.nrrd")
+        ends = "uneven" if places == "uneven" else "--upright" if tilted else RIGHT
+        yield series_case("combined", title, made, ends)
 
 
 def _passes() -> Iterator[Case]:

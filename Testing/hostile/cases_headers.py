@@ -12,6 +12,7 @@ from hostile.images import HEAD, metaimage, nifti, nrrd
 _DAMAGED = "damaged, cut off"
 _TOO_MANY = "more than any head CT has"
 _DAMAGED_OR = _DAMAGED + "|"
+_SPACING = "not state the voxel spacing"
 _NAN, _INF = float("nan"), float("inf")
 
 _NIFTI = {
@@ -26,10 +27,7 @@ _NIFTI = {
     "an unknown type": ({"datatype": 12345}, _DAMAGED),
     "type 0": ({"datatype": 0}, _DAMAGED),
     "1-bit voxels": ({"datatype": 1, "bitpix": 1}, _DAMAGED),
-    "complex": (
-        {"datatype": 32, "bitpix": 64, "dim": (3, 10, 12, 1, 1, 1, 1, 1)},
-        "values per vox",
-    ),
+    "complex": ({"datatype": 32, "bitpix": 64, "dim": (3, 10, 12, 1, 1, 1, 1, 1)}, "per voxel"),
     "RGB": ({"datatype": 128, "bitpix": 24, "dim": (3, 10, 12, 4, 1, 1, 1, 1)}, "values per voxel"),
     "128-bit floats": ({"datatype": 1536, "bitpix": 128}, _DAMAGED),
     "bitpix of another type": ({"bitpix": 64}, _DAMAGED),
@@ -45,7 +43,7 @@ _NIFTI = {
     "negative spacing": ({"pixdim": (1, 0.5, 0.5, -5, 0, 0, 0, 0)}, EITHER),
     "an sform of zeros": ({"srow_x": 0, "srow_y": 0, "srow_z": 0}, "sform"),
     "an sform of NaN": ({"srow_x": _NAN}, "sform"),
-    "a huge sform": ({"srow_x": (3e38, 3e38, 3e38, 3e38)}, "sform"),
+    "a huge sform": ({"srow_x": (3e38, 3e38, 3e38, 3e38)}, "axes"),
     "a flat sform": ({"srow_z": (0, 0.5, 0, 0)}, "sform"),
     "a qform of NaN": ({"sform_code": 0, "quatern_b": _NAN}, "qform"),
     "an impossible quaternion": ({"sform_code": 0, "quatern_b": 9, "quatern_c": 9}, "qform"),
@@ -58,6 +56,8 @@ _NIFTI = {
     "an infinite slope": ({"scl_slope": _INF}, "finite"),
     "a slope of 1e30": ({"scl_slope": 1e30}, EITHER),
     "an infinite intercept": ({"scl_slope": 1, "scl_inter": _INF}, "finite"),
+    "a slope of 0": ({"scl_slope": 0}, RIGHT),
+    "an intercept without slope": ({"scl_slope": 0, "scl_inter": -1024}, "scl_slope to 1"),
 }
 
 _NRRD = {
@@ -85,16 +85,16 @@ _NRRD = {
     "10^9 lines to skip": ({"line skip": "1000000000"}, _DAMAGED),
     "10^15 bytes to skip": ({"byte skip": "1000000000000000"}, _DAMAGED),
     "-9 bytes to skip": ({"byte skip": "-9"}, EITHER),
-    "no directions": ({"space directions": None}, EITHER),
-    "directions of none": ({"space directions": "none none none"}, EITHER),
+    "no directions": ({"space directions": None}, _SPACING),
+    "directions of none": ({"space directions": "none none none"}, _SPACING),
     "directions of zero": ({"space directions": "(0,0,0) (0,0,0) (0,0,0)"}, _DAMAGED_OR + "spac"),
-    "directions of NaN": ({"space directions": "(nan,0,0) (0,0.5,0) (0,0,5)"}, EITHER),
+    "directions of NaN": ({"space directions": "(nan,0,0) (0,0.5,0) (0,0,5)"}, _SPACING),
     "infinite directions": ({"space directions": "(inf,0,0) (0,1,0) (0,0,5)"}, _DAMAGED_OR + "num"),
     "parallel directions": (
         {"space directions": "(0.5,0,0) (0.5,0,0) (0,0,5)"},
         "right angles|damaged",
     ),
-    "two directions": ({"space directions": "(0.5,0,0) (0,0.5,0)"}, _DAMAGED),
+    "two directions": ({"space directions": "(0.5,0,0) (0,0.5,0)"}, _SPACING),
     "an origin of NaN": ({"space origin": "(nan,0,0)"}, EITHER),
     "an unknown space": ({"space": "outer"}, _DAMAGED),
     "a space of time": ({"space": "scanner-xyz-time"}, _DAMAGED),
@@ -124,8 +124,11 @@ _META = {
     "3 channels": ({"ElementNumberOfChannels": "3", "DimSize": "10 12 2"}, "3 values per voxel"),
     "10^9 channels": ({"ElementNumberOfChannels": "1000000000"}, _DAMAGED_OR + "values per voxel"),
     "-1 channels": ({"ElementNumberOfChannels": "-1"}, EITHER),
-    "a header of 10^12 bytes": ({"HeaderSize": "1000000000000"}, EITHER),
-    "a header of -99 bytes": ({"HeaderSize": "-99"}, EITHER),
+    "a header of 10^12 bytes": ({"HeaderSize": "1000000000000"}, _DAMAGED),
+    "a header of 10^8 bytes": ({"HeaderSize": "100000000"}, _DAMAGED),
+    "a header that ends the file": ({"HeaderSize": "-1"}, RIGHT),
+    "a header of -99 bytes": ({"HeaderSize": "-99"}, _DAMAGED),
+    "voxels of no said kind": ({"BinaryData": None}, RIGHT),
     "voxels as text": ({"BinaryData": "False"}, "as text"),
     "packed voxels that are not": ({"CompressedData": "True"}, _DAMAGED),
     "packed voxels of -1 bytes": (
@@ -137,7 +140,8 @@ _META = {
         _DAMAGED,
     ),
     "zero spacing": ({"ElementSpacing": "0.5 0.5 0"}, "spacing|damaged"),
-    "negative spacing": ({"ElementSpacing": "0.5 0.5 -5"}, EITHER),
+    "negative spacing": ({"ElementSpacing": "0.5 0.5 -5"}, _SPACING),
+    "no spacing": ({"ElementSpacing": None}, _SPACING),
     "NaN spacing": ({"ElementSpacing": "0.5 nan 5"}, "spacing|damaged"),
     "one spacing": ({"ElementSpacing": "0.5"}, EITHER),
     "a matrix of zeros": ({"TransformMatrix": "0 0 0 0 0 0 0 0 0"}, "direction|damaged|axes"),

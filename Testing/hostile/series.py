@@ -19,22 +19,14 @@ from hostile.elements import PREAMBLE, set_raw
 from hostile.images import HEAD
 
 
-def series_case(
-    category: str,
-    name: str,
-    make: Callable[[Path], object],
-    ends: str,
-    output: str = "out/doubled.nii",
-) -> Case:
+def series_case(category: str, name: str, make: Callable[[Path], object], ends: str) -> Case:
     """The doubling of the folder that `make` fills."""
 
     def made(folder: Path) -> None:
         (folder / "series").mkdir()
         make(folder / "series")
 
-    return Case(
-        f"DICOM, {category}", name, holding(made, HEAD, ends), ends, doubling("series", output)
-    )
+    return Case(f"DICOM, {category}", name, holding(made, HEAD, ends), ends, doubling("series"))
 
 
 def whole(folder: Path, series: str = "1.2.3.4", **changes: object) -> list[Path]:

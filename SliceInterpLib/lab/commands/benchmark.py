@@ -17,7 +17,9 @@ from SliceInterpLib.cli.common import (
     print_result,
     progress_bar,
 )
+from SliceInterpLib.cli.values import count, names_of, number
 from SliceInterpLib.errors import MethodError
+from SliceInterpLib.files.apart import check_apart
 from SliceInterpLib.files.reading import read_volume
 from SliceInterpLib.files.whole import check_place, write_text
 from SliceInterpLib.interpolators import METHODS, Interpolator
@@ -45,11 +47,15 @@ def add_commands(commands: Commands) -> None:
     )
     _add_contenders(sub, default="all but the peers")
     sub.add_argument(
-        "--every", type=int, default=1, metavar="N", help="hold out every N-th slice (default: 1)"
+        "--every",
+        type=count(),
+        default=1,
+        metavar="N",
+        help="hold out every N-th slice (default: 1)",
     )
     sub.add_argument(
         "--average",
-        type=int,
+        type=count(least=2, multiple_of=2),
         metavar="N",
         help="average N thin slices into thick ones and compare with the true middle slice",
     )
@@ -75,17 +81,17 @@ def add_commands(commands: Commands) -> None:
         commands, "contrast", _contrast, "Measure how much of a faint lesion's contrast is kept."
     )
     _add_contenders(sub, default="linear,optical-flow,learned")
-    sub.add_argument("--hu", type=_not_zero, default=6.0, help="contrast of the discs")
+    sub.add_argument("--hu", type=_contrast_hu, default=6.0, help="contrast of the discs")
     sub.add_argument(
         "--radius-mm",
-        type=_above_zero,
+        type=number(above=0),
         nargs="+",
         default=[2.4, 4.7, 7.5],
         help="radii of the discs",
     )
-    sub.add_argument("--places", type=_at_least_one, default=50, help="discs of each radius")
+    sub.add_argument("--places", type=count(), default=50, help="discs of each radius")
     sub.add_argument("--one", action="store_true", help="add them to one of the two slices only")
-    sub.add_argument("--seed", type=int, default=0)
+    sub.add_argument("--seed", type=count(least=0), default=0)
     add_json(sub)
 
     sub = add_command(
@@ -97,7 +103,7 @@ def add_commands(commands: Commands) -> None:
         help="name of a shipped model, or path of a model's card; may be repeated (default: all "
         "that are shipped)",
     )
-    sub.add_argument("--runs", type=_at_least_one, default=7, help="how many times each is timed")
+    sub.add_argument("--runs", type=count(), default=7, help="how many times each is timed")
     add_device(sub)
     add_json(sub)
 
@@ -129,6 +135,7 @@ def _benchmark(options: argparse.Namespace) -> None:
 
     if options.csv:
         check_place(options.csv, overwrite=options.force)
+        check_apart([options.csv], scans([options.data]))
     contenders = _contenders(options, METHODS)
     methods = _interpolators(contenders, options)
     with progress_bar("volumes × methods", quiet=options.json) as progress:
@@ -256,33 +263,11 @@ def _patients(data: Path) -> dict[str, Callable[[], Volume]]:
 
 def _method_list(text: str) -> tuple[str, ...]:
     known = METHODS + PEERS
-    if text == "all":
-        return known
-    names = tuple(text.split(","))
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise argparse.ArgumentTypeError(
-            f"unknown: {', '.join(unknown)}; choose from {', '.join(known)}"
-        )
-    return names
+    return known if text == "all" else names_of(known)(text)
 
 
-def _not_zero(text: str) -> float:
-    value = float(text)
+def _contrast_hu(text: str) -> float:
+    value = number()(text)
     if value == 0:
         raise argparse.ArgumentTypeError("discs of 0 HU have no contrast")
-    return value
-
-
-def _above_zero(text: str) -> float:
-    value = float(text)
-    if not value > 0:
-        raise argparse.ArgumentTypeError(f"{text} is not above 0")
-    return value
-
-
-def _at_least_one(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
     return value

@@ -18,6 +18,7 @@ from SliceInterpLib.cli.common import (
     progress_bar,
     say,
 )
+from SliceInterpLib.cli.values import count
 from SliceInterpLib.files.reading import read_volume
 from SliceInterpLib.lab.commands.common import command_line, scans
 from SliceInterpLib.networks.registry import find_model
@@ -67,10 +68,10 @@ def add_commands(commands: Commands) -> None:
     )
     sub.add_argument("--model", help="name of a model, or path of its card")
     sub.add_argument(
-        "--every", type=int, default=6, metavar="N", help="hide every N-th slice (default: 6)"
+        "--every", type=count(), default=6, metavar="N", help="hide every N-th slice (default: 6)"
     )
-    sub.add_argument("--steps", type=int, default=4000)
-    sub.add_argument("--seed", type=int, default=0)
+    sub.add_argument("--steps", type=count(), default=4000)
+    sub.add_argument("--seed", type=count(least=0), default=0)
     add_device(sub)
 
     sub = add_command(
@@ -82,11 +83,11 @@ def add_commands(commands: Commands) -> None:
     sub.add_argument("data", type=Path, nargs="+", help="scans, or folders of scans")
     sub.add_argument("--model", help="name of a model, or path of its card")
     sub.add_argument(
-        "--every", type=int, default=1, metavar="N", help="hide every N-th slice (default: 1)"
+        "--every", type=count(), default=1, metavar="N", help="hide every N-th slice (default: 1)"
     )
     sub.add_argument(
         "--average",
-        type=int,
+        type=count(least=2, multiple_of=2),
         metavar="N",
         help="average N thin slices into thick ones and compare with the true middle slice",
     )

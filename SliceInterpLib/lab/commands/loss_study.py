@@ -6,11 +6,11 @@ import argparse
 from pathlib import Path
 
 from SliceInterpLib.cli.common import Commands, add_command, add_device, say
-from SliceInterpLib.errors import MethodError
+from SliceInterpLib.cli.values import count, number
 from SliceInterpLib.files.reading import read_volume
 from SliceInterpLib.files.whole import write_text
 from SliceInterpLib.lab.commands.common import command_line, scans
-from SliceInterpLib.lab.commands.training import LOSSES
+from SliceInterpLib.lab.commands.training import LOSSES, SMALLEST_MS_SSIM_CROP
 
 _MOST_VOLUMES = 20
 """To train on."""
@@ -32,27 +32,34 @@ def add_commands(commands: Commands) -> None:
         help="folder; an unfinished study there is resumed",
     )
     sub.add_argument("--losses", nargs="+", choices=LOSSES, default=LOSSES)
-    sub.add_argument("--batches", type=int, nargs="+", help="default: 2 4 8; --full: 32 64 96")
-    sub.add_argument("--seeds", type=int, default=2, help="runs of each setting")
+    sub.add_argument("--batches", type=count(), nargs="+", help="default: 2 4 8; --full: 32 64 96")
+    sub.add_argument("--seeds", type=count(), default=2, help="runs of each setting")
     sub.add_argument(
-        "--seeds-of-default", type=int, default=10, help="runs of ms-ssim+l1 with the guard on"
+        "--seeds-of-default",
+        type=count(),
+        default=10,
+        help="runs of ms-ssim+l1 with the guard on",
     )
     length = sub.add_mutually_exclusive_group()
-    length.add_argument("--steps", type=int, help="length of each run")
+    length.add_argument("--steps", type=count(), help="length of each run")
     length.add_argument(
         "--minutes",
-        type=float,
+        type=number(above=0),
         default=60.0,
         help="length of the whole study; steps are chosen to fit",
     )
-    sub.add_argument("--crop", type=int, help="pixels; default: 192; --full: 256")
-    sub.add_argument("--rate", type=float, default=1e-3, help="learning rate")
+    sub.add_argument(
+        "--crop",
+        type=count(least=SMALLEST_MS_SSIM_CROP, multiple_of=32),
+        help="pixels; default: 192; --full: 256",
+    )
+    sub.add_argument("--rate", type=number(above=0), default=1e-3, help="learning rate")
     sub.add_argument(
         "--full",
         action="store_true",
         help="the field reference's network itself; the default on a GPU",
     )
-    sub.add_argument("--jobs", type=int, default=1, help="runs side by side, one thread each")
+    sub.add_argument("--jobs", type=count(), default=1, help="runs side by side, one thread each")
     add_device(sub)
 
 
@@ -68,7 +75,6 @@ def _study(options: argparse.Namespace) -> None:
     from SliceInterpLib.lab.training.study_tables import markdown, whole_table
     from SliceInterpLib.networks.devices import choose_device
 
-    _check(options)
     device = choose_device(options.device).type
     full = options.full or device == "cuda"
     plan = Plan(
@@ -108,14 +114,3 @@ def _study(options: argparse.Namespace) -> None:
     write_text(options.output / "study.csv", whole_table(result).csv())
     save_study_figure(options.output / "study.png", result)
     print(text)
-
-
-def _check(options: argparse.Namespace) -> None:
-    """Raise MethodError for sizes that cannot be trained with."""
-    if options.crop and (options.crop % 32 or options.crop < 161):
-        raise MethodError(f"--crop {options.crop}: choose a multiple of 32 of at least 192.")
-    for name in ("seeds", "seeds_of_default", "jobs"):
-        if getattr(options, name) < 1:
-            raise MethodError(f"--{name.replace('_', '-')} must be at least 1.")
-    if options.steps is not None and options.steps < 1:
-        raise MethodError("--steps must be at least 1.")

@@ -14,6 +14,7 @@ from SliceInterpLib.cli.common import (
     progress_bar,
     read_input,
 )
+from SliceInterpLib.files.apart import check_apart
 from SliceInterpLib.files.reading import read_volume
 from SliceInterpLib.files.whole import check_place, whole
 from SliceInterpLib.lab.commands.common import add_model
@@ -44,8 +45,9 @@ def _mpr_check(options: argparse.Namespace) -> None:
 
     if options.output:
         check_place(options.output, overwrite=options.force)
-    axial = read_input(options)
+    axial = read_input(options, outputs=[options.output], others=[options.reformat])
     reformat = read_volume(options.reformat)
+    check_apart([options.output], reformat.files)
     learned = make_contender("learned", model=options.model, device=options.device)
     methods = [(make_contender(name), 2) for name in ("linear", "cubic", "optical-flow")]
     with progress_bar("steps", quiet=options.json) as progress:

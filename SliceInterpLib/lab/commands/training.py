@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from SliceInterpLib.cli.common import Commands, add_command, add_device
+from SliceInterpLib.cli.values import count, number
 from SliceInterpLib.errors import TrainingError
 from SliceInterpLib.files.reading import read_volume
 from SliceInterpLib.lab.commands.common import command_line, scans
@@ -16,6 +17,9 @@ from SliceInterpLib.networks.registry import find_model
 
 DESIGNS = ("small", "base", "plain", "flow-given", "reference-unet")
 LOSSES = ("mse", "l1", "ssim", "ms-ssim", "ssim+l1", "ms-ssim+l1")
+
+SMALLEST_MS_SSIM_CROP = 192
+"""Pixels, a multiple of 32: MS-SSIM halves the picture four times and then looks 11 pixels wide."""
 
 
 def add_commands(commands: Commands) -> None:
@@ -27,7 +31,7 @@ def add_commands(commands: Commands) -> None:
     check.add_argument("--valid", type=Path, nargs="*", default=[], help="scans for the log's PSNR")
     check.add_argument(
         "--split",
-        type=_part,
+        type=number(above=0, below=1),
         metavar="PART",
         help="set this part of the patients of --data aside for it instead, such as 0.1; a "
         "patient is a folder within a folder of --data, or a file directly in it",
@@ -37,31 +41,36 @@ def add_commands(commands: Commands) -> None:
     sub.add_argument("--start", metavar="MODEL", help="start from this model (name or card)")
     sub.add_argument("--name", default="mine", help="the model's name on its card")
     length = sub.add_mutually_exclusive_group()
-    length.add_argument("--steps", type=int, default=5000)
-    length.add_argument("--minutes", type=float, help="train for this long instead")
+    length.add_argument("--steps", type=count(), default=5000)
+    length.add_argument("--minutes", type=number(above=0), help="train for this long instead")
     sub.add_argument("--loss", choices=LOSSES, default="ms-ssim+l1")
     sub.add_argument(
-        "--similarity", type=float, default=0.25, help="weight of similarity beside the pixel term"
+        "--similarity",
+        type=number(least=0, most=1),
+        default=0.25,
+        help="weight of similarity beside the pixel term",
     )
-    sub.add_argument("--k2", type=float, default=0.03, help="SSIM's second constant")
-    sub.add_argument("--rate", type=float, default=4e-4, help="highest learning rate")
-    sub.add_argument("--batch", type=int, default=6)
-    sub.add_argument("--crop", type=int, default=192, help="pixels, a multiple of 32")
+    sub.add_argument("--k2", type=number(above=0), default=0.03, help="SSIM's second constant")
+    sub.add_argument("--rate", type=number(above=0), default=4e-4, help="highest learning rate")
+    sub.add_argument("--batch", type=count(), default=6)
+    sub.add_argument(
+        "--crop", type=count(least=32, multiple_of=32), default=192, help="pixels, a multiple of 32"
+    )
     sub.add_argument(
         "--no-simulated", action="store_true", help="do not simulate thick slices from thin ones"
     )
     sub.add_argument(
         "--lesions",
-        type=float,
+        type=number(least=0, most=1),
         default=0.6,
         help="part of the examples that faint lesions are added to",
     )
     sub.add_argument(
         "--workers",
-        type=int,
+        type=count(least=0),
         help="processes that prepare examples (default: none on a CPU, 8 on a GPU)",
     )
-    sub.add_argument("--seed", type=int, default=1)
+    sub.add_argument("--seed", type=count(least=0), default=1)
     add_device(sub)
 
 
@@ -74,6 +83,11 @@ def _train(options: argparse.Namespace) -> None:
     from SliceInterpLib.lab.training.triplets import Augmentation
     from SliceInterpLib.networks.devices import choose_device
 
+    if "ms-ssim" in options.loss and options.crop < SMALLEST_MS_SSIM_CROP:
+        raise TrainingError(
+            f"--loss {options.loss} needs a --crop of at least {SMALLEST_MS_SSIM_CROP}, not "
+            f"{options.crop}. Choose a larger crop or another loss."
+        )
     start = find_model(options.start) if options.start else None
     training, validation = scans(options.data), scans(options.valid)
     if options.split:
@@ -145,10 +159,3 @@ def split_by_patient(
         for some in (order[kept:], order[:kept])
     )
     return training, validation
-
-
-def _part(text: str) -> float:
-    value = float(text)
-    if not 0.0 < value < 1.0:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
-    return value

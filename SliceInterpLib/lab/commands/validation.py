@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from SliceInterpLib.cli.common import Commands, add_command, print_result, say
 from SliceInterpLib.errors import VolumeError
 from SliceInterpLib.files import read_volume
+from SliceInterpLib.files.apart import check_apart
 from SliceInterpLib.files.scanner import scanner_facts
 from SliceInterpLib.files.whole import check_place, write_text
 from SliceInterpLib.grids import longest_stretch
-from SliceInterpLib.lab.commands.common import add_methods
+from SliceInterpLib.lab.commands.common import add_methods, scans
 from SliceInterpLib.lab.contenders import usable_contenders
 from SliceInterpLib.volume import Volume
 
@@ -50,6 +51,7 @@ def _validate(options: argparse.Namespace) -> None:
 
     if options.output:
         check_place(options.output, overwrite=options.force)
+        check_apart([options.output], scans(options.data))
     methods = usable_contenders(options.methods, model=options.model, device=options.device)
     results, texts = {}, [_LEGEND]
     for place in options.data:

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from SliceInterpLib.cli.common import Commands, add_command, progress_bar
+from SliceInterpLib.cli.values import count
 from SliceInterpLib.errors import OutputError
 from SliceInterpLib.files.whole import write_text
 from SliceInterpLib.lab.commands.common import add_model, command_line
@@ -21,8 +22,10 @@ def add_commands(commands: Commands) -> None:
         "Measure hematomas of known volume in the built-in phantom, on thick and doubled slices.",
     )
     sub.add_argument("-o", "--output", type=Path, required=True, help="folder for the results")
-    sub.add_argument("--lesions", type=int, default=80, help="each is scanned at three spacings")
-    sub.add_argument("--seed", type=int, default=0)
+    sub.add_argument(
+        "--lesions", type=count(), default=80, help="each is scanned at three spacings"
+    )
+    sub.add_argument("--seed", type=count(least=0), default=0)
     add_model(sub)
 
 
