@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
+
+# The arrays of tests are small: of two threads, one would burn a core while it waits.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "host"))
 
@@ -33,8 +37,26 @@ def scene() -> object:
     return headless.start()
 
 
+@pytest.fixture(scope="session")
+def drawn() -> Callable[..., object]:
+    """`head_phantom`, which draws each head once for all tests: look, but do not touch."""
+    from SliceInterpLib.phantom import head_phantom
+
+    return cache(head_phantom)
+
+
 @pytest.fixture
-def volumes(scene: object) -> list:
+def quick_phantom(
+    scene: object, drawn: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sample data's head is drawn once; its nodes have voxels of their own."""
+    from SliceInterpLib.scene import sample_data
+
+    monkeypatch.setattr(sample_data, "head_phantom", drawn)
+
+
+@pytest.fixture
+def volumes(quick_phantom: None) -> list:
     """Nodes of a small phantom, doubled by 'linear' and, in place of the network, by 'cubic'."""
     from SliceInterpLib.interpolators import make_interpolator
     from SliceInterpLib.scene import nodes, sample_data

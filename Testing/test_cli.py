@@ -1,10 +1,13 @@
-"""The command line as its users meet it: a process, its output, its exit code, its files."""
+"""The command line as its users meet it: its output, its exit code, its files."""
 
 import json
 import os
 import re
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
+from functools import partial
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -14,36 +17,50 @@ from dicom_files import write_series
 
 from SliceInterpLib.cli import main
 from SliceInterpLib.files import read_dicom, read_volume, write_volume
+from SliceInterpLib.lab import network_speed
+from SliceInterpLib.lab.peers.reference_unet import SMALL
 from SliceInterpLib.phantom import head_phantom
 from SliceInterpLib.volume import Volume
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def sliceinterp(*arguments, cwd=None):
+def in_a_process(*arguments):
     return subprocess.run(
         [sys.executable, "-m", "SliceInterpLib.cli", *map(str, arguments)],
         capture_output=True,
         text=True,
-        cwd=cwd,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         check=False,
     )
 
 
+def sliceinterp(*arguments):
+    """As `in_a_process`, without the second that it takes to start one."""
+    with redirect_stdout(StringIO()) as out, redirect_stderr(StringIO()) as err:
+        try:
+            code = main([str(argument) for argument in arguments])
+        except SystemExit as stop:  # argparse's
+            code = stop.code
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
+
+
 @pytest.fixture(scope="module")
 def head_file(tmp_path_factory):
+    """Slices as small as MS-SSIM can be had of, and few."""
     path = tmp_path_factory.mktemp("in put") / "head ct.nii.gz"
-    write_volume(head_phantom(matrix=192, pixel_spacing=1.2).volume, path)
+    write_volume(head_phantom(matrix=192, pixel_spacing=1.2, slices=10).volume, path)
     return path
 
 
-@pytest.mark.parametrize("suffix", [".nii.gz", ".nrrd", ".mha"])
-def test_upsample_doubles_a_file_and_keeps_the_acquired_slices(head_file, tmp_path, suffix):
+@pytest.mark.parametrize(
+    ("run", "suffix"), [(in_a_process, ".nii.gz"), (sliceinterp, ".nrrd"), (sliceinterp, ".mha")]
+)
+def test_upsample_doubles_a_file_and_keeps_the_acquired_slices(head_file, tmp_path, run, suffix):
     output = tmp_path / f"doubled{suffix}"
-    done = sliceinterp("upsample", head_file, "-o", output)
+    done = run("upsample", head_file, "-o", output)
     assert done.returncode == 0, done.stderr
-    assert "63 slices, 2.5 mm" in done.stdout
+    assert "19 slices, 2.5 mm" in done.stdout
     before, after = read_volume(head_file), read_volume(output)
     np.testing.assert_array_equal(after.hu[::2], before.hu)
     assert after.hu.dtype == np.int16
@@ -57,7 +74,7 @@ def test_four_times_the_slices_as_json(head_file, tmp_path):
         "upsample", head_file, "-o", output, "--factor", 4, "--method", "linear", "--json"
     )
     summary = json.loads(done.stdout)
-    assert summary["slices"] == [32, 125]
+    assert summary["slices"] == [10, 37]
     assert summary["slice_spacing_mm"] == [5.0, 1.25]
     assert summary["provenance"]["method"] == "linear"
     assert done.stderr == ""
@@ -78,18 +95,18 @@ def test_nothing_is_overwritten_without_force(head_file, tmp_path):
         ).returncode
         == 0
     )
-    assert read_volume(output).slice_count == 63
+    assert read_volume(output).slice_count == 19
     assert [path.name for path in tmp_path.iterdir()] == ["there.nrrd"]
 
 
 def test_an_error_is_one_line_and_debug_shows_the_traceback(tmp_path):
     missing = tmp_path / "no such file.nii.gz"
-    plain = sliceinterp("info", missing)
+    plain = in_a_process("info", missing)
     assert plain.returncode == 1
     assert plain.stdout == ""
     assert plain.stderr.count("\n") == 1
     assert plain.stderr.startswith("sliceinterp: error: ")
-    assert "Traceback" in sliceinterp("info", missing, "--debug").stderr
+    assert "Traceback" in in_a_process("info", missing, "--debug").stderr
 
 
 def test_thin_slices_are_refused_with_this_program_s_way_out(tmp_path, capsys):
@@ -120,8 +137,8 @@ def test_a_picture_is_refused_before_any_output(tmp_path):
 def test_info_says_what_would_come_out(head_file):
     told = sliceinterp("info", head_file)
     assert told.returncode == 0
-    assert "32 slices of 192×192, 5 mm apart" in told.stdout
-    assert "×2: 63 slices, 2.5 mm" in told.stdout
+    assert "10 slices of 192×192, 5 mm apart" in told.stdout
+    assert "×2: 19 slices, 2.5 mm" in told.stdout
 
 
 def test_models_lists_what_is_shipped():
@@ -153,7 +170,9 @@ def test_benchmark_prints_one_object_of_the_promised_shape(head_file):
 
 def test_benchmark_as_a_table_with_simulated_thick_slices(tmp_path):
     thin = tmp_path / "thin.nrrd"
-    write_volume(head_phantom(slice_spacing=2.5, matrix=192, pixel_spacing=1.2).volume, thin)
+    write_volume(
+        head_phantom(slices=12, slice_spacing=2.5, matrix=192, pixel_spacing=1.2).volume, thin
+    )
     done = sliceinterp(
         "lab",
         "benchmark",
@@ -273,7 +292,9 @@ def test_contrast_prints_a_table_and_an_object(head_file):
     assert [row["mean"] for row in rows] == pytest.approx([0.5, 0.5], abs=1e-4)
 
 
-def test_speed_times_the_shipped_model_beside_the_reference():
+def test_speed_times_the_shipped_model_beside_the_reference(monkeypatch):
+    small = partial(network_speed.ReferenceUNet, **SMALL)  # a few of its channels
+    monkeypatch.setattr(network_speed, "ReferenceUNet", small)
     rows = json.loads(sliceinterp("lab", "speed", "--runs", 1, "--device", "cpu", "--json").stdout)
     assert {"small", "reference U-Net", "reference U-Net, 13 crops"} <= set(rows["networks"])
     assert all(row["seconds"] > 0 for row in rows["networks"].values())
@@ -316,7 +337,7 @@ def test_the_demo_leaves_a_volume_a_picture_and_a_table(head_file, tmp_path):
         "montage.png",
         "table.md",
     }
-    assert read_volume(tmp_path / "demo" / "doubled.nrrd").slice_count == 63
+    assert read_volume(tmp_path / "demo" / "doubled.nrrd").slice_count == 19
     assert "| learned |" in (tmp_path / "demo" / "table.md").read_text()
 
 

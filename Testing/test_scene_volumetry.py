@@ -32,7 +32,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture
-def source(scene):
+def source(scene, quick_phantom):
     """The phantom, turned and moved by a transform, as a registration does."""
     node = sample_data.load_phantom(matrix=128)
     turned = np.array([[0.8, -0.6, 0, 9], [0.6, 0.8, 0, 7], [0, 0, 1, -30], [0, 0, 0, 1.0]])

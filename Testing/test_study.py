@@ -26,7 +26,7 @@ TINY = Plan(steps=2, losses=("l1", "ms-ssim+l1"), batches=(2,), seeds=1, default
 
 @pytest.fixture(scope="module")
 def head():
-    return head_phantom(matrix=224, pixel_spacing=1.0).volume
+    return head_phantom(matrix=224, pixel_spacing=1.0, slices=12).volume
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from SliceInterpLib.cli import main
 from SliceInterpLib.errors import TrainingError
 from SliceInterpLib.files import write_volume
 from SliceInterpLib.interpolators import make_interpolator
@@ -38,7 +39,7 @@ QUICK = TrainingSettings(batch=2, crop=192, guided_steps=2, guard=AT_ONCE, check
 
 @pytest.fixture(scope="module")
 def head():
-    return head_phantom(matrix=224, pixel_spacing=1.0).volume
+    return head_phantom(matrix=224, pixel_spacing=1.0, slices=12).volume
 
 
 def trainer_for(folder, head, network=None, **settings):
@@ -53,22 +54,22 @@ def weights(trainer):
 
 
 def test_going_on_from_a_checkpoint_is_the_same_as_never_having_stopped(tmp_path, head):
-    whole = trainer_for(tmp_path / "whole", head, steps=6)
+    whole = trainer_for(tmp_path / "whole", head, steps=4)
     whole.run()
-    first = trainer_for(tmp_path / "halves", head, steps=3)
+    first = trainer_for(tmp_path / "halves", head, steps=2)
     first.run()
-    second = trainer_for(tmp_path / "halves", head, steps=6)
+    second = trainer_for(tmp_path / "halves", head, steps=4)
     second.run()
-    assert second.step == 6
-    # The first half decayed its learning rate over three steps rather than six.
-    third = trainer_for(tmp_path / "again", head, steps=6)
+    assert second.step == 4
+    # The first half decayed its learning rate over two steps rather than four.
+    third = trainer_for(tmp_path / "again", head, steps=4)
     third.folder.mkdir()
     batches = third.batches()
-    for _ in range(3):
+    for _ in range(2):
         third.train_step(next(batches))
         third.step += 1
     third.save()
-    fourth = trainer_for(tmp_path / "again", head, steps=6)
+    fourth = trainer_for(tmp_path / "again", head, steps=4)
     fourth.run()
     torch.testing.assert_close(weights(fourth), weights(whole), rtol=0, atol=0)
 
@@ -107,7 +108,7 @@ def test_a_run_leaves_a_model_that_loads_and_doubles(tmp_path, head):
     assert described["training"]["steps"] == 1
     learned = make_interpolator("learned", model=str(card), device="cpu")
     assert learned.context == 1
-    slices = head.slices[14:18][None].astype(np.float32)
+    slices = head.slices[4:8][None].astype(np.float32)
     mean = slices[:, 1:3].mean(1)
     tissue = (mean > 0) & (mean < 100)
     # One step in, the network is still next to the mean of the two slices.
@@ -173,7 +174,7 @@ def test_a_pair_network_grows_to_four_slices_without_changing_what_it_says(tmp_p
     first = read_card(train(tmp_path / "first", head, pair, settings=replace(QUICK, steps=3)))
     grown = FlowInside(**TINY)
     grow(load_network(first), grown)
-    slices = torch.from_numpy(head.slices[14:18, :192, :192][None].astype(np.float32))
+    slices = torch.from_numpy(head.slices[4:8, :192, :192][None].astype(np.float32))
     with torch.inference_mode():
         expected = load_network(first)(slices[:, 1:3]).hu
         torch.testing.assert_close(grown.eval()(slices).hu, expected, atol=0.01, rtol=0.0)
@@ -254,13 +255,12 @@ def test_two_processes_train_as_one_does(tmp_path, head):
         *("lab", "train", "--data", tmp_path / "head.nrrd", "--batch", "2"),
         *("--steps", "2", "--crop", "192", "--seed", "5", "--device", "cpu"),
     ]
+    assert main([*map(str, command), "-o", str(tmp_path / "one")]) == 0
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    alone = [sys.executable, "-m", "SliceInterpLib.cli"]
     pair = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    for start, name in ((alone, "one"), ([*pair, "-m", "SliceInterpLib.cli"], "two")):
-        call = [*map(str, [*start, *command, "-o", tmp_path / name])]
-        done = subprocess.run(call, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+    call = [*map(str, [*pair, "-m", "SliceInterpLib.cli", *command, "-o", tmp_path / "two"])]
+    done = subprocess.run(call, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
     one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
     assert json.loads((tmp_path / "two" / "model.json").read_text())["training"]["processes"] == 2
     for name, tensor in one.items():
@@ -343,7 +343,7 @@ def test_faint_lesions_are_added_to_the_pair_and_to_the_target_alike(head):
 
 @pytest.mark.parametrize("name", ["mse", "l1", "ssim", "ms-ssim", "ssim+l1", "ms-ssim+l1"])
 def test_every_loss_is_zero_for_the_truth_and_weighs_its_terms(name, head):
-    slices = torch.from_numpy(head.slices[14:19, :192, :192][None].astype(np.float32))
+    slices = torch.from_numpy(head.slices[4:9, :192, :192][None].astype(np.float32))
     truth = slices[:, 2:3]
     found = FlowInside(**TINY)(slices[:, [0, 1, 3, 4]])
     perfect = found._replace(hu=truth, view=found.scale(truth), blend=truth)
@@ -360,7 +360,7 @@ def test_every_loss_is_zero_for_the_truth_and_weighs_its_terms(name, head):
 
 
 def test_gaussian_l1_is_the_mean_error_where_it_is_even(head):
-    slices = torch.from_numpy(head.slices[14:18, :192, :192][None].astype(np.float32))
+    slices = torch.from_numpy(head.slices[4:8, :192, :192][None].astype(np.float32))
     found = FlowInside(**TINY)(slices)
     off = found._replace(view=found.scale(slices[:, 1:2]) + 0.1, blend=None)
     for gaussian in (False, True):
