@@ -108,5 +108,7 @@ def test_the_command_prints_a_table_or_one_object(tmp_path, capsys):
 def test_the_command_refuses_a_method_that_is_not_there(tmp_path, capsys):
     path = tmp_path / "scan.nrrd"
     write_volume(stack([20, 30, 40]), path)
-    assert main(["check", str(path), "--methods", "magic"]) == 1
-    assert "no method 'magic'" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as stop:
+        main(["check", str(path), "--methods", "magic"])
+    assert stop.value.code == 2
+    assert "unknown: 'magic'; choose from" in capsys.readouterr().err

@@ -22,9 +22,11 @@ def sidecar(path: Path) -> Path | None:
 def read_sidecar(path: Path) -> dict[str, Any]:
     """What the JSON file of a NIfTI file says; nothing if there is none, or it is none."""
     beside = sidecar(path)
-    if beside is None or not beside.is_file():
+    if beside is None:
         return {}
     try:
+        if not beside.is_file():  # and never a pipe, which may not end
+            return {}
         with beside.open("rb") as file:
             text = file.read(_LONGEST + 1)
         # Converters write texts of headers in whatever encoding they have.
