@@ -85,6 +85,15 @@ def test_thin_slices_can_be_allowed(widget):
     assert widget.ui.applyButton.enabled
 
 
+def test_allowing_thin_slices_allows_nothing_else(widget):
+    node = add_ct()
+    slicer.util.updateVolumeFromArray(node, abs(slicer.util.arrayFromVolume(node)))
+    choose(widget, node)
+    widget.ui.allowThinCheckBox.checked = True
+    assert not widget.ui.applyButton.enabled
+    assert "not HU" in widget.ui.planLabel.text
+
+
 def test_the_input_is_never_the_output(widget):
     node = add_ct()
     choose(widget, node, outputVolume=node)

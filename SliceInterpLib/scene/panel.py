@@ -172,7 +172,7 @@ class Panel:
         if chosen.outputVolume and chosen.outputVolume.GetID() == chosen.inputVolume.GetID():
             return "", "The output must not be the input: the acquired scan would be lost."
         volume, obstacle = self._look_at(chosen.inputVolume)
-        if volume is None or (obstacle and not chosen.allowThin):
+        if volume is None or obstacle:
             return "", obstacle
         count = (volume.slice_count - 1) * chosen.factor + 1
         seconds = self._estimate.seconds(volume, self._settings())
