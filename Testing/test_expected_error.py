@@ -29,6 +29,8 @@ from SliceInterpLib.networks.registry import find_model, read_card
 from SliceInterpLib.phantom import head_phantom
 from SliceInterpLib.upsampling import upsample
 
+pytestmark = pytest.mark.networks
+
 
 @pytest.fixture(scope="module")
 def head():

@@ -36,6 +36,9 @@ class Learned:
     soft tissue was predicted both ways and compared. When memory runs out, the batch is halved, and
     at a single pair the CPU takes over from the GPU.
 
+    The same slices give the same result each time, in reversed order too, unless device, precision
+    or batch change in between. What other computers make of them may differ (Docs/architecture.md).
+
     Args:
         model: the network's card and weights.
         device: 'auto', 'cuda' or 'cpu'.

@@ -104,7 +104,8 @@ class FlowInside(Network):
     """Slices in HU in, the slice midway between the two central ones in HU out.
 
     Reversing the order of the slices gives exactly the same middle slice: motion and blend are
-    made from both orders, and the correction only sees what does not change.
+    made from both orders, and the correction only sees what does not change. So it is on every
+    computer, though the slice itself may differ between two (see Docs/architecture.md).
 
     Args:
         flow_widths: channels of each level of the network that finds the motion.
