@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -185,6 +186,9 @@ def predict_between(
         MethodError: if a prediction is not finite.
     """
     offsets = step * np.arange(-interpolator.context, interpolator.context + 2)
+    # Plane by plane, so that memory does not grow; most scans have none.
+    padded = any(is_padding(plane).any() for plane in slices)
+    predict = partial(_without_padding, interpolator) if padded else interpolator
     for start in range(0, len(firsts), interpolator.batch):
         if cancelled and cancelled():
             raise Cancelled("The run was cancelled; nothing was kept.")
@@ -193,7 +197,7 @@ def predict_between(
         # Beyond an end, the last slice that whole steps lead to.
         last = len(slices) - 1
         around = np.clip(around, around % step, last - (last - around) % step)
-        middles = _without_padding(interpolator, slices[around].astype(np.float32))
+        middles = predict(slices[around].astype(np.float32))
         if not np.isfinite(middles).all():
             raise MethodError(
                 f"The method '{interpolator.name}' gave values that are not finite; "
@@ -208,8 +212,6 @@ def _without_padding(interpolator: Interpolator, slices: np.ndarray) -> np.ndarr
     What is padding in both slices around stays padding in the one between them.
     """
     padding = is_padding(slices)
-    if not padding.any():
-        return interpolator(slices)
     pair = slice(interpolator.context, interpolator.context + 2)
     stays, lowest = padding[:, pair].all(1), slices[:, pair].min(1)
     slices[padding] = AIR
