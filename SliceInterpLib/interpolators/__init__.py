@@ -6,7 +6,7 @@ An interpolator knows nothing of geometry, files or Slicer.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypeGuard
 
 import numpy as np
@@ -87,19 +87,24 @@ def make_interpolator(
 
 
 def usable_interpolators(
-    methods: Sequence[str] = METHODS, *, model: str | None = None, device: str = "auto"
+    methods: Sequence[str] = METHODS,
+    make: Callable[..., Interpolator] = make_interpolator,
+    *,
+    model: str | None = None,
+    device: str = "auto",
 ) -> list[Interpolator]:
     """The interpolators of those methods that can run here; warns of each that cannot.
 
     Args:
-        methods: some of METHODS.
-        model: as `make_interpolator` takes it.
-        device: as `make_interpolator` takes it.
+        methods: some that `make` knows.
+        make: `make_interpolator`, or what takes its arguments and knows other methods.
+        model: as `make` takes it.
+        device: as `make` takes it.
     """
     usable: list[Interpolator] = []
     for method in methods:
         try:
-            usable.append(make_interpolator(method, model=model, device=device))
+            usable.append(make(method, model=model, device=device))
         except MethodError as problem:
             warnings.warn(f"Left out: {problem}", stacklevel=2)
     return usable

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
 from pathlib import Path
 
 from SliceInterpLib.errors import MethodError
@@ -52,22 +50,3 @@ def make_contender(method: str, *, model: str | None = None, device: str = "auto
     from SliceInterpLib.lab.peers.torchscript import TorchScript
 
     return TorchScript(Path(model), device=device)
-
-
-def usable_contenders(
-    methods: Sequence[str], *, model: str | None = None, device: str = "auto"
-) -> list[Interpolator]:
-    """Those of the methods that can run here; warns of each that cannot.
-
-    Args:
-        methods: some of METHODS and PEERS.
-        model: as `make_contender` takes it.
-        device: as `make_contender` takes it.
-    """
-    usable = []
-    for method in methods:
-        try:
-            usable.append(make_contender(method, model=model, device=device))
-        except MethodError as problem:
-            warnings.warn(f"Left out: {problem}", stacklevel=2)
-    return usable

@@ -83,8 +83,9 @@ def make_report(
 
 
 def _page(findings: Findings, header: Mapping[str, str]) -> str:
-    layers = _layers(findings)
-    montage = make_montage(layers, upright(findings.doubled))
+    doubled = upright(findings.doubled)
+    layers = _layers(findings, doubled)
+    montage = make_montage(layers, doubled)
     script = (_FOLDER / "report.js").read_text(encoding="utf-8")
     page = Environment(
         loader=FileSystemLoader(_FOLDER),
@@ -111,7 +112,7 @@ def _page(findings: Findings, header: Mapping[str, str]) -> str:
     )
 
 
-def _layers(findings: Findings) -> list[Layer]:
+def _layers(findings: Findings, upright_doubled: Volume) -> list[Layer]:
     """The columns of the montage, from left to right, made upright as they are drawn."""
     name, other = findings.method.name, findings.classical.name
     doubled, plain = findings.doubled, findings.plain
@@ -120,7 +121,7 @@ def _layers(findings: Findings) -> list[Layer]:
     layers = [
         Layer("original", upright(findings.volume)),
         Layer(f"{other} {times}", upright(plain)),
-        Layer(f"{name} {times}", upright(doubled)),
+        Layer(f"{name} {times}", upright_doubled),
         Layer(
             f"{name} − {other}", upright(replace(doubled, slices=difference), fill=0.0), DIFFERENCE
         ),

@@ -14,8 +14,9 @@ from SliceInterpLib.files.apart import check_apart
 from SliceInterpLib.files.scanner import scanner_facts
 from SliceInterpLib.files.whole import check_place, write_text
 from SliceInterpLib.grids import longest_stretch
+from SliceInterpLib.interpolators import usable_interpolators
 from SliceInterpLib.lab.commands.common import add_methods, scans
-from SliceInterpLib.lab.contenders import usable_contenders
+from SliceInterpLib.lab.contenders import make_contender
 from SliceInterpLib.volume import Volume
 
 if TYPE_CHECKING:
@@ -52,7 +53,9 @@ def _validate(options: argparse.Namespace) -> None:
     if options.output:
         check_place(options.output, overwrite=options.force)
         check_apart([options.output], scans(options.data))
-    methods = usable_contenders(options.methods, model=options.model, device=options.device)
+    methods = usable_interpolators(
+        options.methods, make_contender, model=options.model, device=options.device
+    )
     results, texts = {}, [_LEGEND]
     for place in options.data:
         say(f"{place}:")
