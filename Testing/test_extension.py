@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
-import struct
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -50,12 +48,6 @@ macro(slicer_add_python_unittest)
 endmacro()
 """
 
-GENERATE = """
-foreach(field HOMEPAGE CATEGORY CONTRIBUTORS DESCRIPTION ICONURL SCREENSHOTURLS DEPENDS)
-  note(EXTENSION ${field} "${EXTENSION_${field}}")
-endforeach()
-"""
-
 
 @pytest.fixture(scope="module")
 def notes(tmp_path_factory):
@@ -65,8 +57,8 @@ def notes(tmp_path_factory):
     folder = tmp_path_factory.mktemp("slicer")
     (folder / "SlicerConfig.cmake").write_text(SLICER_CONFIG)
     (folder / "UseSlicer.cmake").write_text(USE_SLICER)
-    (folder / "Generate.cmake").write_text(GENERATE)
-    (folder / "CPack.cmake").write_text("")
+    for name in ("Generate", "CPack"):
+        (folder / f"{name}.cmake").write_text("")
     # project() wants compilers, and nothing here compiles.
     none = shutil.which("true")
     run = subprocess.run(
@@ -168,30 +160,6 @@ def test_the_modules_are_built_as_slicer_wants_them(notes):
     assert ["MODULE", "SliceInterp", "tests=TRUE", "subdir=FALSE"] in notes
     assert ["MODULE", "SliceInterpLib", "tests=FALSE", "subdir=TRUE"] in notes
     assert ["UNITTEST", str(ROOT / "SliceInterp"), "SCRIPT", "SliceInterp.py"] in notes
-
-
-def test_the_extension_describes_itself(notes):
-    about = {row[1]: row[2] for row in notes if row[0] == "EXTENSION"}
-    assert all(about.values()), about
-    for field in ("ICONURL", "SCREENSHOTURLS"):
-        for url in about[field].split():
-            assert url.startswith(about["HOMEPAGE"])
-    icon = about["ICONURL"].split("/raw/main/")[1]
-    header = (ROOT / icon).read_bytes()[:24]
-    assert header[:8] == b"\x89PNG\r\n\x1a\n"
-    assert struct.unpack(">II", header[16:]) == (128, 128)
-
-
-def test_the_index_entry_says_the_same(notes):
-    about = {row[1]: row[2] for row in notes if row[0] == "EXTENSION"}
-    entry = json.loads((ROOT / "Resources/ExtensionsIndex/SliceInterp.json").read_text())
-    assert entry["$schema"].endswith("slicer-extension-catalog-entry-schema-v1.0.2.json#")
-    allowed = {"$schema", "build_dependencies", "build_subdirectory", "category", "enabled"}
-    allowed |= {"scm_revision", "scm_type", "scm_url", "tier"}
-    assert set(entry) <= allowed
-    assert entry["build_dependencies"] == about["DEPENDS"].split(";")
-    assert entry["category"] == about["CATEGORY"]
-    assert entry["scm_url"] == about["HOMEPAGE"]
 
 
 def test_the_checkout_is_small():
