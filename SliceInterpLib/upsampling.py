@@ -52,9 +52,9 @@ def upsample(
 
     Returns:
         A volume with `synthetic` and `provenance`: software, version, method, model,
-        model_sha256, device, precision, factor, and of an uneven volume `parts`: of each stretch
-        the first and last acquired slice (from 1), the gap in mm and how many times as many
-        slices it has now.
+        model_sha256, device, precision ("cuda, cpu" where the CPU took over midway), factor, and
+        of an uneven volume `parts`: of each stretch the first and last acquired slice (from 1), the
+        gap in mm and how many times as many slices it has now.
 
     Raises:
         VolumeError: if the volume cannot be doubled honestly.
@@ -68,10 +68,14 @@ def upsample(
     wide = np.full(len(stretches), True) if allow_thin else wide_stretches(volume)
     total = (factor - 1) * sum(len(p) - 1 for p, fill in zip(stretches, wide, strict=True) if fill)
     done = 0
+    made_by: list[dict[str, object]] = []
 
     def count(slices: int) -> None:
         nonlocal done
         done += slices
+        # After each batch, since a learned method may fall back to another device.
+        if (method := dict(interpolator.provenance)) not in made_by:
+            made_by.append(method)
         if progress:
             progress(done, total)
 
@@ -96,23 +100,30 @@ def upsample(
         ),
         thickness=np.fmax(volume.thickness[before], volume.thickness[after]),
         synthetic=synthetic,
-        # Read after the run: a learned method may have fallen back to another device.
-        provenance=_provenance(interpolator, factor) | _parts(volume, times),
+        provenance=_provenance(interpolator.name, made_by, factor) | _parts(volume, times),
         files=(),
     )
 
 
-def _provenance(interpolator: Interpolator, factor: int) -> dict[str, object]:
+def _provenance(name: str, made_by: Sequence[dict[str, object]], factor: int) -> dict[str, object]:
+    """What a result says of how it was made: of whatever changed on the way, all values."""
+    first, *others = made_by
+    told = {
+        key: value
+        if all(other.get(key) == value for other in others)
+        else ", ".join(str(method.get(key)) for method in made_by)
+        for key, value in first.items()
+    }
     return {
         "software": "SliceInterp",
         "version": SliceInterpLib.__version__,
-        "method": interpolator.name,
+        "method": name,
         "model": None,
         "model_sha256": None,
         "device": "cpu",
         "precision": "float32",
         "factor": factor,
-    } | dict(interpolator.provenance)
+    } | told
 
 
 def _parts(volume: Volume, times: Sequence[int]) -> dict[str, object]:

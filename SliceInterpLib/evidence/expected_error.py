@@ -32,14 +32,9 @@ class Watched:
     def __init__(
         self, method: Interpolator, predict: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
     ) -> None:
-        self.name, self.context = method.name, method.context
+        self.name, self.context, self.batch = method.name, method.context, method.batch
         self._method, self._predict = method, predict
         self.besides: deque[np.ndarray] = deque()
-
-    @property
-    def batch(self) -> int:
-        """As the method's own, which shrinks where memory is short."""
-        return self._method.batch
 
     @property
     def provenance(self) -> Mapping[str, object]:

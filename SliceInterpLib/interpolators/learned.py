@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from functools import cached_property, partial
-from typing import TypeVar
+from functools import cached_property
 
 import numpy as np
 import torch
 
 from SliceInterpLib.errors import MethodError, is_out_of_memory
 from SliceInterpLib.networks.architectures import Architectures
-from SliceInterpLib.networks.devices import choose_device, has_bf16, on_device
+from SliceInterpLib.networks.devices import choose_device, half_precision_fits, on_device
 from SliceInterpLib.networks.expected_error import ExpectedError, clues, load_expected_error
 from SliceInterpLib.networks.prediction import Prediction, padded
 from SliceInterpLib.networks.registry import TrainedModel, load_network
@@ -21,23 +20,17 @@ MARGIN_HU = 30.0
 """How far the result may leave the range of the two slices, as they are and as the network moved
 them, at each place. Nothing is invented far outside what was acquired."""
 
-TOLERANCE_HU = 0.5
-"""Half precision is used where it changes soft tissue by less than this on average."""
-
-_SOFT_TISSUE_HU = (0.0, 100.0)
-
-_Result = TypeVar("_Result")
-
 
 class Learned:
     """Predicts middle slices with a trained network.
 
-    Half precision (bf16) is used where the hardware has it, after the first pair of slices with
-    soft tissue was predicted both ways and compared. When memory runs out, the batch is halved, and
-    at a single pair the CPU takes over from the GPU.
+    The same slices give the same result each time, in reversed order too, whatever was predicted
+    before or beside them: the precision (bf16 or float32) follows from the weights and the device
+    (`half_precision_fits`), and each pair is predicted by itself. What other computers make of
+    them may differ (Docs/architecture.md).
 
-    The same slices give the same result each time, in reversed order too, unless device, precision
-    or batch change in between. What other computers make of them may differ (Docs/architecture.md).
+    When a GPU has too little memory for a pair, the CPU takes over for good; the slices of one call
+    are all of one device, which `provenance` then tells.
 
     Args:
         model: the network's card and weights.
@@ -49,21 +42,22 @@ class Learned:
     """
 
     name = "learned"
+    batch = 1
+    """On a GPU, too, what else is in a batch may change how a slice is rounded; and on a CPU a
+    second pair only crowds the caches."""
 
     def __init__(
         self, model: TrainedModel, device: str = "auto", *, known: Architectures | None = None
     ) -> None:
+        chosen = choose_device(device)
         self.model = model
-        self.device = choose_device(device)
-        self.network = on_device(load_network(model, known), self.device)
+        self.network = load_network(model, known)
         self.context = self.network.context
-        # One pair at a time is quickest on a CPU, where a second only crowds the caches.
-        self.batch = 8 if self.device.type == "cuda" else 1
-        self._half: bool | None = None if has_bf16(self.device) else False
+        self._use(chosen)
 
     @property
     def provenance(self) -> dict[str, object]:
-        """Model, sha256, and the device and precision in use by now."""
+        """Model, sha256, and the device and precision of the latest slices."""
         return {
             "model": self.model.name,
             "model_sha256": self.model.sha256,
@@ -114,31 +108,44 @@ class Learned:
     def _within_memory(
         self, predict: Callable[[torch.Tensor, bool], torch.Tensor], slices: np.ndarray
     ) -> np.ndarray:
-        """`predict` of all pairs, as many at a time as there is memory for, in their own size."""
+        """`predict` of each pair, in their own size, all on one device that has the memory."""
         height, width = slices.shape[2:]
         pairs = padded(slices)
-        if self._half is None:
-            self._half = self._retried(lambda: self._agrees_in_half(pairs[:1]))
-
-        def part(start: int) -> torch.Tensor:
-            return predict(pairs[start : start + self.batch], bool(self._half))
-
-        parts: list[torch.Tensor] = []
-        start = 0
-        while start < len(pairs):
-            parts.append(self._retried(partial(part, start)))
-            start += len(parts[-1])
-        return torch.cat(parts)[..., :height, :width].numpy()
-
-    def _retried(self, run: Callable[[], _Result]) -> _Result:
-        """What `run` gives, called again with less at a time as long as memory runs out."""
         while True:
             try:
-                return run()
+                found = [predict(pair, self._half) for pair in pairs.split(1)]
+                return torch.cat(found)[..., :height, :width].numpy()
             except (RuntimeError, MemoryError) as problem:
-                if not is_out_of_memory(problem):
-                    raise
-                self._use_less_memory(problem)
+                self._leave_gpu(problem)
+
+    def _use(self, device: torch.device) -> None:
+        """Compute there from now on, if it has the memory, in the precision that fits."""
+        self.device = device
+        try:
+            self.network = on_device(self.network, device)
+            self._half = half_precision_fits(self.network, device)
+        except (RuntimeError, MemoryError) as problem:
+            self._leave_gpu(problem)
+
+    def _leave_gpu(self, problem: Exception) -> None:
+        """Go on with the CPU if it was a GPU whose memory ran out.
+
+        Raises:
+            MethodError: if it was the CPU's own memory; else `problem`, unless it is about memory.
+        """
+        if not is_out_of_memory(problem):
+            raise problem
+        if self.device.type == "cpu":
+            raise MethodError(
+                "There is not enough memory for one pair of slices of this size on the CPU. Close "
+                "other programs, crop the scan, or choose another method."
+            ) from problem
+        warnings.warn(
+            "The GPU has too little free memory for one pair of slices; going on with the CPU.",
+            stacklevel=2,
+        )
+        self._use(torch.device("cpu"))
+        torch.cuda.empty_cache()
 
     @torch.inference_mode()
     def _predict(self, pairs: torch.Tensor, half: bool) -> torch.Tensor:
@@ -168,34 +175,3 @@ class Learned:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
             found = self.network(pairs)
         return found.hu.clamp(found.lowest - MARGIN_HU, found.highest + MARGIN_HU), found
-
-    def _use_less_memory(self, problem: Exception) -> None:
-        """Halve the batch, or leave the GPU; raise MethodError where neither is left."""
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
-        if self.batch > 1:
-            self.batch //= 2
-            return
-        if self.device.type == "cpu":
-            raise MethodError(
-                "There is not enough memory for one pair of slices of this size on the CPU. Close "
-                "other programs, crop the scan, or choose another method."
-            ) from problem
-        warnings.warn(
-            "The GPU has too little free memory for one pair of slices; going on with the CPU.",
-            stacklevel=2,
-        )
-        self.device = torch.device("cpu")
-        self.network = self.network.to(self.device)
-        if not has_bf16(self.device):
-            self._half = False
-
-    def _agrees_in_half(self, pair: torch.Tensor) -> bool | None:
-        """Whether half precision is good enough on this pair; None if there is nothing to see."""
-        low, high = _SOFT_TISSUE_HU
-        full = self._predict(pair, half=False)
-        tissue = (full > low) & (full < high)
-        if not tissue.any():
-            return None
-        difference = (self._predict(pair, half=True) - full).abs()[tissue].mean()
-        return bool(difference < TOLERANCE_HU)

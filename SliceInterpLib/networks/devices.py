@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
+from torch import Tensor
 
 from SliceInterpLib.errors import MethodError
-from SliceInterpLib.networks.prediction import Network
+from SliceInterpLib.networks.prediction import Network, padded
+from SliceInterpLib.phantom import head_phantom
+
+TOLERANCE_HU = 0.5
+"""Half precision is used where it changes soft tissue by less than this on average."""
+
+_SOFT_TISSUE_HU = (0.0, 100.0)
+
+_NOISE_HU = 40.0
+"""Of the built-in head on which the two precisions are compared. They differ the more, the more
+noise there is; so much is in slices of 1 mm from a bone kernel."""
 
 
 def choose_device(device: str) -> torch.device:
@@ -37,3 +50,32 @@ def has_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
+@torch.inference_mode()
+def half_precision_fits(network: Network, device: torch.device) -> bool:
+    """Whether to compute in bf16 there: where it is quick, and changes soft tissue little.
+
+    That is asked of the network, on slices of the built-in head, and not of a scan: so it is the
+    same for every scan, whichever came before.
+
+    Args:
+        network: on the device.
+        device: where it runs.
+    """
+    if not has_bf16(device):
+        return False
+    slices = _noisy_head(2 + 2 * network.context).to(device)
+    full = network(slices).hu
+    with torch.autocast(device.type, torch.bfloat16):
+        half = network(slices).hu
+    low, high = _SOFT_TISSUE_HU
+    tissue = (full > low) & (full < high)
+    return bool((half - full).abs()[tissue].mean() < TOLERANCE_HU)
+
+
+@cache
+def _noisy_head(slices: int) -> Tensor:
+    """(1, slices, 128, 128) float32 HU."""
+    head = head_phantom(slices=slices, matrix=128, pixel_spacing=1.8, noise_hu=_NOISE_HU)
+    return padded(head.volume.slices[None].astype("float32"))
