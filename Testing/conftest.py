@@ -86,6 +86,20 @@ def private_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
+def shown_errors(scene: object, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """The texts and details of the message boxes that a user would see."""
+    import slicer
+
+    errors: list[tuple[str, str]] = []
+    monkeypatch.setattr(
+        slicer.util,
+        "errorDisplay",
+        lambda text, **more: errors.append((text, more.get("detailedText", ""))),
+    )
+    return errors
+
+
+@pytest.fixture
 def widget(scene: object, private_tmp: Path, capfd: pytest.CaptureFixture[str]) -> Iterator[object]:
     """The module's widget, opened, on a comparison without views."""
     from driving import FakeComparison, opened_module

@@ -44,13 +44,6 @@ from SliceInterpLib.upsampling import upsample  # noqa: E402
 LEARNED = {"method": "Learned", "compare": "Linear", "device": "cpu"}
 
 
-@pytest.fixture
-def shown_errors(monkeypatch):
-    errors = []
-    monkeypatch.setattr(slicer.util, "errorDisplay", lambda text, **more: errors.append(text))
-    return errors
-
-
 def apply(widget, source, **more):
     choose(widget, source, **LEARNED | more)
     widget.panel.on_apply()
@@ -175,7 +168,7 @@ def test_a_volume_that_fails_takes_the_map_with_it(widget, monkeypatch, shown_er
     source = add_ct(slices=3)
     before = snapshot()
     apply(widget, source)
-    assert shown_errors == ["the disk is full"]
+    assert shown_errors == [("the disk is full", "")]
     assert snapshot() == before
 
 

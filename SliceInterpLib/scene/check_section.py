@@ -14,7 +14,7 @@ from SliceInterpLib.doublable import require_doublable
 from SliceInterpLib.errors import MethodError, OutputError
 from SliceInterpLib.job_folder import JobSettings
 from SliceInterpLib.report.orientation import PatientOrder
-from SliceInterpLib.scene import nodes, segmentations
+from SliceInterpLib.scene import nodes, segmentations, slots
 from SliceInterpLib.scene.check import Rows, add_check_nodes, check_table
 from SliceInterpLib.scene.tables import rich_text
 from SliceInterpLib.volume import Volume
@@ -47,8 +47,8 @@ class CheckSection:
         self.open_file = open_file or _open
         self._settings, self._start = settings, start
         self._source: slicer.vtkMRMLScalarVolumeNode | None = None
-        ui.checkButton.connect("clicked()", self.on_check)
-        ui.reportButton.connect("clicked()", self.on_report)
+        slots.connect(ui.checkButton, "clicked()", self.on_check)
+        slots.connect(ui.reportButton, "clicked()", self.on_report)
 
     def refresh(
         self, source: slicer.vtkMRMLScalarVolumeNode | None, volume: Volume | None, running: bool
@@ -67,19 +67,17 @@ class CheckSection:
 
     def on_check(self) -> None:
         """Check was pressed."""
-        with slicer.util.tryWithErrorDisplay("The scan could not be checked."):
-            self._start(self._settings("check"), self._show_check)
+        self._start(self._settings("check"), self._show_check)
 
     def on_report(self) -> None:
         """Report was pressed: what would not end in a page is refused before the long run."""
-        with slicer.util.tryWithErrorDisplay("The report could not be made."):
-            settings = self._report_settings()
-            volume = nodes.volume_from_node(self._source)
-            require_doublable(volume)
-            PatientOrder.of(volume)
-            chosen = self.choose_file()
-            if chosen:
-                self._start(settings, partial(self._write_report, _checked(chosen)))
+        settings = self._report_settings()
+        volume = nodes.volume_from_node(self._source)
+        require_doublable(volume)
+        PatientOrder.of(volume)
+        chosen = self.choose_file()
+        if chosen:
+            self._start(settings, partial(self._write_report, _checked(chosen)))
 
     def _report_settings(self) -> JobSettings:
         settings = self._settings("report")

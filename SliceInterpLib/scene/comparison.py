@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import slicer
 import vtk
 
-from SliceInterpLib.scene import overlays, skulls
+from SliceInterpLib.scene import overlays, skulls, slots
 from SliceInterpLib.scene.comparison_layout import (
     COLUMNS,
     LAYOUT,
@@ -61,11 +61,11 @@ class Comparison:
     ) -> None:
         """Switch to the comparison of these three volumes, in the original's window."""
         self.leave()
+        self._looks = [_Look.of(volume) for volume in (original, classical, learned)]
         self._volumes = [original, classical, learned]
         register_layouts()
         layout = layout_node()
         self._arrangement = layout.GetViewArrangement()
-        self._looks = [_Look.of(volume) for volume in self._volumes]
         if is_in_layout():
             # The scene was saved in the comparison; what was there before is not known.
             self._arrangement = layout.SlicerLayoutFourUpView
@@ -184,10 +184,11 @@ class Comparison:
                 logic = self._logic_of(view)
                 if logic:
                     logic.GetSliceDisplayNode().SetIntersectingSlicesVisibility(True)
-                self._observers.append((view, view.AddObserver(modified, label.update)))
+                self._observers.append((view, slots.observe(view, modified, label.update)))
         for volume in self._volumes:
             display = volume.GetDisplayNode()
-            self._observers.append((display, display.AddObserver(modified, self._spread_window)))
+            tag = slots.observe(display, modified, self._spread_window)
+            self._observers.append((display, tag))
 
     def _spread_window(self, changed: slicer.vtkMRMLScalarVolumeDisplayNode, *_: object) -> None:
         """The window of one volume is that of all."""

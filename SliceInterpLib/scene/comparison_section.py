@@ -6,10 +6,11 @@ from functools import partial
 from typing import Any
 
 import slicer
+import vtk
 
-from SliceInterpLib.scene import skulls
+from SliceInterpLib.scene import skulls, slots
 from SliceInterpLib.scene.comparison import Comparison
-from SliceInterpLib.scene.comparison_layout import is_in_layout
+from SliceInterpLib.scene.comparison_layout import is_in_layout, layout_node
 from SliceInterpLib.scene.expected_error import expected_error_of
 from SliceInterpLib.scene.overlays import Kind
 from SliceInterpLib.scene.results import earlier_results
@@ -37,11 +38,13 @@ class ComparisonSection:
         self.comparison = comparison or Comparison()
         self.volumes: tuple[slicer.vtkMRMLScalarVolumeNode, ...] | None = None
         """Original, classical and learned, of which the views are offered."""
-        ui.compareButton.connect("toggled(bool)", self._on_compare)
+        self._layout: tuple[slicer.vtkMRMLLayoutNode, int] | None = None
+        """The layout node and the tag of its observer, while the comparison is shown."""
+        slots.connect(ui.compareButton, "toggled(bool)", self._on_compare)
         for name in _OVERLAYS:
-            getattr(ui, name).connect("toggled(bool)", partial(self._on_overlay, name))
+            slots.connect(getattr(ui, name), "toggled(bool)", partial(self._on_overlay, name))
         for name, switch in _SWITCHES.items():
-            getattr(ui, name).connect("toggled(bool)", partial(self._on_switch, switch))
+            slots.connect(getattr(ui, name), "toggled(bool)", partial(self._on_switch, switch))
 
     def refresh(self, source: slicer.vtkMRMLScalarVolumeNode | None) -> None:
         """Offer what was made of this volume earlier, where nothing is offered yet."""
@@ -79,14 +82,41 @@ class ComparisonSection:
         for name in (*_OVERLAYS, *_SWITCHES):
             getattr(self.ui, name).enabled = bool(volumes)
         if not volumes:
+            self._unfollow_layout()
             self.comparison.leave()
             return
-        self._offer_skulls(volumes[0])
-        self._offer_expected_error(volumes[2])
-        self.comparison.show(*volumes)
+        try:
+            self._show(*volumes)
+        except Exception:
+            self.leave()
+            raise
+
+    def _show(
+        self,
+        original: slicer.vtkMRMLScalarVolumeNode,
+        classical: slicer.vtkMRMLScalarVolumeNode,
+        learned: slicer.vtkMRMLScalarVolumeNode,
+    ) -> None:
+        self._offer_skulls(original)
+        self._offer_expected_error(learned)
+        self.comparison.show(original, classical, learned)
         self._show_overlay()
         for name, switch in _SWITCHES.items():
             self._on_switch(switch, getattr(self.ui, name).checked)
+        layout = layout_node()
+        event = vtk.vtkCommand.ModifiedEvent
+        self._layout = (layout, slots.observe(layout, event, self._on_layout))
+
+    def _on_layout(self, *_: object) -> None:
+        """The user has chosen another layout."""
+        if not is_in_layout():
+            self.leave()
+
+    def _unfollow_layout(self) -> None:
+        if self._layout:
+            node, tag = self._layout
+            node.RemoveObserver(tag)
+        self._layout = None
 
     def _on_switch(self, switch: str, on: bool) -> None:
         getattr(self.comparison, switch)(on)

@@ -9,7 +9,7 @@ from typing import Any
 
 import slicer
 
-from SliceInterpLib.scene import nodes
+from SliceInterpLib.scene import nodes, slots
 from SliceInterpLib.scene.marks import provenance_of
 
 
@@ -25,7 +25,7 @@ class ExportSection:
         self.ui = ui
         self.choose_folder = choose_folder or _ask_for_folder
         self._source: slicer.vtkMRMLScalarVolumeNode | None = None
-        ui.dicomButton.connect("clicked()", self.on_dicom)
+        slots.connect(ui.dicomButton, "clicked()", self.on_dicom)
 
     def refresh(self, source: slicer.vtkMRMLScalarVolumeNode | None) -> None:
         """Offer what was made from this volume."""
@@ -37,15 +37,14 @@ class ExportSection:
 
     def on_dicom(self) -> None:
         """Write the result as a derived series, into a new folder of the one that is chosen."""
-        with slicer.util.tryWithErrorDisplay("The series could not be written."):
-            from SliceInterpLib.scene.dicom_export import export_result  # pydicom takes its time
+        from SliceInterpLib.scene.dicom_export import export_result  # pydicom takes its time
 
-            place = self.choose_folder()
-            if not place:
-                return
-            folder = Path(place, datetime.now().strftime("SliceInterp %Y-%m-%d %H-%M-%S"))
-            export_result(self._result(), self._source, folder)
-            self.ui.exportLabel.text = f"Written and in the DICOM database: {folder}"
+        place = self.choose_folder()
+        if not place:
+            return
+        folder = Path(place, datetime.now().strftime("SliceInterp %Y-%m-%d %H-%M-%S"))
+        export_result(self._result(), self._source, folder)
+        self.ui.exportLabel.text = f"Written and in the DICOM database: {folder}"
 
     def _result(self) -> slicer.vtkMRMLScalarVolumeNode | None:
         """The learned result that was made last, or the last one where none is learned."""

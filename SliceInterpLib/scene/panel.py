@@ -13,14 +13,14 @@ import vtk
 from SliceInterpLib.errors import Cancelled, SliceInterpError
 from SliceInterpLib.job_folder import Doubled, JobSettings
 from SliceInterpLib.networks.registry import DEFAULT_MODEL, available_models
-from SliceInterpLib.scene import expected_error, nodes
+from SliceInterpLib.scene import expected_error, nodes, slots
 from SliceInterpLib.scene.check_section import CheckSection, Keep
 from SliceInterpLib.scene.comparison import Comparison
 from SliceInterpLib.scene.comparison_section import ComparisonSection
 from SliceInterpLib.scene.dependencies import Dependencies, device_note
 from SliceInterpLib.scene.estimate import Estimate, in_words
 from SliceInterpLib.scene.export_section import ExportSection
-from SliceInterpLib.scene.jobs import Job, JobError, Outcome
+from SliceInterpLib.scene.jobs import Job, Outcome
 from SliceInterpLib.scene.marks import marks_of
 from SliceInterpLib.scene.results import add_results
 from SliceInterpLib.scene.volumetry_section import VolumetrySection
@@ -115,8 +115,8 @@ class Panel:
         self._watched: tuple = (None, [])
         self._estimate = Estimate()
         self._looked_at: tuple = (None, None, "")
-        ui.applyButton.connect("clicked()", self.on_apply)
-        ui.cancelButton.connect("clicked()", self.cancel)
+        slots.connect(ui.applyButton, "clicked()", self.on_apply)
+        slots.connect(ui.cancelButton, "clicked()", self.cancel)
         self._show_running(False)
 
     # What the panel says
@@ -161,7 +161,7 @@ class Panel:
             slicer.vtkMRMLVolumeNode.ImageDataModifiedEvent,
             slicer.vtkMRMLTransformableNode.TransformModifiedEvent,
         )
-        tags = [node.AddObserver(event, self.refresh) for event in events if node]
+        tags = [slots.observe(node, event, self.refresh) for event in events if node]
         self._watched = (node, tags)
 
     def _plan(self) -> tuple[str, str]:
@@ -224,8 +224,7 @@ class Panel:
 
     def on_apply(self) -> None:
         """Apply was pressed."""
-        with slicer.util.tryWithErrorDisplay("The slices could not be doubled."):
-            self.start(self._settings(), self._add_results)
+        self.start(self._settings(), self._add_results)
 
     def start(self, settings: JobSettings, keep: Keep) -> None:
         """Start a run on the input; `keep` takes its results."""
@@ -238,7 +237,7 @@ class Panel:
         self.job = self._start_job(
             volume,
             settings,
-            progress=self._on_progress,
+            progress=slots.reporting(self._on_progress, once=True),
             step=self._on_step,
             finished=lambda outcome: self._on_finished(outcome, volume, settings, keep),
         )
@@ -305,8 +304,7 @@ class Panel:
             self.ui.statusLabel.text = "Cancelled. Nothing was kept."
         except Exception as problem:
             self.ui.statusLabel.text = "Failed. The scene is as it was."
-            details = problem.details if isinstance(problem, JobError) else ""
-            slicer.util.errorDisplay(str(problem), detailedText=details)
+            slots.report(problem)
         finally:
             self._output = None
             self.refresh()

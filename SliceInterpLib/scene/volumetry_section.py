@@ -10,7 +10,7 @@ from typing import Any
 import slicer
 
 from SliceInterpLib.errors import SliceInterpError, VolumeError
-from SliceInterpLib.scene import lesion_surfaces, nodes, segmentations, tables, volumetry
+from SliceInterpLib.scene import lesion_surfaces, nodes, segmentations, slots, tables, volumetry
 from SliceInterpLib.volumetry.mask import SegmentationError, voxel_ml
 from SliceInterpLib.volumetry.segmentation import Segmentation, SegmentationSettings, Segmenter
 
@@ -44,7 +44,7 @@ class VolumetrySection:
         self._timer = qt.QTimer()
         self._timer.setSingleShot(True)
         self._timer.setInterval(_DELAY_MS)
-        self._timer.connect("timeout()", self.update_preview)
+        slots.connect(self._timer, "timeout()", self.update_preview)
         for button, pressed in (
             (ui.seedButton, self.on_seed),
             (ui.clearSeedsButton, self.on_clear_seeds),
@@ -53,12 +53,12 @@ class VolumetrySection:
             (ui.measureButton, self.on_measure),
             (ui.surfacesButton, self.on_surfaces),
         ):
-            button.connect("clicked()", pressed)
+            slots.connect(button, "clicked()", pressed)
         for slider in (ui.lowSlider, ui.highSlider):
-            slider.connect("valueChanged(double)", self._on_limit)
-        ui.automaticCheckBox.connect("toggled(bool)", self._on_automatic)
-        ui.segmentationSelector.connect(
-            "currentNodeChanged(vtkMRMLNode*)", lambda _: self._enable()
+            slots.connect(slider, "valueChanged(double)", self._on_limit)
+        slots.connect(ui.automaticCheckBox, "toggled(bool)", self._on_automatic)
+        slots.connect(
+            ui.segmentationSelector, "currentNodeChanged(vtkMRMLNode*)", self._on_segmentation
         )
         self._on_automatic(ui.automaticCheckBox.checked)
 
@@ -71,6 +71,9 @@ class VolumetrySection:
             self._seeds = segmentations.seeds_of(source) if source else []
             self.ui.volumetryLabel.text = _HELP
         self._watch(segmentations.seeds_node_of(source) if source else None)
+        self._enable()
+
+    def _on_segmentation(self, _node: slicer.vtkMRMLNode | None) -> None:
         self._enable()
 
     def _enable(self) -> None:
@@ -107,7 +110,7 @@ class VolumetrySection:
         for tag in tags:
             node.RemoveObserver(tag)
         events = ("PointPositionDefinedEvent", "PointModifiedEvent", "PointRemovedEvent")
-        tags = [seeds.AddObserver(getattr(seeds, e), self._on_points) for e in events if seeds]
+        tags = [slots.observe(seeds, getattr(seeds, e), self._on_points) for e in events if seeds]
         self._watched = (seeds, tags)
         self._on_points()
 
