@@ -203,7 +203,7 @@ def test_the_command_measures_a_folder(tmp_path, capsys):
         write_volume(head(slices=3, seed=seed), tmp_path / f"{seed}.nrrd")
     assert main(["lab", "noise", str(tmp_path), "--methods", "linear", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert set(found["patients"]) == {"0.nrrd", "1.nrrd"}
+    assert set(found["patients"]) == {"0", "1"}
     assert found["of_acquired"]["linear"]["tissue_hu"]["mean"] == pytest.approx(0.71, abs=0.03)
 
 

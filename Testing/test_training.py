@@ -138,8 +138,9 @@ def test_a_split_keeps_patients_apart(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     train_on, check = command.split_by_patient([tmp_path], 0.3, seed=1)
-    assert sorted([*train_on, *check]) == sorted(tmp_path / name for name in files)
-    patients = [{p.relative_to(tmp_path).parts[0] for p in some} for some in (train_on, check)]
+    paths = [[scan.path for scan in some] for some in (train_on, check)]
+    assert sorted(sum(paths, [])) == sorted(tmp_path / name for name in files)
+    patients = [{p.relative_to(tmp_path).parts[0] for p in some} for some in paths]
     assert (len(patients[0]), len(patients[1])) == (7, 3)
     assert not patients[0] & patients[1]
     assert command.split_by_patient([tmp_path], 0.3, seed=2)[1] != check

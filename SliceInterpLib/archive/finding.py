@@ -46,7 +46,7 @@ class Series:
         return str(self.path.parent / f"{self.path.name or 'series'}-{digest}")
 
 
-def find_series(archive: Path, *, leave_out: Path) -> Iterator[Series]:
+def find_series(archive: Path, *, leave_out: Path | None = None) -> Iterator[Series]:
     """Every series below `archive`, in the order of their paths.
 
     Hidden files and folders and links to folders are passed over. A folder that cannot be opened
@@ -56,14 +56,14 @@ def find_series(archive: Path, *, leave_out: Path) -> Iterator[Series]:
         archive: the folder to look through.
         leave_out: a folder that is passed over as well.
     """
-    leave_out = leave_out.resolve()
+    left_out = leave_out and leave_out.resolve()
     closed: list[str] = []
     for place, folders, names in os.walk(archive, onerror=lambda e: closed.append(e.filename)):
         folder = Path(place)
         folders[:] = sorted(
             name
             for name in folders
-            if not name.startswith(".") and (folder / name).resolve() != leave_out
+            if not name.startswith(".") and (folder / name).resolve() != left_out
         )
         paths = [folder / name for name in sorted(names) if not name.startswith(".")]
         paths = [path for path in paths if path.is_file()]

@@ -40,6 +40,11 @@ def add_input(sub: argparse.ArgumentParser, **more: Any) -> None:
     sub.add_argument(
         "--series", metavar="UID", help="the series to read, if a DICOM folder holds several"
     )
+    add_acquired_only(sub)
+
+
+def add_acquired_only(sub: argparse.ArgumentParser) -> None:
+    """The way out where acquired slices are needed and a result of SliceInterp is given."""
     sub.add_argument(
         "--acquired-only",
         action="store_true",

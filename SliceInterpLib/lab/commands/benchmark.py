@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import warnings
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from SliceInterpLib.cli.common import (
     Commands,
+    add_acquired_only,
     add_command,
     add_device,
     add_json,
@@ -20,10 +20,9 @@ from SliceInterpLib.cli.common import (
 from SliceInterpLib.cli.values import count, names_of, number
 from SliceInterpLib.errors import MethodError
 from SliceInterpLib.files.apart import check_apart
-from SliceInterpLib.files.reading import read_volume
 from SliceInterpLib.files.whole import check_place, write_text
 from SliceInterpLib.interpolators import METHODS, Interpolator
-from SliceInterpLib.lab.commands.common import scans
+from SliceInterpLib.lab.commands.common import Scan, by_name, scans
 from SliceInterpLib.lab.contenders import PEERS, make_contender
 from SliceInterpLib.networks.registry import DEFAULT_MODEL, available_models, find_model
 from SliceInterpLib.volume import Volume
@@ -110,6 +109,7 @@ def add_commands(commands: Commands) -> None:
 
 def _add_contenders(sub: argparse.ArgumentParser, *, default: str) -> None:
     sub.add_argument("data", type=Path, help="a scan, or a folder of scans, one per patient")
+    add_acquired_only(sub)
     sub.add_argument(
         "--methods",
         type=_method_list,
@@ -135,12 +135,12 @@ def _benchmark(options: argparse.Namespace) -> None:
 
     if options.csv:
         check_place(options.csv, overwrite=options.force)
-        check_apart([options.csv], scans([options.data]))
+        check_apart([options.csv], [file for scan in _scans(options) for file in scan.files])
     contenders = _contenders(options, METHODS)
     methods = _interpolators(contenders, options)
     with progress_bar("volumes × methods", quiet=options.json) as progress:
         result = tables.benchmark(
-            _patients(options.data),
+            _patients(options),
             list(methods.values()),
             every=options.every,
             thickness=options.average,
@@ -166,7 +166,7 @@ def _contrast(options: argparse.Namespace) -> None:
     contenders = _contenders(options, ("linear", "optical-flow", "learned"))
     with progress_bar("volumes", quiet=options.json) as progress:
         result = contrast_kept(
-            _patients(options.data),
+            _patients(options),
             list(_interpolators(contenders, options).values()),
             hu=options.hu,
             radii_mm=options.radius_mm,
@@ -251,14 +251,13 @@ def _speed(contenders: Sequence[Contender], device: str) -> dict[str, dict[str, 
     return rows
 
 
-def _patients(data: Path) -> dict[str, Callable[[], Volume]]:
-    """How to load each scan, by its file's name, or by its path where files share a name."""
-    paths = scans([data])
-    names = [path.name.split(".")[0] for path in paths]
-    return {
-        name if names.count(name) == 1 else str(path): partial(read_volume, path)
-        for name, path in zip(names, paths, strict=True)
-    }
+def _scans(options: argparse.Namespace) -> list[Scan]:
+    return scans([options.data], acquired_only=options.acquired_only)
+
+
+def _patients(options: argparse.Namespace) -> dict[str, Callable[[], Volume]]:
+    """How to load each scan."""
+    return {name: scan.read for name, scan in by_name(_scans(options)).items()}
 
 
 def _method_list(text: str) -> tuple[str, ...]:

@@ -6,13 +6,18 @@ import argparse
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from SliceInterpLib.acquired import acquired_only, require_acquired
+from SliceInterpLib.archive.finding import find_series
 from SliceInterpLib.cli.common import add_json, add_model
 from SliceInterpLib.cli.values import names_of
-from SliceInterpLib.files.reading import READABLE, matching_suffix
+from SliceInterpLib.files.dicom_reading import naming
+from SliceInterpLib.files.reading import READABLE, matching_suffix, read_volume
 from SliceInterpLib.interpolators import METHODS, Interpolator
 from SliceInterpLib.lab.contenders import PEERS, make_contender
+from SliceInterpLib.volume import Volume
 
 
 def add_methods(sub: argparse.ArgumentParser, default: Sequence[str]) -> None:
@@ -42,25 +47,69 @@ def named_methods(options: argparse.Namespace) -> list[Interpolator]:
     ]
 
 
-def scans(places: Sequence[Path]) -> list[Path]:
-    """Files as they are; of folders, every volume file below them, or the folder itself (DICOM).
+@dataclass(frozen=True)
+class Scan:
+    """One of the scans that a command was given."""
 
-    A volume file is one whose name ends as `read_volume` knows it, whatever its case. Hidden files
-    are passed over.
+    path: Path
+    """A volume file, or the folder of a DICOM series."""
+    series: str | None = None
+    """Which series of the folder, as `read_volume` takes it."""
+    acquired_only: bool = False
+    """Take the acquired slices out of a result of SliceInterp."""
+
+    def __str__(self) -> str:
+        return f"{self.path} {self.series}" if self.series else str(self.path)
+
+    @property
+    def name(self) -> str:
+        """Of its file, without suffix, or of its folder."""
+        suffix = matching_suffix(self.path, READABLE) or ""
+        return self.path.name[: len(self.path.name) - len(suffix)]
+
+    @property
+    def files(self) -> list[Path]:
+        """What is read, and maybe more in the folder of a DICOM series."""
+        return sorted(self.path.iterdir()) if self.path.is_dir() else [self.path]
+
+    def read(self) -> Volume:
+        """The acquired volume; raises VolumeError, as `require_acquired` does, with the path."""
+        with naming(self.path):
+            volume = read_volume(self.path, series=self.series)
+            if self.acquired_only:
+                volume = acquired_only(volume)
+            require_acquired(volume)
+        return volume
+
+
+def scans(places: Sequence[Path], *, acquired_only: bool = False) -> list[Scan]:
+    """Files as they are; of folders, every volume file and every DICOM series below them.
+
+    What is one is as `find_series` has it; folders of DICOM without CT are passed over.
+
+    Args:
+        places: files and folders.
+        acquired_only: of results of SliceInterp among them, take the acquired slices.
     """
-    found: list[Path] = []
+    found: list[Scan] = []
     for place in places:
-        if place.is_dir():
-            files = sorted(path for path in place.rglob("*") if _is_scan(path, place))
-            found += files or [place]
-        else:
-            found.append(place)
+        below = find_series(place) if place.is_dir() else ()
+        of_place = [
+            Scan(place / one.path, one.uid, acquired_only) for one in below if not one.obstacle
+        ]
+        of_place.sort(key=lambda scan: (scan.path, scan.series or ""))
+        # Of a folder with none the reader says what is wrong with it.
+        found += of_place or [Scan(place, None, acquired_only)]
     return found
 
 
-def _is_scan(path: Path, folder: Path) -> bool:
-    hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-    return not hidden and path.is_file() and matching_suffix(path, READABLE) is not None
+def by_name(patients: Sequence[Scan]) -> dict[str, Scan]:
+    """Scans by their names, by path and series where several share one."""
+    names = [scan.name for scan in patients]
+    return {
+        name if names.count(name) == 1 else str(scan): scan
+        for name, scan in zip(names, patients, strict=True)
+    }
 
 
 def command_line() -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from SliceInterpLib.cli.common import (
     Commands,
+    add_acquired_only,
     add_command,
     add_device,
     add_json,
@@ -19,7 +19,6 @@ from SliceInterpLib.cli.common import (
     say,
 )
 from SliceInterpLib.cli.values import count
-from SliceInterpLib.files.reading import read_volume
 from SliceInterpLib.lab.commands.common import command_line, scans
 from SliceInterpLib.networks.registry import find_model
 from SliceInterpLib.volume import Volume
@@ -66,6 +65,7 @@ def add_commands(commands: Commands) -> None:
         default=[],
         help="scans of further patients, for the figures on the card",
     )
+    add_acquired_only(sub)
     sub.add_argument("--model", help="name of a model, or path of its card")
     sub.add_argument(
         "--every", type=count(), default=6, metavar="N", help="hide every N-th slice (default: 6)"
@@ -81,6 +81,7 @@ def add_commands(commands: Commands) -> None:
         "Compare the expected error with the real one, voxel by voxel.",
     )
     sub.add_argument("data", type=Path, nargs="+", help="scans, or folders of scans")
+    add_acquired_only(sub)
     sub.add_argument("--model", help="name of a model, or path of its card")
     sub.add_argument(
         "--every", type=count(), default=1, metavar="N", help="hide every N-th slice (default: 1)"
@@ -104,8 +105,8 @@ def _train(options: argparse.Namespace) -> None:
     with progress_bar("volumes", quiet=False) as progress:
         expected = fit_expected_error(
             learned,
-            [read_volume(path) for path in scans(options.data)],
-            [read_volume(path) for path in scans(options.valid)],
+            [scan.read() for scan in scans(options.data, acquired_only=options.acquired_only)],
+            [scan.read() for scan in scans(options.valid, acquired_only=options.acquired_only)],
             every=options.every,
             steps=options.steps,
             seed=options.seed,
@@ -114,7 +115,7 @@ def _train(options: argparse.Namespace) -> None:
     learned.expected_error = expected
     metrics = {}
     for place in options.report:
-        result = judge_expected_error(_patients([place]), learned, every=_REPORT_EVERY)
+        result = judge_expected_error(_patients([place], options), learned, every=_REPORT_EVERY)
         del result["per_patient"]
         metrics[f"sliceinterp lab expected-error {place} --every {_REPORT_EVERY}"] = json.loads(
             json.dumps(result), parse_float=lambda text: round(float(text), 3)
@@ -136,7 +137,7 @@ def _judge(options: argparse.Namespace) -> None:
 
     with progress_bar("volumes", quiet=options.json) as progress:
         result = judge_expected_error(
-            _patients(options.data),
+            _patients(options.data, options),
             _learned(options),
             every=options.every,
             thickness=options.average,
@@ -153,5 +154,5 @@ def _learned(options: argparse.Namespace) -> Learned:
     return Learned(find_model(options.model), device=options.device)
 
 
-def _patients(places: list[Path]) -> dict[str, Callable[[], Volume]]:
-    return {str(path): partial(read_volume, path) for path in scans(places)}
+def _patients(places: list[Path], options: argparse.Namespace) -> dict[str, Callable[[], Volume]]:
+    return {str(scan): scan.read for scan in scans(places, acquired_only=options.acquired_only)}

@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from SliceInterpLib.cli.common import Commands, add_command, add_device, say
+from SliceInterpLib.cli.common import Commands, add_acquired_only, add_command, add_device, say
 from SliceInterpLib.cli.values import count, number
-from SliceInterpLib.files.reading import read_volume
 from SliceInterpLib.files.whole import write_text
 from SliceInterpLib.lab.commands.common import command_line, scans
 from SliceInterpLib.lab.commands.training import LOSSES, SMALLEST_MS_SSIM_CROP
@@ -24,6 +23,7 @@ def add_commands(commands: Commands) -> None:
     sub.set_defaults(kept="the runs that were finished are")
     sub.add_argument("--data", type=Path, nargs="+", required=True, help="folders or scans")
     sub.add_argument("--valid", type=Path, nargs="+", required=True, help="folders or scans")
+    add_acquired_only(sub)
     sub.add_argument(
         "-o",
         "--output",
@@ -88,10 +88,13 @@ def _study(options: argparse.Namespace) -> None:
         full=full,
         device=device,
     )
-    training = scans(options.data)[:_MOST_VOLUMES]
+    training, validation = (
+        scans(places, acquired_only=options.acquired_only)
+        for places in (options.data, options.valid)
+    )
     examples = Examples(
-        [read_volume(path) for path in training],
-        [read_volume(path) for path in scans(options.valid)[:CHECKED_VOLUMES]],
+        [scan.read() for scan in training[:_MOST_VOLUMES]],
+        [scan.read() for scan in validation[:CHECKED_VOLUMES]],
     )
     if options.jobs > 1:
         torch.set_num_threads(1)

@@ -7,13 +7,20 @@ from pathlib import Path
 
 from SliceInterpLib.cli.common import (
     Commands,
+    add_acquired_only,
     add_command,
     add_json,
     print_result,
     progress_bar,
 )
-from SliceInterpLib.files.reading import read_volume
-from SliceInterpLib.lab.commands.common import add_methods, add_model, named_methods, scans
+from SliceInterpLib.lab.commands.common import (
+    Scan,
+    add_methods,
+    add_model,
+    by_name,
+    named_methods,
+    scans,
+)
 from SliceInterpLib.lab.contenders import make_contender
 
 
@@ -23,6 +30,7 @@ def add_commands(commands: Commands) -> None:
         commands, "noise", _noise, "Measure the noise and the sharpness of synthetic slices."
     )
     sub.add_argument("input", type=Path, help="a scan, or a folder of scans, one per patient")
+    add_acquired_only(sub)
     add_methods(sub, ("linear", "optical-flow", "learned"))
 
     sub = add_command(
@@ -32,6 +40,7 @@ def add_commands(commands: Commands) -> None:
         "Measure how much of the stripes uniform mode removes, and how much of lesions it keeps.",
     )
     sub.add_argument("input", type=Path, help="a scan, or a folder of scans, one per patient")
+    add_acquired_only(sub)
     add_model(sub)
     add_json(sub)
 
@@ -43,11 +52,10 @@ def _noise(options: argparse.Namespace) -> None:
 
     methods = named_methods(options)
     signatures, texts = {}, []
-    for path in scans([options.input]):
+    for name, scan in _patients(options).items():
         with progress_bar("slices", quiet=options.json) as progress:
-            signatures[path.name] = noise_signature(read_volume(path), methods, progress=progress)
-        found = signatures[path.name]
-        texts += [path.name, noise_table(found).markdown(), averaging_note(found)]
+            found = signatures[name] = noise_signature(scan.read(), methods, progress=progress)
+        texts += [name, noise_table(found).markdown(), averaging_note(found)]
     summary = over_patients(signatures)
     if len(signatures) > 1:
         texts.append(f"{len(signatures)} patients\n\n{over_patients_table(summary).markdown()}")
@@ -62,10 +70,14 @@ def _uniform_check(options: argparse.Namespace) -> None:
     from SliceInterpLib.lab.uniform_check import uniform_check, uniform_text
 
     learned = make_contender("learned", model=options.model, device=options.device)
-    paths = scans([options.input])
-    patients = {}
+    patients = _patients(options)
+    results = {}
     with progress_bar("patients", quiet=options.json) as progress:
-        for done, path in enumerate(paths, 1):
-            patients[path.name] = uniform_check(read_volume(path), learned)
-            progress(done, len(paths))
-    print_result(patients, uniform_text(patients), as_json=options.json)
+        for name, scan in patients.items():
+            results[name] = uniform_check(scan.read(), learned)
+            progress(len(results), len(patients))
+    print_result(results, uniform_text(results), as_json=options.json)
+
+
+def _patients(options: argparse.Namespace) -> dict[str, Scan]:
+    return by_name(scans([options.input], acquired_only=options.acquired_only))

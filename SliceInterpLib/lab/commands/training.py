@@ -8,11 +8,10 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
-from SliceInterpLib.cli.common import Commands, add_command, add_device
+from SliceInterpLib.cli.common import Commands, add_acquired_only, add_command, add_device
 from SliceInterpLib.cli.values import count, number
 from SliceInterpLib.errors import TrainingError
-from SliceInterpLib.files.reading import read_volume
-from SliceInterpLib.lab.commands.common import command_line, scans
+from SliceInterpLib.lab.commands.common import Scan, command_line, scans
 from SliceInterpLib.networks.registry import find_model
 
 DESIGNS = ("small", "base", "plain", "flow-given", "reference-unet")
@@ -36,6 +35,7 @@ def add_commands(commands: Commands) -> None:
         help="set this part of the patients of --data aside for it instead, such as 0.1; a "
         "patient is a folder within a folder of --data, or a file directly in it",
     )
+    add_acquired_only(sub)
     sub.add_argument("-o", "--output", type=Path, required=True, help="folder of the run")
     sub.add_argument("--design", choices=DESIGNS, default="small")
     sub.add_argument("--start", metavar="MODEL", help="start from this model (name or card)")
@@ -89,9 +89,14 @@ def _train(options: argparse.Namespace) -> None:
             f"{options.crop}. Choose a larger crop or another loss."
         )
     start = find_model(options.start) if options.start else None
-    training, validation = scans(options.data), scans(options.valid)
+    training, validation = (
+        scans(places, acquired_only=options.acquired_only)
+        for places in (options.data, options.valid)
+    )
     if options.split:
-        training, validation = split_by_patient(options.data, options.split, options.seed)
+        training, validation = split_by_patient(
+            options.data, options.split, options.seed, acquired_only=options.acquired_only
+        )
     workers = options.workers
     if workers is None:
         workers = 8 if choose_device(options.device).type == "cuda" else 0
@@ -112,8 +117,8 @@ def _train(options: argparse.Namespace) -> None:
     train_model(
         name=options.name,
         design=designs.DESIGNS[options.design],
-        volumes=[read_volume(path) for path in training],
-        validation=[read_volume(path) for path in validation],
+        volumes=[scan.read() for scan in training],
+        validation=[scan.read() for scan in validation],
         folder=options.output,
         settings=settings,
         device=options.device,
@@ -124,8 +129,8 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def split_by_patient(
-    places: Sequence[Path], part: float, seed: int
-) -> tuple[list[Path], list[Path]]:
+    places: Sequence[Path], part: float, seed: int, *, acquired_only: bool = False
+) -> tuple[list[Scan], list[Scan]]:
     """The scans to train on and those to validate with, no patient in both.
 
     A patient is a folder within one of `places`, or a file directly in it.
@@ -134,6 +139,7 @@ def split_by_patient(
         places: files and folders.
         part: 0…1, of the patients that validate, at least one.
         seed: of the draw.
+        acquired_only: as `scans` takes it.
 
     Returns:
         The two lists.
@@ -141,10 +147,10 @@ def split_by_patient(
     Raises:
         TrainingError: where that leaves none to train on.
     """
-    patients: dict[Path, list[Path]] = {}
+    patients: dict[Path, list[Scan]] = {}
     for place in places:
-        for scan in scans([place]):
-            inner = scan.relative_to(place).parts if place.is_dir() else ()
+        for scan in scans([place], acquired_only=acquired_only):
+            inner = scan.path.relative_to(place).parts if place.is_dir() else ()
             patients.setdefault(place.joinpath(*inner[:1]), []).append(scan)
     order = sorted(patients)
     random.Random(seed).shuffle(order)

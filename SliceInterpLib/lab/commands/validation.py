@@ -5,22 +5,17 @@ from __future__ import annotations
 import argparse
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from SliceInterpLib.cli.common import Commands, add_command, print_result, say
+from SliceInterpLib.cli.common import Commands, add_acquired_only, add_command, print_result, say
 from SliceInterpLib.errors import VolumeError
-from SliceInterpLib.files import read_volume
 from SliceInterpLib.files.apart import check_apart
 from SliceInterpLib.files.scanner import scanner_facts
 from SliceInterpLib.files.whole import check_place, write_text
 from SliceInterpLib.grids import longest_stretch
 from SliceInterpLib.interpolators import usable_interpolators
-from SliceInterpLib.lab.commands.common import add_methods, scans
+from SliceInterpLib.lab.commands.common import Scan, add_methods, scans
 from SliceInterpLib.lab.contenders import make_contender
 from SliceInterpLib.volume import Volume
-
-if TYPE_CHECKING:
-    from SliceInterpLib.lab.validation import Scan
 
 _LEGEND = (
     "Every inner slice hidden and predicted from its neighbours, at twice the real gap; means and "
@@ -42,6 +37,7 @@ def add_commands(commands: Commands) -> None:
         nargs="+",
         help="each a set: a folder of scans (files or DICOM folders, at any depth), or one scan",
     )
+    add_acquired_only(sub)
     sub.add_argument("-o", "--output", type=Path, help="write the tables to this file (Markdown)")
     sub.add_argument("--force", action="store_true", help="overwrite the output")
     add_methods(sub, ("linear", "optical-flow", "learned"))
@@ -52,14 +48,17 @@ def _validate(options: argparse.Namespace) -> None:
 
     if options.output:
         check_place(options.output, overwrite=options.force)
-        check_apart([options.output], scans(options.data))
+        read = scans(options.data, acquired_only=options.acquired_only)
+        check_apart([options.output], [file for scan in read for file in scan.files])
     methods = usable_interpolators(
         options.methods, make_contender, model=options.model, device=options.device
     )
     results, texts = {}, [_LEGEND]
     for place in options.data:
         say(f"{place}:")
-        results[str(place)] = validate(_scans(place), methods, say=say)
+        found = scans([place], acquired_only=options.acquired_only)
+        of_set = {str(scan): partial(_load, scan) for scan in found}
+        results[str(place)] = validate(of_set, methods, say=say)
         texts.append(f"## {place.name}\n\n{validation_text(results[str(place)])}")
     text = "\n\n".join(texts)
     if options.output:
@@ -67,28 +66,15 @@ def _validate(options: argparse.Namespace) -> None:
     print_result(results, text, as_json=options.json)
 
 
-def _scans(place: Path) -> dict[str, Scan]:
-    """The scans of a set by what tells them apart."""
-    from SliceInterpLib.archive.finding import find_series
-
-    if not place.is_dir():
-        return {str(place): partial(_load, place, None)}
-    # Nothing is to be left out: no folder lies below itself.
-    return {
-        f"{series.path} {series.uid or ''}": partial(_load, place / series.path, series.uid)
-        for series in find_series(place, leave_out=place)
-    }
-
-
-def _load(path: Path, series: str | None) -> tuple[Volume, dict[str, str]]:
+def _load(scan: Scan) -> tuple[Volume, dict[str, str]]:
     """A scan, of an uneven one the longest even part, and what its header says of the scanner.
 
     Raises VolumeError without the path, which may hold the patient's name.
     """
     try:
-        volume = read_volume(path, series=series)
+        volume = scan.read()
     except VolumeError as problem:
-        raise VolumeError(str(problem).removeprefix(f"{path}: ")) from problem
+        raise VolumeError(str(problem).removeprefix(f"{scan.path}: ")) from problem
     facts = scanner_facts(volume.files[0]) if volume.files else {}
     if volume.is_even:
         return volume, facts
