@@ -16,18 +16,19 @@ _CHANGES = {"uniform": "denoised", "upright": "resampled to undo the tilt"}
 _WAY_OUT = "Give the scan that it was made from"
 
 
-def require_acquired(volume: Volume, *, way_out: str = "") -> None:
+def require_acquired(volume: Volume, *, way_out: str = "", option: str = "--acquired-only") -> None:
     """Raise VolumeError, with cause and way out, for a volume that SliceInterp made.
 
     Args:
         volume: as it was read.
         way_out: what to do instead, a sentence; by default what the command line can do.
+        option: of that, what takes the acquired slices alone.
     """
     if not volume.is_derived:
         return
     if not way_out:
         count = np.count_nonzero(~volume.synthetic)
-        alone = f", or take its {count} acquired slices alone (--acquired-only)"
+        alone = f", or take its {count} acquired slices alone ({option})"
         way_out = f"{_WAY_OUT}{'' if _why_none(volume) else alone}."
     raise VolumeError(
         f"{_in_words(volume)} What was predicted is no ground to predict from or to judge "

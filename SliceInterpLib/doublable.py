@@ -84,8 +84,8 @@ def _refuse_wide_gaps(volume: Volume, widest_gap_mm: float | None) -> None:
         )
         raise VolumeError(
             f"Slices are missing: between slices {places}, where a slice put there would be "
-            "invented. Load the complete series, take its longest evenly spaced stretch (--gaps "
-            "longest), "
+            "invented. Load the complete series, take its longest evenly spaced stretch "
+            "(sliceinterp upsample --gaps longest), "
             f"or say that gaps up to {gaps.max():.1f} mm are to be bridged (--widest-gap)."
         )
 

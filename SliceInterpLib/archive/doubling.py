@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 import warnings
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,18 @@ import pydicom
 import SliceInterpLib
 from SliceInterpLib.acquired import require_acquired
 from SliceInterpLib.archive.finding import Series
-from SliceInterpLib.archive.manifest import Result
+from SliceInterpLib.archive.manifest import Result, size_of
 from SliceInterpLib.doublable import require_doublable
-from SliceInterpLib.errors import Cancelled, MethodError, SliceInterpError, VolumeError
+from SliceInterpLib.errors import (
+    Cancelled,
+    MethodError,
+    SliceInterpError,
+    ThinSlicesError,
+    VolumeError,
+)
 from SliceInterpLib.files import read_volume, write_volume
 from SliceInterpLib.files.dicom_frames import frames_of
+from SliceInterpLib.files.dicom_writing import check_sources, write_dicom
 from SliceInterpLib.interpolators import Interpolator, make_interpolator
 from SliceInterpLib.networks.registry import find_model
 from SliceInterpLib.upsampling import upsample
@@ -44,6 +52,10 @@ class Recipe:
     """Name of a shipped model, or the absolute path of a card."""
     model_sha256: str | None
     factor: int
+    dicom: bool = False
+    """Results are derived series, each in a folder of its own, and no volume files."""
+    keep_identity: bool = False
+    """Of derived series, as `write_dicom` takes it."""
     version: str = SliceInterpLib.__version__
 
     def fingerprint(self, series: Series) -> str:
@@ -63,22 +75,31 @@ class Recipe:
         return made
 
 
-def make_recipe(method: str, *, model: str | None, factor: int) -> Recipe:
+def make_recipe(
+    method: str,
+    *,
+    model: str | None,
+    factor: int,
+    dicom: bool = False,
+    keep_identity: bool = False,
+) -> Recipe:
     """The recipe for a method.
 
     Args:
         method: as `make_interpolator` takes it.
         model: as `make_interpolator` takes it.
         factor: as `upsample` takes it.
+        dicom: results are derived series.
+        keep_identity: of these, as `write_dicom` takes it.
 
     Raises:
         MethodError: if there is no such model.
     """
     if method != "learned":
-        return Recipe(method, None, None, factor)
+        return Recipe(method, None, None, factor, dicom, keep_identity)
     if model and model.endswith(".json"):
         model = str(Path(model).resolve())
-    return Recipe(method, model, find_model(model).sha256, factor)
+    return Recipe(method, model, find_model(model).sha256, factor, dicom, keep_identity)
 
 
 @dataclass(frozen=True)
@@ -129,36 +150,48 @@ def _double(task: Task) -> dict[str, Any]:
         return {"state": "skipped", "reason": "Its header names another part than the head."}
     volume = read_volume(task.source, series=task.uid)
     try:
-        require_acquired(volume)
+        require_acquired(volume, option="sliceinterp upsample --acquired-only")
     except VolumeError as made_here:
         return {"state": "skipped", "reason": str(made_here)}
-    volume.require_even()  # for the files that results are written to
-    found = {"slices_before": volume.slice_count, "spacing_before_mm": volume.slice_spacing}
+    if not task.recipe.dicom:
+        volume.require_even()  # for the files that results are written to
+    found = {"slices_before": volume.slice_count, "spacing_before_mm": _spacing(volume)}
     obstacle = why_no_head_ct(volume)
     if obstacle:
         return found | {"state": "skipped", "reason": obstacle}
+    if task.recipe.dicom:
+        check_sources(volume)
     result = upsample(
         volume,
         task.recipe.interpolator(task.device),
         factor=task.recipe.factor,
         cancelled=lambda: not task.ticket.is_dir(),
     )
-    return found | _written(result, task)
+    return found | _written(result, volume.files, task)
 
 
-def _written(result: Volume, task: Task) -> dict[str, Any]:
+def _written(result: Volume, sources: Sequence[Path], task: Task) -> dict[str, Any]:
     if not task.ticket.is_dir():
         raise Cancelled("The batch has ended; nothing was kept.")
     task.target.parent.mkdir(parents=True, exist_ok=True)
-    write_volume(result, task.target, overwrite=True)
+    if task.recipe.dicom:
+        keep = task.recipe.keep_identity
+        write_dicom(result, sources, task.target, keep_identity=keep, overwrite=True)
+    else:
+        write_volume(result, task.target, overwrite=True)
     return {
         "state": "done",
         "slices_after": result.slice_count,
-        "spacing_after_mm": result.slice_spacing,
+        "spacing_after_mm": _spacing(result),
         "method": result.provenance["method"],
         "device": result.provenance["device"],
-        "output_bytes": task.target.stat().st_size,
+        "output_bytes": size_of(task.target),
     }
+
+
+def _spacing(volume: Volume) -> float | None:
+    """mm between the slices; None if they are unevenly spaced."""
+    return volume.slice_spacing if volume.is_even else None
 
 
 def why_no_head_ct(volume: Volume) -> str:
@@ -169,6 +202,8 @@ def why_no_head_ct(volume: Volume) -> str:
     """
     try:
         require_doublable(volume)
+    except ThinSlicesError as problem:
+        return f"{problem} 'sliceinterp upsample --allow-thin' doubles it all the same."
     except VolumeError as problem:
         return str(problem)
     rows, columns = (

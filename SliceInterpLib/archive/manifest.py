@@ -25,7 +25,7 @@ class Result:
     input: str
     """Path of the file or DICOM folder, from the archive's folder on."""
     output: str
-    """Path of the doubled volume, from the output folder on: what tells series apart."""
+    """Path of the doubled volume or series, from the output folder on; empty if none can be."""
     fingerprint: str
     """Digest of the input's files and of the recipe: the result is good only for these."""
     state: State = "pending"
@@ -40,6 +40,11 @@ class Result:
     seconds: float | None = None
     output_bytes: int | None = None
 
+    @property
+    def key(self) -> str:
+        """What tells series apart."""
+        return self.output or f"no output: {self.input}"
+
     def is_settled(self, fingerprint: str, out: Path) -> bool:
         """Whether nothing is left to do for this series.
 
@@ -49,14 +54,13 @@ class Result:
         """
         if self.fingerprint != fingerprint:
             return False
-        path = out / self.output
         return self.state == "skipped" or (
-            self.state == "done" and path.is_file() and path.stat().st_size == self.output_bytes
+            self.state == "done" and size_of(out / self.output) == self.output_bytes
         )
 
 
 class Manifest:
-    """The latest result of each series by its output, in a file to which lines are added.
+    """The latest result of each series by its key, in a file to which lines are added.
 
     Only the process that has the lock of the folder writes (see `open_manifest`). A line that was
     cut off when its writer was killed counts for nothing.
@@ -71,7 +75,7 @@ class Manifest:
                 result = Result(**json.loads(line))
             except (ValueError, TypeError):
                 continue
-            self.results[result.output] = result
+            self.results[result.key] = result
         if text and not text.endswith("\n"):
             self._write("\n")
 
@@ -79,7 +83,7 @@ class Manifest:
         """Put down what has become of these series; on disk when this returns."""
         results = list(results)
         self._write("".join(json.dumps(asdict(result)) + "\n" for result in results))
-        self.results |= {result.output: result for result in results}
+        self.results |= {result.key: result for result in results}
 
     def _write(self, text: str) -> None:
         with self._path.open("a", encoding="utf-8") as file:
@@ -113,6 +117,15 @@ def open_manifest(out: Path) -> Iterator[Manifest]:
     finally:
         _remove_leftovers(out)
         lock.release()
+
+
+def size_of(output: Path) -> int | None:
+    """Bytes of a result: of a file, or of all in a series' folder; None if there is none."""
+    try:
+        parts = output.iterdir() if output.is_dir() else [output]
+        return sum(path.stat().st_size for path in parts)
+    except FileNotFoundError:
+        return None
 
 
 def results_table(results: Iterable[Result]) -> Table:

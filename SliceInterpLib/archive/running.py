@@ -12,6 +12,7 @@ from SliceInterpLib.archive.doubling import Recipe, Task, double
 from SliceInterpLib.archive.finding import Series, find_series
 from SliceInterpLib.archive.manifest import Manifest, Result
 from SliceInterpLib.errors import OutputError, SliceInterpError
+from SliceInterpLib.files.reading import is_dicom
 from SliceInterpLib.files.sidecar import sidecar
 from SliceInterpLib.files.whole import private_folder
 
@@ -34,7 +35,7 @@ class Batch:
     @property
     def results(self) -> list[Result]:
         """One for each series."""
-        return self.settled + [self.manifest.results[r.output] for _, r in self.to_do]
+        return self.settled + [self.manifest.results[r.key] for _, r in self.to_do]
 
     def run(self, client: Client, *, device: str, progress: Callable[[int, int], None]) -> None:
         """Do what is to be done; when this is left, however it is left, nothing goes on for long.
@@ -80,7 +81,7 @@ def plan(archive: Path, out: Path, recipe: Recipe, suffix: str, manifest: Manife
         archive: the folder of the series.
         out: the output folder.
         recipe: how the series are doubled.
-        suffix: of the results' files, which names their format.
+        suffix: of the results' files, which names their format; empty for derived series.
         manifest: of the output folder.
 
     Raises:
@@ -94,14 +95,16 @@ def plan(archive: Path, out: Path, recipe: Recipe, suffix: str, manifest: Manife
         )
     batch = Batch(archive, out, recipe, manifest, settled=[], to_do=[])
     found = [
-        (series, Result(str(series.path), series.name + suffix, recipe.fingerprint(series)))
+        (series, _begun(series, archive, recipe, suffix))
         for series in find_series(archive, leave_out=out)
     ]
     names = Counter(result.output.casefold() for _, result in found)
+    news: list[Result] = []
     for series, result in found:
-        before = manifest.results.get(result.output)
-        if series.obstacle:
-            batch.settled.append(replace(result, state="skipped", reason=series.obstacle))
+        before = manifest.results.get(result.key)
+        if result.state == "skipped":
+            batch.settled.append(result)
+            news += [result] if result != before else []
         elif names[result.output.casefold()] > 1:
             batch.settled.append(_failed(result, _SAME_NAME))
         elif before is None and _is_taken(out / result.output):
@@ -110,12 +113,25 @@ def plan(archive: Path, out: Path, recipe: Recipe, suffix: str, manifest: Manife
             batch.settled.append(before)
         else:
             batch.to_do.append((series, result))
-    manifest.add(result for _, result in batch.to_do)
+    manifest.add([*news, *(result for _, result in batch.to_do)])
     return batch
 
 
+def _begun(series: Series, archive: Path, recipe: Recipe, suffix: str) -> Result:
+    """Pending, or skipped where it can have no result."""
+    obstacle = series.obstacle
+    if recipe.dicom and not obstacle and not is_dicom(archive / series.path):
+        obstacle = _NO_STUDY
+    result = Result(str(series.path), series.name + suffix, recipe.fingerprint(series))
+    return replace(result, output="", state="skipped", reason=obstacle) if obstacle else result
+
+
+_NO_STUDY = (
+    "A derived series needs the DICOM files of its scan, and this is a volume file. Without "
+    "--dicom it is doubled."
+)
 _SAME_NAME = "Another series in its folder would get a result of the same name. Rename one of them."
-_TAKEN = "A file that no batch has made lies where its result belongs. Move that away."
+_TAKEN = "Something that no batch has made lies where its result belongs. Move that away."
 _KILLED = (
     "The process that worked on it ended, each time it was tried: most likely it ran out of "
     "memory. Try with fewer workers."

@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING
 from SliceInterpLib.cli.common import (
     Commands,
     add_command,
+    add_dicom,
     add_factor,
     add_json,
     add_method,
+    check_dicom,
     print_result,
     progress_bar,
     say,
 )
-from SliceInterpLib.errors import VolumeError
+from SliceInterpLib.errors import OutputError, VolumeError
 from SliceInterpLib.files.whole import TEMPORARY, write_text
 from SliceInterpLib.files.writing import WRITABLE
 
@@ -48,9 +50,8 @@ def add_commands(commands: Commands) -> None:
     )
     add_method(sub)
     add_factor(sub)
-    sub.add_argument(
-        "--suffix", choices=WRITABLE, default=".nrrd", help="format of the results (default: .nrrd)"
-    )
+    sub.add_argument("--suffix", choices=WRITABLE, help="format of the results (default: .nrrd)")
+    add_dicom(sub, "write a derived series for each of DICOM, in a folder of its own")
     where = sub.add_mutually_exclusive_group()
     where.add_argument(
         "--workers",
@@ -72,9 +73,19 @@ def _batch(options: argparse.Namespace) -> None:
 
     if not options.archive.is_dir():
         raise VolumeError(f"{options.archive}: There is no such folder. Check the path.")
-    recipe = make_recipe(options.method, model=options.model, factor=options.factor)
+    check_dicom(options)
+    if options.dicom and options.suffix:
+        raise OutputError("Results are either derived series or files: --dicom or --suffix.")
+    recipe = make_recipe(
+        options.method,
+        model=options.model,
+        factor=options.factor,
+        dicom=options.dicom,
+        keep_identity=options.keep_identity,
+    )
+    suffix = "" if options.dicom else options.suffix or ".nrrd"
     with open_manifest(options.output) as manifest:
-        batch = plan(options.archive, options.output, recipe, options.suffix, manifest)
+        batch = plan(options.archive, options.output, recipe, suffix, manifest)
         if not options.json:
             say(f"{len(batch.results)} series, {len(batch.to_do)} of them still to be doubled")
         try:

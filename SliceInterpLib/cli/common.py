@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from SliceInterpLib.acquired import acquired_only
-from SliceInterpLib.errors import ThinSlicesError
+from SliceInterpLib.errors import OutputError, ThinSlicesError
 from SliceInterpLib.files.apart import check_apart
 from SliceInterpLib.files.reading import read_volume
 from SliceInterpLib.interpolators import METHODS
@@ -100,6 +100,31 @@ def add_factor(sub: argparse.ArgumentParser) -> None:
         default=2,
         help="how many times as many slices (default: 2; 4 doubles twice)",
     )
+
+
+def add_dicom(sub: argparse._ActionsContainer, dicom: str) -> None:
+    """Derived series as output; `check_dicom` judges what was asked for.
+
+    Args:
+        sub: of the command, or a group of its options.
+        dicom: the help of --dicom.
+    """
+    sub.add_argument("--dicom", action="store_true", help=dicom)
+    sub.add_argument(
+        "--keep-identity",
+        action="store_true",
+        help="with --dicom: add the series to the patient's own study (default: the series does "
+        "not say who was scanned)",
+    )
+
+
+def check_dicom(options: argparse.Namespace) -> None:
+    """Raise OutputError for what only a derived series can have, without one."""
+    if options.keep_identity and not options.dicom:
+        raise OutputError(
+            "Only a derived DICOM series keeps the patient's identity. Add --dicom, or leave out "
+            "--keep-identity."
+        )
 
 
 def add_device(sub: argparse.ArgumentParser) -> None:

@@ -8,10 +8,12 @@ from pathlib import Path
 from SliceInterpLib.cli.common import (
     Commands,
     add_command,
+    add_dicom,
     add_factor,
     add_input,
     add_json,
     add_method,
+    check_dicom,
     print_result,
     progress_bar,
     read_input,
@@ -66,17 +68,7 @@ def add_commands(commands: Commands) -> None:
         help="double even slices that are no further apart than pixels; this adds no detail",
     )
     dicom = sub.add_argument_group("DICOM in and out")
-    dicom.add_argument(
-        "--dicom",
-        action="store_true",
-        help="write a derived series of CT images, one file per slice",
-    )
-    dicom.add_argument(
-        "--keep-identity",
-        action="store_true",
-        help="add the series to the patient's own study (default: the series does not say who was "
-        "scanned)",
-    )
+    add_dicom(dicom, "write a derived series of CT images, one file per slice")
     uneven = sub.add_argument_group("DICOM series whose slices are unevenly spaced or tilted")
     uneven.add_argument(
         "--gaps",
@@ -139,6 +131,7 @@ def _upsample(options: argparse.Namespace) -> None:
 
 def _check(options: argparse.Namespace) -> None:
     """Refuse, before a long run, what could not be written after it."""
+    check_dicom(options)
     if options.expected_error:
         if options.method != "learned" or options.factor != 2 or options.gaps == "even":
             raise MethodError(
