@@ -1,14 +1,16 @@
-"""The Slicer module: what joins SliceInterpLib.scene with Slicer."""
+"""The Slicer module: what joins SliceInterpLib.scene with Slicer.
+
+Slicer imports this file whenever it starts, so what takes time is imported where it is needed.
+"""
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import slicer
 import vtk
 from slicer.i18n import tr as _
 from slicer.i18n import translate
-from slicer.parameterNodeWrapper import Choice, parameterNodeWrapper
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
     ScriptedLoadableModuleLogic,
@@ -23,7 +25,10 @@ except ModuleNotFoundError:
     # A source checkout, where the library lies beside the module's folder.
     sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from SliceInterpLib.scene import panel, processing
+from SliceInterpLib.scene import registration
+
+if TYPE_CHECKING:
+    from SliceInterpLib.scene.panel import Panel
 
 
 class SliceInterp(ScriptedLoadableModule):
@@ -40,48 +45,37 @@ synthetic slice is a prediction.</b> <a href="https://github.com/OWNER/SlicerSli
         self.parent.acknowledgementText = _("""The idea follows M. Cortés Ferre, M. A.
 Gutiérrez-Naranjo and M. Balcerzyk, Deep Slice Interpolation for Reducing Through-Plane Anisotropy
 and Noise in Head CT, arXiv 2606.09953 (2026). No code or weights are theirs.""")
-        slicer.app.connect("startupCompleted()", processing.register)
-
-
-@parameterNodeWrapper
-class SliceInterpParameterNode:
-    """The panel's choices, as they are saved with the scene."""
-
-    inputVolume: slicer.vtkMRMLScalarVolumeNode  # noqa: N815
-    outputVolume: slicer.vtkMRMLScalarVolumeNode  # noqa: N815
-    method: Annotated[str, Choice(list(panel.METHODS))] = "Learned"
-    compareWith: Annotated[str, Choice(list(panel.COMPARED))] = "Linear"  # noqa: N815
-    factor: Annotated[int, Choice([2, 4])] = 2
-    model: Annotated[str, Choice(panel.model_names())] = panel.model_names()[0]
-    device: Annotated[str, Choice(["auto", "cuda", "cpu"])] = "auto"
-    allowThin: bool = False  # noqa: N815
-    tellError: bool = True  # noqa: N815
+        slicer.app.connect("startupCompleted()", registration.register)
 
 
 class SliceInterpWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     """Joins the panel with Slicer: scene, parameter node and module events."""
 
     def __init__(self, parent: Any = None) -> None:
-        ScriptedLoadableModuleWidget.__init__(self, parent)
+        # First, since this is what slicer.util.getModuleLogic gives to scripts.
+        self.logic = SliceInterpLogic()
+        self.panel: Panel | None = None
+        self._parameterNode: Any = None
+        self._connection: int | None = None
         VTKObservationMixin.__init__(self)
-        self.panel: panel.Panel | None = None
-        self._parameterNode = None
+        ScriptedLoadableModuleWidget.__init__(self, parent)
 
     def setup(self) -> None:
-        """Build the panel when the module is first opened."""
+        """Build the panel when the module is first opened, or its logic asked for."""
+        from SliceInterpLib.scene.panel import Panel
+
         ScriptedLoadableModuleWidget.setup(self)
         widget = slicer.util.loadUI(self.resourcePath("UI/SliceInterp.ui"))
         self.layout.addWidget(widget)
         self.ui = slicer.util.childWidgetVariables(widget)
         widget.setMRMLScene(slicer.mrmlScene)
-        self.logic = SliceInterpLogic()
-        self.panel = panel.Panel(self.ui, self.resourcePath("requirements.txt"))
+        self.panel = Panel(self.ui, self.resourcePath("requirements.txt"))
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(scene, scene.EndCloseEvent, self.onSceneReady)
         self.addObserver(scene, scene.EndImportEvent, self.onSceneReady)
         self.addObserver(scene, scene.NodeRemovedEvent, self.onNodeRemoved)
-        self.setParameterNode(self.logic.getParameterNode())
+        self.onSceneReady()
 
     def cleanup(self) -> None:
         """End everything when the application closes or the module is reloaded."""
@@ -105,7 +99,7 @@ class SliceInterpWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.panel.scene_closing()
         self.setParameterNode(None)
 
-    def onSceneReady(self, caller: Any, event: Any) -> None:  # noqa: N802
+    def onSceneReady(self, caller: Any = None, event: Any = None) -> None:  # noqa: N802
         """Begin anew in a scene that was emptied or read, if the module is open."""
         if self.parent.isEntered:
             self.setParameterNode(self.logic.getParameterNode())
@@ -120,14 +114,17 @@ class SliceInterpWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Bind the panel's widgets to the parameter node, or to none."""
         if self.panel is None:
             return
+        modified = vtk.vtkCommand.ModifiedEvent
         if self._parameterNode:
             self._parameterNode.disconnectGui(self._connection)
-            modified = vtk.vtkCommand.ModifiedEvent
             self.removeObserver(self._parameterNode, modified, self.panel.refresh)
         self._parameterNode = node
         if node:
-            self._connection = node.connectGui(self.ui)
-            self.addObserver(node, vtk.vtkCommand.ModifiedEvent, self.panel.refresh)
+            # connectGui finds the widgets itself, but gives no tag to disconnect by (Slicer #7547).
+            named = {one.property("SlicerParameterName"): one for one in vars(self.ui).values()}
+            named.pop(None, None)
+            self._connection = node.connectParametersToGui(named)
+            self.addObserver(node, modified, self.panel.refresh)
         self.panel.set_parameters(node)
 
     def onReload(self) -> None:  # noqa: N802
@@ -140,12 +137,18 @@ class SliceInterpWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 class SliceInterpLogic(ScriptedLoadableModuleLogic):
     """For scripts: everything without the panel."""
 
-    def getParameterNode(self) -> SliceInterpParameterNode:  # noqa: N802
+    def getParameterNode(self) -> Any:  # noqa: N802
         """The choices in the scene."""
-        # parameterNodeWrapper, which has no types, makes it take the node.
-        return SliceInterpParameterNode(super().getParameterNode())  # type: ignore[call-arg]
+        from SliceInterpLib.scene.parameters import Parameters
 
-    process = staticmethod(processing.process)
+        # parameterNodeWrapper, which has no types, makes it take the node.
+        return Parameters(super().getParameterNode())  # type: ignore[call-arg]
+
+    def process(self, inputNode: Any, *arguments: Any, **options: Any) -> Any:  # noqa: N803
+        """Double the slices of a volume node: as SliceInterpLib.scene.processing.process."""
+        from SliceInterpLib.scene.processing import process
+
+        return process(inputNode, *arguments, **options)
 
 
 class SliceInterpTest(ScriptedLoadableModuleTest):
@@ -153,4 +156,6 @@ class SliceInterpTest(ScriptedLoadableModuleTest):
 
     def runTest(self) -> None:  # noqa: N802
         """Double the phantom and look at what came out."""
+        from SliceInterpLib.scene import processing
+
         processing.self_test(self, SliceInterpLogic())

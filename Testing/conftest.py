@@ -50,9 +50,7 @@ def quick_phantom(
     scene: object, drawn: Callable[..., object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The sample data's head is drawn once; its nodes have voxels of their own."""
-    from SliceInterpLib.scene import sample_data
-
-    monkeypatch.setattr(sample_data, "head_phantom", drawn)
+    monkeypatch.setattr("SliceInterpLib.phantom.head_phantom", drawn)
 
 
 @pytest.fixture

@@ -192,8 +192,8 @@ def test_the_panel_is_bound_to_parameters_that_exist():
         for node in ui.iter("property")
         if node.get("name") == "SlicerParameterName"
     }
-    source = (ROOT / "SliceInterp/SliceInterp.py").read_text()
-    described = source.split("class SliceInterpParameterNode:")[1].split("\nclass ")[0]
+    source = (ROOT / "SliceInterpLib/scene/parameters.py").read_text()
+    described = source.split("class Parameters:")[1]
     assert bound == set(re.findall(r"^    (\w+): ", described, re.M))
     scene = [c for c in ui.iter("connection") if "mrmlSceneChanged" in c.findtext("signal")]
     selectors = {w.get("name") for w in ui.iter("widget") if w.get("class") == "qMRMLNodeComboBox"}

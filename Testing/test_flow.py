@@ -182,7 +182,7 @@ def test_a_new_slicer_knows_the_layout_of_a_saved_scene(widget, tmp_path):
     apply(widget)
     save_scene(tmp_path / "scene.mrb")
     headless.start()
-    comparison.register_layouts()  # by processing.register, when Slicer has started
+    comparison.register_layouts()  # by registration.register, when Slicer has started
     open_scene(tmp_path / "scene.mrb")
     assert arrangement() == comparison.LAYOUT
     assert slice_node("Axial", "Learned").GetID()

@@ -103,7 +103,8 @@ def test_parameters_live_in_the_node_and_in_the_widgets(ui, scene, parameters):
     node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "CT")
     other = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "other")
     parameters.volume = node
-    tag = parameters.connectGui(ui.panel)
+    widgets = {"volume": ui.inputSelector, "method": ui.methodBox, "thin": ui.thinBox}
+    tag = parameters.connectParametersToGui(widgets)
     assert ui.methodBox.currentText == "cubic"
     assert ui.inputSelector.currentNode() is node
     ui.methodBox.currentIndex = 0

@@ -33,7 +33,6 @@ from SliceInterpLib import worker  # noqa: E402
 from SliceInterpLib.errors import SliceInterpError  # noqa: E402
 from SliceInterpLib.scene import jobs, nodes  # noqa: E402
 from SliceInterpLib.scene.comparison import Comparison  # noqa: E402
-from SliceInterpLib.scene.comparison_layout import LAYOUT  # noqa: E402
 from SliceInterpLib.scene.marks import provenance_of  # noqa: E402
 from SliceInterpLib.scene.overlays import Kind  # noqa: E402
 
@@ -57,9 +56,9 @@ def test_the_plan_is_told_beforehand(widget):
 
 
 def test_the_first_volume_is_chosen_on_opening(widget):
-    widget.exit()
+    widget.parent.exit()
     node = add_ct()
-    widget.enter()
+    widget.parent.enter()
     assert widget.ui.inputSelector.currentNode() is node
     assert widget.ui.applyButton.enabled
 
@@ -131,9 +130,9 @@ def test_apply_gives_nodes_and_the_comparison(widget, slices, size):
 
 
 def test_three_clicks_from_opening_to_the_first_picture(widget):
-    widget.exit()
+    widget.parent.exit()
     add_ct()
-    widget.enter()  # 1: the module
+    widget.parent.enter()  # 1: the module
     choose(widget, widget.ui.inputSelector.currentNode())  # the input is chosen already
     widget.ui.applyButton.click()  # 2
     finish(widget)
@@ -161,9 +160,9 @@ def test_the_comparison_comes_and_goes(widget):
     assert not widget.panel.compare.comparison.shown
     widget.ui.compareButton.click()
     assert widget.panel.compare.comparison.shown
-    widget.exit()
+    widget.parent.exit()
     assert not widget.panel.compare.comparison.shown
-    widget.enter()
+    widget.parent.enter()
     widget.ui.compareButton.click()
     slicer.mrmlScene.RemoveNode(slicer.util.getNode("CT"))
     assert not widget.panel.compare.comparison.shown
@@ -230,9 +229,9 @@ def test_results_are_found_again_as_in_a_scene_that_was_saved(widget):
     widget.panel.on_apply()
     finish(widget)
     shown = widget.panel.compare.comparison.shown
-    widget.exit()
+    widget.parent.exit()
     widget.panel.compare.offer(None)
-    widget.enter()
+    widget.parent.enter()
     choose(widget, source)
     widget.ui.compareButton.click()
     assert set(widget.panel.compare.comparison.shown) == set(shown)
@@ -327,7 +326,7 @@ def test_closing_the_module_ends_the_run(widget):
 def test_leaving_the_module_does_not_end_the_run(widget):
     choose(widget, add_ct())
     widget.panel.on_apply()
-    widget.exit()
+    widget.parent.exit()
     finish(widget)
     assert len(slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")) == 3
     assert widget.panel.compare.comparison.shown is None  # the views are another module's now
@@ -450,14 +449,6 @@ def test_the_module_describes_itself(scene):
     assert module.parent.title == "SliceInterp"
     assert "research use only" in module.parent.helpText
     assert "arXiv 2606.09953" in module.parent.acknowledgementText
-
-
-def test_what_slicer_is_told_when_it_has_started(widget):
-    slicer.app.startupCompleted.emit()
-    (source,) = slicer.modules.sampleDataSources["SliceInterp"]
-    assert Path(source.thumbnailFileName).exists()
-    layout = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")
-    assert layout.IsLayoutDescription(LAYOUT)
 
 
 def test_the_choices_are_saved_with_the_scene(widget, tmp_path):

@@ -155,7 +155,7 @@ def test_a_database_that_refuses(load, database, tmp_path):
 
 def test_the_panel_writes_the_last_result(scene, load, database, tmp_path):
     _, widget = headless.load_module(ROOT / "SliceInterp" / "SliceInterp.py")
-    widget.enter()
+    widget.parent.enter()
     try:
         source = load()
         choose(widget, source)

@@ -14,6 +14,7 @@ from SliceInterpLib.scene.comparison_layout import (  # noqa: E402
     LAYOUT,
     LAYOUT_WITH_SKULLS,
     VIEW_GROUP,
+    view_3d_node,
 )
 
 
@@ -23,7 +24,7 @@ def shown(volumes, views):
     compared.show(*volumes)
     compared.show_skulls(True)
     for column in COLUMNS:
-        views.of(skulls.view_node(column))
+        views.of(view_3d_node(column))
     compared.fit()
     yield compared
     compared.leave()
@@ -41,7 +42,7 @@ def test_each_skull_has_its_own_view(shown, scene, volumes):
     assert arrangement(scene) == LAYOUT_WITH_SKULLS
     for model, column, volume in zip(models(), COLUMNS, volumes, strict=True):
         display = model.GetDisplayNode()
-        view = skulls.view_node(column)
+        view = view_3d_node(column)
         assert display.GetViewNodeIDs() == (view.GetID(),)
         assert view.GetLinkedControl() and view.GetViewGroup() == VIEW_GROUP
         assert volume.GetName() in model.GetName()
@@ -87,7 +88,7 @@ def test_the_skulls_go_with_the_switch_and_with_the_comparison(shown, scene, vol
 
 
 def test_the_cameras_move_together(shown, views):
-    first, second, third = (views.of(skulls.view_node(column)) for column in COLUMNS)
+    first, second, third = (views.of(view_3d_node(column)) for column in COLUMNS)
     assert first.camera() is not second.camera()
     before = first.camera().GetPosition()
     assert second.camera().GetPosition() == pytest.approx(before)
@@ -101,7 +102,7 @@ def test_the_cameras_move_together(shown, views):
 def test_the_picture_shows_three_skulls(shown, views, tmp_path):
     import host_views
 
-    row = [skulls.view_node(column) for column in COLUMNS]
+    row = [view_3d_node(column) for column in COLUMNS]
     picture = views.grab([row])
     host_views.write_png(picture, tmp_path / "skulls.png")
     original, linear, _ = (views.of(node).grab().astype(int) for node in row)

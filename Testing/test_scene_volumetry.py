@@ -50,7 +50,7 @@ def found(source):
 @pytest.fixture
 def widget(source):
     _, widget = headless.load_module(ROOT / "SliceInterp" / "SliceInterp.py")
-    widget.enter()
+    widget.parent.enter()
     choose(widget, source)
     widget.ui.volumetryCollapsibleButton.collapsed = False
     yield widget
@@ -316,9 +316,9 @@ def test_what_goes_wrong_is_told_in_the_section(widget, scene, source, monkeypat
 def test_no_preview_stays_behind(widget, scene, source):
     place_seed(source)
     events(0.4)
-    widget.exit()
+    widget.parent.exit()
     assert not previews(scene)
-    widget.enter()
+    widget.parent.enter()
     widget.panel.volumetry.update_preview()
     assert previews(scene)
     place_seed(source, (27.0, 5.0, 2.0))
@@ -402,7 +402,7 @@ def test_surfaces_side_by_side(widget, scene, source):
 def test_seeds_and_rule_are_saved_with_the_scene(widget, scene, source, tmp_path):
     place_seed(source)
     widget.ui.segmentButton.click()
-    widget.exit()
+    widget.parent.exit()
     name = source.GetName()
     save_scene(tmp_path / "scene")
     open_scene(tmp_path / "scene")

@@ -28,9 +28,14 @@ from driving import (  # noqa: E402
     place_seed,
 )
 
-from SliceInterpLib.scene import sample_data, skulls  # noqa: E402
+from SliceInterpLib.scene import sample_data  # noqa: E402
 from SliceInterpLib.scene.comparison import Comparison  # noqa: E402
-from SliceInterpLib.scene.comparison_layout import COLUMNS, ROWS, slice_node  # noqa: E402
+from SliceInterpLib.scene.comparison_layout import (  # noqa: E402
+    COLUMNS,
+    ROWS,
+    slice_node,
+    view_3d_node,
+)
 
 FULL = "SLICEINTERP_PICTURES" in os.environ
 SIZE = (400, 330) if FULL else (200, 170)
@@ -74,7 +79,7 @@ def compare(widget, views, source):
 def add_skulls(widget, views):
     """Switch them on; their views."""
     widget.ui.skullsCheckBox.click()
-    row = [skulls.view_node(column) for column in COLUMNS]
+    row = [view_3d_node(column) for column in COLUMNS]
     for node in row:
         views.of(node)
     widget.panel.compare.comparison.fit()

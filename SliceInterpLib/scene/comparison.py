@@ -112,7 +112,7 @@ class Comparison:
             return
         if on:
             layout_node().SetViewArrangement(LAYOUT_WITH_SKULLS)
-            self._skulls = skulls.Skulls(dict(zip(COLUMNS, self._volumes, strict=True)), VIEW_GROUP)
+            self._skulls = skulls.Skulls(dict(zip(COLUMNS, self._volumes, strict=True)))
             self._skulls.fit()
         elif is_in_layout():
             layout_node().SetViewArrangement(LAYOUT)

@@ -1,10 +1,11 @@
-"""The comparison's layout: nine linked slice views, a row an orientation, a column a volume."""
+"""The comparison's layout: nine linked slice views, a row an orientation, a column a volume.
+
+Below them there can be a row of 3D views, for the skulls.
+"""
 
 from __future__ import annotations
 
 import slicer
-
-from SliceInterpLib.scene import skulls
 
 LAYOUT, LAYOUT_WITH_SKULLS = 71502, 71503
 """Ids of the layouts, above those of Slicer and apart from those of known extensions."""
@@ -19,7 +20,7 @@ _COLOURS = {"Axial": "#F34A33", "Coronal": "#6DAD4A", "Sagittal": "#EDD54C"}
 
 
 def layout_node() -> slicer.vtkMRMLLayoutNode:
-    """What says which layout is shown."""
+    """What says which layout is shown; None where Slicer has no views, without its main window."""
     return slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")
 
 
@@ -30,10 +31,13 @@ def is_in_layout() -> bool:
 
 
 def register_layouts() -> None:
-    """Make our layouts known to the layout node, and so to Slicer's layout manager."""
+    """Make our layouts known to the layout node, and so to Slicer's layout manager.
+
+    A scene that was read before, and is in one of them, is shown in it from now on.
+    """
     layout = layout_node()
     rows = ["".join(_view_xml(row, column) for column in range(len(COLUMNS))) for row in ROWS]
-    in_3d = "".join(skulls.view_xml(column, VIEW_GROUP) for column in COLUMNS)
+    in_3d = "".join(map(_view_3d_xml, COLUMNS))
     for number, shown in ((LAYOUT, rows), (LAYOUT_WITH_SKULLS, [*rows, in_3d])):
         items = "".join(
             f'<item><layout type="horizontal" split="true">{row}</layout></item>' for row in shown
@@ -43,11 +47,18 @@ def register_layouts() -> None:
             layout.SetLayoutDescription(number, description)
         else:
             layout.AddLayoutDescription(number, description)
+    if is_in_layout():
+        layout.SetViewArrangement(layout.GetViewArrangement())
 
 
 def slice_node(row: str, column: str) -> slicer.vtkMRMLSliceNode:
     """The slice node of one of the nine views; it is there once the layout was shown."""
     return slicer.mrmlScene.GetSingletonNode(_tag(row, column), "vtkMRMLSliceNode")
+
+
+def view_3d_node(column: str) -> slicer.vtkMRMLViewNode:
+    """The 3D view of a column; it is there once its layout was shown."""
+    return slicer.mrmlScene.GetSingletonNode(_tag_3d(column), "vtkMRMLViewNode")
 
 
 def composite_node(view: slicer.vtkMRMLSliceNode) -> slicer.vtkMRMLSliceCompositeNode:
@@ -79,3 +90,15 @@ def _view_xml(row: str, column: int) -> str:
     )
     tag = _tag(row, COLUMNS[column])
     return f'<item><view class="vtkMRMLSliceNode" singletontag="{tag}">{inside}</view></item>'
+
+
+def _tag_3d(column: str) -> str:
+    return f"SliceInterpSkull-{column}"
+
+
+def _view_3d_xml(column: str) -> str:
+    return (
+        f'<item><view class="vtkMRMLViewNode" singletontag="{_tag_3d(column)}">'
+        f'<property name="viewlabel" action="default">{column[0]}3D</property>'
+        f'<property name="viewgroup" action="default">{VIEW_GROUP}</property></view></item>'
+    )

@@ -12,7 +12,6 @@ import vtk
 
 from SliceInterpLib.errors import Cancelled, SliceInterpError
 from SliceInterpLib.job_folder import Doubled, JobSettings
-from SliceInterpLib.networks.registry import DEFAULT_MODEL, available_models
 from SliceInterpLib.scene import expected_error, nodes, slots
 from SliceInterpLib.scene.check_section import CheckSection, Keep
 from SliceInterpLib.scene.comparison import Comparison
@@ -22,21 +21,10 @@ from SliceInterpLib.scene.estimate import Estimate, in_words
 from SliceInterpLib.scene.export_section import ExportSection
 from SliceInterpLib.scene.jobs import Job, Outcome
 from SliceInterpLib.scene.marks import marks_of
+from SliceInterpLib.scene.parameters import METHODS
 from SliceInterpLib.scene.results import add_results
 from SliceInterpLib.scene.volumetry_section import VolumetrySection
 from SliceInterpLib.volume import Volume
-
-METHODS = {
-    "Learned": "learned",
-    "Linear": "linear",
-    "Cubic": "cubic",
-    "Sinc": "sinc",
-    "Nearest": "nearest",
-}
-"""Methods by their names in the panel."""
-
-COMPARED = ("Linear", "Cubic", "Sinc", "Nothing")
-"""What the result can be compared with."""
 
 _CHOICES = (
     "inputSelector",
@@ -50,12 +38,6 @@ _CHOICES = (
     "tellErrorCheckBox",
 )
 """The widgets that a run holds fast."""
-
-
-def model_names() -> list[str]:
-    """The models that are shipped, the default first."""
-    names = [model.name for model in available_models()]
-    return sorted(names or [DEFAULT_MODEL], key=lambda name: name != DEFAULT_MODEL)
 
 
 def choose_first_volume(parameters: Any) -> None:

@@ -10,15 +10,9 @@ import numpy as np
 import slicer
 
 from SliceInterpLib.job_folder import JobSettings
-from SliceInterpLib.scene import comparison_layout, nodes, sample_data
+from SliceInterpLib.scene import nodes, sample_data
 from SliceInterpLib.scene.jobs import Job
 from SliceInterpLib.scene.results import add_results
-
-
-def register() -> None:
-    """What Slicer is to know from its start on: the sample, and layouts that scenes may be in."""
-    sample_data.register()
-    comparison_layout.register_layouts()
 
 
 def process(

@@ -8,7 +8,6 @@ import numpy as np
 import slicer
 
 from SliceInterpLib.hounsfield import BRAIN
-from SliceInterpLib.phantom import head_phantom
 
 NAME = "SliceInterp head phantom"
 
@@ -20,6 +19,8 @@ def load_phantom(*, matrix: int = 512, slice_spacing: float = 5.0) -> slicer.vtk
         matrix: the whole head is drawn with `matrix` × `matrix` pixels.
         slice_spacing: mm.
     """
+    from SliceInterpLib.phantom import head_phantom  # brings scipy, and this is imported at start
+
     phantom = head_phantom(
         matrix=matrix, pixel_spacing=0.47 * 512 / matrix, slice_spacing=slice_spacing
     )
@@ -35,13 +36,15 @@ def load_phantom(*, matrix: int = 512, slice_spacing: float = 5.0) -> slicer.vtk
 
 
 def register(thumbnail: str | Path | None = None) -> None:
-    """Offer the phantom in Slicer's Sample Data, under SliceInterp.
+    """Offer the phantom in Slicer's Sample Data, under SliceInterp, if there is that module.
 
     Args:
         thumbnail: a PNG; by default Resources/Icons/SampleHeadPhantom.png of the module.
     """
-    # A module that is there once Slicer has started, and not before.
-    import SampleData
+    try:
+        import SampleData  # there once Slicer has started, and not before
+    except ModuleNotFoundError:
+        return
 
     if thumbnail is None:
         module = Path(slicer.util.modulePath("SliceInterp")).parent

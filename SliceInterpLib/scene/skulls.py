@@ -9,6 +9,7 @@ import slicer
 import vtk
 
 from SliceInterpLib.scene import nodes
+from SliceInterpLib.scene.comparison_layout import VIEW_GROUP, view_3d_node
 
 SURFACE_HU = 300.0
 """The surface lies where the volume passes through this."""
@@ -24,19 +25,16 @@ _FROM = (-0.45, 0.75, 0.5)
 class Skulls:
     """Surfaces of the bone, each in its own 3D view.
 
-    The views are there once a layout with `view_xml` was shown.
+    The views are there once LAYOUT_WITH_SKULLS was shown.
 
     Args:
         volumes: by the name of their column.
-        view_group: the views are linked within it.
     """
 
-    def __init__(
-        self, volumes: Mapping[str, slicer.vtkMRMLScalarVolumeNode], view_group: int
-    ) -> None:
-        self._views = [view_node(column) for column in volumes]
+    def __init__(self, volumes: Mapping[str, slicer.vtkMRMLScalarVolumeNode]) -> None:
+        self._views = [view_3d_node(column) for column in volumes]
         for view in self._views:
-            _dress(view, view_group)
+            _dress(view)
         self._models = [
             _add_model(volume, view)
             for volume, view in zip(volumes.values(), self._views, strict=True)
@@ -66,20 +64,6 @@ class Skulls:
         """Take the surfaces out of the scene; the views stay, as Slicer's own do."""
         for model in self._models:
             nodes.remove_node(model)
-
-
-def view_xml(column: str, view_group: int) -> str:
-    """A column's 3D view as an item of a layout's description."""
-    return (
-        f'<item><view class="vtkMRMLViewNode" singletontag="{_tag(column)}">'
-        f'<property name="viewlabel" action="default">{column[0]}3D</property>'
-        f'<property name="viewgroup" action="default">{view_group}</property></view></item>'
-    )
-
-
-def view_node(column: str) -> slicer.vtkMRMLViewNode:
-    """The 3D view of a column; it is there once its layout was shown."""
-    return slicer.mrmlScene.GetSingletonNode(_tag(column), "vtkMRMLViewNode")
 
 
 def highest_hu(volume: slicer.vtkMRMLScalarVolumeNode) -> float:
@@ -128,16 +112,12 @@ def _add_model(
     return model
 
 
-def _dress(view: slicer.vtkMRMLViewNode, view_group: int) -> None:
+def _dress(view: slicer.vtkMRMLViewNode) -> None:
     """Black as the slice views, and linked."""
     with slicer.util.NodeModify(view):
         view.SetBackgroundColor(0, 0, 0)
         view.SetBackgroundColor2(0, 0, 0)
         view.SetBoxVisible(False)
         view.SetAxisLabelsVisible(False)
-        view.SetViewGroup(view_group)
+        view.SetViewGroup(VIEW_GROUP)
         view.SetLinkedControl(True)
-
-
-def _tag(column: str) -> str:
-    return f"SliceInterpSkull-{column}"

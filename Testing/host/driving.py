@@ -27,7 +27,7 @@ def opened_module(comparison: object) -> Iterator[object]:
     """The module's widget in an open module, with this in place of the comparison's views."""
     _, widget = headless.load_module(MODULE)
     widget.panel.compare.comparison = comparison
-    widget.enter()
+    widget.parent.enter()
     yield widget
     widget.cleanup()
     finish(widget)

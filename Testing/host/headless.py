@@ -16,8 +16,12 @@ import slicer.util
 _started = False
 
 
-def start() -> slicer.vtkMRMLScene:
-    """A new scene (slicer.mrmlScene), as empty as Slicer's after startup, on every call."""
+def start(*, bare: bool = False) -> slicer.vtkMRMLScene:
+    """A new scene (slicer.mrmlScene), as empty as Slicer's after startup, on every call.
+
+    Args:
+        bare: as without a main window: no layout, no views; and no colours.
+    """
     global _started
     import host_app
     import host_qt
@@ -30,34 +34,26 @@ def start() -> slicer.vtkMRMLScene:
         host_app.install()
         host_widgets.install()
         _started = True
-    return host_app.new_scene()
+    return host_app.new_scene(bare)
 
 
-def load_module(path: str | Path) -> tuple[object, object]:
-    """The module of a scripted module's file and its panel, made as Slicer makes them."""
-    import host_app
-    import qt
+def register_module(path: str | Path) -> object:
+    """Make the module of a file known, as Slicer does when it starts: the panel is not yet made."""
+    import host_scripted
 
     path = Path(path)
-    name = path.stem
     # Slicer puts the folders of its modules on the path.
     if str(path.parent) not in sys.path:
         sys.path.insert(0, str(path.parent))
-    code = _imported(name, path)
-    parent = qt.QWidget()
-    parent.path = str(path)
-    module = getattr(code, name)(parent)
-    panel = slicer.qMRMLWidget()
-    panel.setLayout(qt.QVBoxLayout())
-    panel.setMRMLScene(slicer.mrmlScene)
-    panel.isEntered = True
-    setattr(slicer.modules, name.lower(), host_app.Module(path=str(path)))
-    widget = getattr(code, f"{name}Widget")(panel)
-    setattr(slicer.modules, f"{name}Widget", widget)
-    setattr(slicer.modules, f"{name}Instance", module)
-    setattr(slicer.modules, name.lower(), host_app.Module(path=str(path), widget=panel))
-    widget.setup()
-    return module, widget
+    module = host_scripted.ScriptedModule(_imported(path.stem, path), str(path))
+    setattr(slicer.modules, path.stem.lower(), module)
+    return module
+
+
+def load_module(path: str | Path) -> tuple[object, object]:
+    """The module of a file and its panel, made as Slicer makes them."""
+    module = register_module(path)
+    return module.instance, module.widgetRepresentation().self()
 
 
 def _imported(name: str, path: Path) -> ModuleType:

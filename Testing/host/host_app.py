@@ -36,9 +36,12 @@ _LOGICS = {
 
 
 class ModuleManager(host_qt.PythonQtObject, QtCore.QObject):
-    """Tells that a module is about to go."""
+    """Has the modules, and tells that one is about to go."""
 
     moduleAboutToBeUnloaded = QtCore.Signal(str)  # noqa: N815
+
+    def module(self, name: str) -> object:
+        return getattr(slicer.modules, name.lower(), None)
 
 
 class Application(host_qt.PythonQtObject, QtCore.QObject):
@@ -102,16 +105,13 @@ class Application(host_qt.PythonQtObject, QtCore.QObject):
 
 
 class Module:
-    """An entry of slicer.modules."""
+    """An entry of slicer.modules, written in C++."""
 
-    def __init__(self, logic: object = None, path: str = "", widget: object = None) -> None:
-        self._logic, self._widget, self.path = logic, widget, path
+    def __init__(self, logic: object) -> None:
+        self._logic = logic
 
     def logic(self) -> object:
         return self._logic
-
-    def widgetRepresentation(self) -> object:  # noqa: N802
-        return self._widget
 
 
 class SampleDataLogic:
@@ -208,32 +208,43 @@ def install() -> None:
     _provide_python_slicer(slicer.app.temporaryPath)
 
 
-def new_scene() -> slicer.vtkMRMLScene:
-    """A scene with what Slicer has in it from the start, known to the application's logics."""
+def new_scene(bare: bool) -> slicer.vtkMRMLScene:
+    """A scene with what Slicer has in it from the start, known to the application's logics.
+
+    Args:
+        bare: without what the main window and its views bring along, nor colours.
+    """
     app = slicer.app.applicationLogic()
     app.GetSliceLogics().RemoveAllItems()
     app.GetViewLogics().RemoveAllItems()
     # Slicer's layout manager works through these: the nodes of a layout, and linked views.
-    app.layout, app.link = slicer.vtkMRMLLayoutLogic(), slicer.vtkMRMLSliceLinkLogic()
-    app.view_link = slicer.vtkMRMLViewLinkLogic()
+    app.layout = slicer.vtkMRMLLayoutLogic()
+    app.link, app.view_link = slicer.vtkMRMLSliceLinkLogic(), slicer.vtkMRMLViewLinkLogic()
     scene = slicer.mrmlScene = slicer.vtkMRMLScene()
     modules = [getattr(slicer.modules, name.lower()).logic() for name in _LOGICS]
     app.SetColorLogic(slicer.modules.colors.logic())
     for logic in (app.link, app.view_link, *modules):
         logic.SetMRMLApplicationLogic(app)
-    for logic in (app, app.layout, app.link, app.view_link, *modules):
-        logic.SetMRMLScene(scene)
+    for logic in (app, app.link, app.view_link, *modules):
+        if not (bare and logic is app.GetColorLogic()):  # it adds its colours
+            logic.SetMRMLScene(scene)
     _provide_cache(scene)
+    slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    scene.AddObserver(scene.NodeAddedEvent, _file_node)
+    scene.AddObserver(scene.NodeAboutToBeRemovedEvent, _unfile_node)
+    scene.AddObserver(scene.EndImportEvent, _file_imported)
+    if not bare:
+        _provide_views(app, scene)
+    return scene
+
+
+def _provide_views(app: object, scene: slicer.vtkMRMLScene) -> None:
+    app.layout.SetMRMLScene(scene)
     app.GetColorLogic().AddDefaultColorNodes()
     crosshair = slicer.vtkMRMLCrosshairNode()
     crosshair.SetCrosshairName("default")
     scene.AddNode(crosshair)
     slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(scene, True)
-    slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
-    scene.AddObserver(scene.NodeAddedEvent, _file_node)
-    scene.AddObserver(scene.NodeAboutToBeRemovedEvent, _unfile_node)
-    scene.AddObserver(scene.EndImportEvent, _file_imported)
-    return scene
 
 
 def _provide_cache(scene: slicer.vtkMRMLScene) -> None:

@@ -13,15 +13,14 @@ import sys
 import types
 import typing
 import unittest
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import SimpleNamespace
 
+import host_widgets
 import slicer
 import vtk
-
-_PARAMETER = "SlicerParameterName"
-
 
 class ScriptedLoadableModule:
     """The module as Slicer lists it; `parent` carries title, categories, help and so on."""
@@ -43,6 +42,57 @@ class ScriptedLoadableModule:
         case = getattr(importlib.import_module(self.__module__), f"{self.moduleName}Test")()
         case.messageDelay = msec
         case.runTest(**kwargs)
+
+
+class ScriptedModule:
+    """What slicer.app.moduleManager() has of a scripted module: its panel is made when asked for.
+
+    Args:
+        code: the module's file, imported.
+        path: of that file.
+    """
+
+    def __init__(self, code: types.ModuleType, path: str) -> None:
+        self.name, self.path = code.__name__, path
+        self._code, self._panel = code, None
+        self.instance = getattr(code, self.name)(SimpleNamespace(path=path))
+
+    def widgetRepresentation(self) -> ScriptedModulePanel:  # noqa: N802
+        if not self._panel:
+            self._panel = ScriptedModulePanel()
+            self._panel.load(self._code)
+        return self._panel
+
+
+class ScriptedModulePanel(host_widgets.qMRMLWidget):
+    """Holds the module's widget, and calls it when the user opens and leaves the module."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setLayout(host_widgets.qt.QVBoxLayout())
+        self.setMRMLScene(slicer.mrmlScene)
+        self.isEntered = False
+
+    def load(self, code: types.ModuleType) -> None:
+        name = f"{code.__name__}Widget"
+        self._widget = getattr(code, name)(self)
+        setattr(slicer.modules, name, self._widget)
+        self._widget.setup()
+
+    def reload(self) -> None:
+        """Load the module's file as it was imported last; the module stays open."""
+        self.load(sys.modules[type(self._widget).__module__])
+
+    def self(self) -> ScriptedLoadableModuleWidget:
+        return self._widget
+
+    def enter(self) -> None:
+        self.isEntered = True
+        self._widget.enter()
+
+    def exit(self) -> None:
+        self.isEntered = False
+        self._widget.exit()
 
 
 class ScriptedLoadableModuleWidget:
@@ -70,6 +120,9 @@ class ScriptedLoadableModuleWidget:
 
     def cleanup(self) -> None:
         pass
+
+    def onReload(self) -> None:  # noqa: N802
+        slicer.util.reloadScriptedModule(self.moduleName)
 
 
 class ScriptedLoadableModuleLogic:
@@ -152,6 +205,7 @@ class _Parameter:
 
     def write(self, node: object, value: object) -> None:
         if self.is_node:
+            node.SetParameter(self.name, "")  # tells that there is one, if only None
             node.SetNodeReferenceID(self.name, value.GetID() if value else None)
             return
         self._check(value)
@@ -217,10 +271,22 @@ class _Wrapper:
     def __init__(self, parameterNode: object, prefix: str | None = None) -> None:  # noqa: N803
         self.parameterNode = parameterNode
         self._guis: dict[int, list[_Connection]] = {}
+        self._next_tag = 0
         self._updating = False
+        self._values: dict[str, object] = {}
         for parameter in self.allParameters.values():
-            if not parameter.is_node and not parameterNode.GetParameter(parameter.name):
+            if not parameterNode.HasParameter(parameter.name):
                 parameter.write(parameterNode, parameter.default)
+        self._read()
+        itself = weakref.ref(self)
+        self.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: itself() and itself()._read())
+
+    def _read(self) -> None:
+        """What is there is taken as it is: only what is written is checked."""
+        for name, parameter in self.allParameters.items():
+            if not self.parameterNode.HasParameter(name):
+                parameter.write(self.parameterNode, parameter.default)
+            self._values[name] = parameter.read(self.parameterNode)
 
     def AddObserver(self, event: object, callback: Callable, priority: float = 0.0) -> int:  # noqa: N802
         return self.parameterNode.AddObserver(event, callback, priority)
@@ -238,20 +304,18 @@ class _Wrapper:
         self.parameterNode.Modified()
 
     def getValue(self, name: str) -> object:  # noqa: N802
-        return self.allParameters[name].read(self.parameterNode)
+        return self._values[name]
 
     def setValue(self, name: str, value: object) -> None:  # noqa: N802
-        self.allParameters[name].write(self.parameterNode, value)
+        parameter = self.allParameters[name]
+        with slicer.util.NodeModify(self.parameterNode):
+            parameter.write(self.parameterNode, value)
+            self._values[name] = parameter.read(self.parameterNode)
 
-    def connectGui(self, gui: object) -> int:  # noqa: N802
-        """Tie the widgets that have a SlicerParameterName to their parameters."""
-        import qt
-
-        is_widget = getattr(gui, "isWidgetType", lambda: False)()
-        widgets = gui.findChildren(qt.QWidget) if is_widget else vars(gui).values()
-        named = [(widget, widget.property(_PARAMETER)) for widget in widgets]
-        connections = [_Connection(w, self.allParameters[name]) for w, name in named if name]
-        tag = len(self._guis)
+    def connectParametersToGui(self, widgets: dict[str, object]) -> int:  # noqa: N802
+        connections = [_Connection(w, self.allParameters[name]) for name, w in widgets.items()]
+        tag = self._next_tag
+        self._next_tag += 1
         self._guis[tag] = connections
         for one in connections:
             one.write(self.getValue(one.parameter.name))
@@ -321,11 +385,8 @@ def install() -> None:
     i18n = types.ModuleType("slicer.i18n")
     i18n.tr = i18n.translate = lambda *text: text[-1]
     i18n.getContext = lambda path: os.path.splitext(os.path.basename(path))[0]
+    slicer.qSlicerScriptedLoadableModule = ScriptedModule
+    slicer.qSlicerScriptedLoadableModuleWidget = ScriptedModulePanel
     for module in (base, wrapper, i18n):
         sys.modules[module.__name__] = module
         setattr(slicer, module.__name__.split(".")[1], module)
-
-
-def parent_of(path: str) -> SimpleNamespace:
-    """What Slicer gives a module's constructor."""
-    return SimpleNamespace(path=path)
