@@ -33,6 +33,7 @@ from SliceInterpLib import worker  # noqa: E402
 from SliceInterpLib.errors import SliceInterpError  # noqa: E402
 from SliceInterpLib.scene import jobs, nodes  # noqa: E402
 from SliceInterpLib.scene.comparison import Comparison  # noqa: E402
+from SliceInterpLib.scene.comparison_layout import LAYOUT  # noqa: E402
 from SliceInterpLib.scene.marks import provenance_of  # noqa: E402
 from SliceInterpLib.scene.overlays import Kind  # noqa: E402
 

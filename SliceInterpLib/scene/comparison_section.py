@@ -52,10 +52,10 @@ class ComparisonSection:
             self.offer(earlier_results(source))
 
     def offer(self, volumes: tuple[slicer.vtkMRMLScalarVolumeNode, ...] | None) -> None:
-        """Offer to show these three, or nothing."""
+        """Offer to show these three, or nothing; nothing where there are no views to show them."""
         self.leave()
-        self.volumes = volumes
-        self.ui.compareButton.enabled = bool(volumes)
+        self.volumes = volumes if layout_node() else None
+        self.ui.compareButton.enabled = bool(self.volumes)
 
     def open(self) -> None:
         """Show what is offered."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import slicer
 import vtk
 
-from SliceInterpLib.scene import comparison_layout, sample_data
+from SliceInterpLib.scene import comparison_layout, sample_data, slots
 
 
 def register() -> None:
@@ -20,7 +20,8 @@ def register() -> None:
     if comparison_layout.layout_node():
         comparison_layout.register_layouts()
     else:
-        slicer.mrmlScene.AddObserver(slicer.vtkMRMLScene.NodeAddedEvent, _on_node_added)
+        scene = slicer.mrmlScene
+        slots.observe(scene, scene.NodeAddedEvent, _on_node_added)
 
 
 @vtk.calldata_type(vtk.VTK_OBJECT)

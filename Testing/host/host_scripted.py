@@ -22,6 +22,7 @@ import host_widgets
 import slicer
 import vtk
 
+
 class ScriptedLoadableModule:
     """The module as Slicer lists it; `parent` carries title, categories, help and so on."""
 
