@@ -1,10 +1,10 @@
-"""Flow inside: a network that finds the motion between two slices and predicts the middle one.
+"""Flow inside: a network that finds the motion between two slices and predicts one between them.
 
 Between two slices anatomy moves sideways (the skull tapers, a ventricle opens), and the mean
 of the two blurs whatever moves. So a first U-Net estimates how far each slice must be moved
-towards the middle, both slices are moved there in full-range HU and blended, and a second
-U-Net corrects the blend. The flow is measured in pixels and not in HU, which is why one
-flow, found where the contrast is, carries bone and air as well.
+towards the middle, both slices are moved there, or to any other place on the way, in full-range
+HU and blended, and a second U-Net corrects the blend. The flow is measured in pixels and not in
+HU, which is why one flow, found where the contrast is, carries bone and air as well.
 
 The networks see every slice twice: in the brain window, where most training data ends, and
 compressed over the whole range. The correction is made on the compressed scale: a step that
@@ -13,7 +13,6 @@ is one HU in brain is some twenty in bone and air.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -21,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from SliceInterpLib.networks.prediction import (
+    MIDDLE,
     Network,
     Prediction,
     brain_view,
@@ -97,15 +97,26 @@ class Motion(NamedTuple):
     towards_a: Tensor
     """(n, 1, h, w): the logit of the first slice's part in the blend."""
     outer_flows: tuple[Tensor, Tensor] | None
-    """Of the slices before and after the pair; None without context."""
+    """Of the slices before and after the pair, beyond ± three half-flows; None without context."""
+
+
+class Gap(NamedTuple):
+    """The slices around a gap and how they move: all that slices at any place in it are made of."""
+
+    images: list[Tensor]
+    """The slices, (n, 1, h, w) HU each."""
+    views: list[Tensor]
+    """The same in both views, (n, 2, h, w) each."""
+    motion: Motion
 
 
 class FlowInside(Network):
-    """Slices in HU in, the slice midway between the two central ones in HU out.
+    """Slices in HU in, a slice between the two central ones in HU out, midway or anywhere else.
 
-    Reversing the order of the slices gives exactly the same middle slice: motion and blend are
-    made from both orders, and the correction only sees what does not change. So it is on every
-    computer, though the slice itself may differ between two (see Docs/architecture.md).
+    Reversing the order of the slices, and of the two parts of the place, gives exactly the same
+    slice: motion and blend are made from both orders, and the correction only sees what does not
+    change. So it is on every computer, though the slice itself may differ between two (see
+    Docs/architecture.md).
 
     Args:
         flow_widths: channels of each level of the network that finds the motion.
@@ -118,6 +129,8 @@ class FlowInside(Network):
     Raises:
         ValueError: for another context.
     """
+
+    any_place = True
 
     def __init__(
         self,
@@ -139,21 +152,54 @@ class FlowInside(Network):
         features = 6 if context else 4
         self.residual = UNet(2 * features * 4, 4, tuple(residual_widths), residual_blocks)
 
-    def forward(self, slices: Tensor) -> Prediction:
-        """(n, 2 + 2·context, h, w) HU float32, in order; h and w multiples of SIZE_MULTIPLE."""
+    def forward(self, slices: Tensor, place: Tensor = MIDDLE) -> Prediction:
+        """The slice at a place.
+
+        Args:
+            slices: (n, 2 + 2·context, h, w) HU float32, in order; h and w multiples of
+                SIZE_MULTIPLE.
+            place: (2,), or (n, 2), as `prediction.place` gives it.
+        """
+        return self.at(self.gap(slices), place)
+
+    def gap(self, slices: Tensor) -> Gap:
+        """What slices at all places between two have in common; it takes most of the time."""
         images = list(slices.split(1, dim=1))
         views = [_views(hu) for hu in images]
-        half_flow, bend, towards_a, outer_flows = self.motion(images, views)
+        return Gap(images, views, self.motion(images, views))
+
+    def at(self, gap: Gap, place: Tensor) -> Prediction:
+        """The slice at a place (2,), or (n, 2), in a gap.
+
+        Along a path that bends evenly, one slice moves by t of the whole motion and the other by
+        1 − t, and the bend counts 4t(1 − t) of what it is in the middle.
+        """
+        images, views, (half_flow, bend_there, towards_a, outer_flows) = gap
         a, b = images[self.context : self.context + 2]
-        moved_a, moved_b = warp(a, bend + half_flow), warp(b, bend - half_flow)
+        # Nothing below tells the two apart by more than which part is whose.
+        part_a, part_b = place.to(a.device).view(-1, 2, 1, 1, 1).unbind(1)
+        bend = 4.0 * part_a * part_b * bend_there
+        moved_a = warp(a, bend + 2.0 * part_b * half_flow)
+        moved_b = warp(b, bend - 2.0 * part_a * half_flow)
+        # A difference of logarithms, since that of t/(1 − t) may round unlike that of its inverse.
+        towards_a = towards_a + (torch.log(part_a) - torch.log(part_b))
         # sigmoid(l) and sigmoid(−l) rather than 1 − sigmoid(l): exactly the same when swapped.
         blend = torch.sigmoid(towards_a) * moved_a + torch.sigmoid(-towards_a) * moved_b
-        pairs = [views[self.context : self.context + 2], (_views(moved_a), _views(moved_b))]
-        if outer_flows is not None:
-            outer = zip((images[0], images[-1]), outer_flows, strict=True)
-            pairs.append([_views(warp(image, flow)) for image, flow in outer])
         blend_views = _views(blend)
-        view = blend_views[:, 1:] + self.correction(blend_views, pairs)
+        features = [
+            blend_views,
+            (_views(moved_a) - _views(moved_b)).abs(),
+            *_compared(*views[self.context : self.context + 2], part_a, part_b),
+        ]
+        if outer_flows is not None:
+            first, last = outer_flows
+            # They lie twice the half-flow for each gap away, and bend as the pair does.
+            further = bend - bend_there
+            first = first + (2.0 + 2.0 * part_b) * half_flow + further
+            last = last - (2.0 + 2.0 * part_a) * half_flow + further
+            outer = (_views(warp(images[0], first)), _views(warp(images[-1], last)))
+            features += _compared(*outer, (1.0 + part_a) / 3.0, (1.0 + part_b) / 3.0)
+        view = blend_views[:, 1:] + self.correction(features)
         return Prediction(
             hu=from_wide_view(view),
             view=view,
@@ -190,30 +236,16 @@ class FlowInside(Network):
         even = forth[:, 3:5] + back[:, 3:5]
         fine = _enlarged(torch.cat([forth[:, 5:], back[:, 5:], odd, even], 1))
         first, last, half_flow, bend = (4.0 * fine[:, k : k + 2] for k in (0, 2, 4, 7))
-        outer_flows = first + 3.0 * half_flow, last - 3.0 * half_flow
-        return Motion(half_flow, bend, fine[:, 6:7].contiguous(), outer_flows)
+        return Motion(half_flow, bend, fine[:, 6:7].contiguous(), (first, last))
 
-    def correction(self, blend: Tensor, pairs: list[Sequence[Tensor]]) -> Tensor:
-        """What to add to the blend's wide view.
-
-        Args:
-            blend: (n, 2, h, w), both views of the moved and blended slices.
-            pairs: the two slices, the same as moved and, with context, the outer slices as moved;
-                each as views (n, 2, h, w).
-
-        Returns:
-            (n, 1, h, w).
-        """
-        (one, other), (moved_one, moved_other), *outer = pairs
-        features = [
-            blend,
-            (moved_one - moved_other).abs(),
-            0.5 * (one + other),
-            (one - other).abs(),
-        ]
-        for first, last in outer:
-            features += [0.5 * (first + last), (first - last).abs()]
+    def correction(self, features: list[Tensor]) -> Tensor:
+        """What to add to the blend's wide view, (n, 1, h, w), seeing features of two views each."""
         return F.pixel_shuffle(self.residual(_folded(features, 2)).float(), 2)
+
+
+def _compared(one: Tensor, other: Tensor, part_one: Tensor, part_other: Tensor) -> list[Tensor]:
+    """Two slices as what does not change when both and their parts are swapped."""
+    return [part_one * one + part_other * other, (one - other).abs()]
 
 
 def _views(hu: Tensor) -> Tensor:

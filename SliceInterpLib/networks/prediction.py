@@ -15,11 +15,25 @@ SIZE_MULTIPLE = 32
 """Height and width that a network is given are padded to a multiple of this."""
 
 
+def place(k: int, n: int) -> Tensor:
+    """Where the k-th of n − 1 even steps between two slices lies: (1 − t, t) at t = k/n, (2,).
+
+    These are the parts of the two slices in a linear interpolation. Both are rounded from whole
+    numbers, so that seen from the other side, `place(n − k, n)`, they are exactly the same two;
+    1 − t of a rounded t would be another number.
+    """
+    return torch.tensor([(n - k) / n, k / n])
+
+
+MIDDLE = place(1, 2)
+"""Midway between the two."""
+
+
 class Prediction(NamedTuple):
-    """What a network says of the middle slice: float32, (n, 1, h, w) unless said otherwise."""
+    """What a network says of a slice: float32, (n, 1, h, w) unless said otherwise."""
 
     hu: Tensor
-    """The middle slice in HU, before any limit."""
+    """The slice in HU, before any limit."""
     view: Tensor
     """The same on the scale that the network works on."""
     scale: Callable[[Tensor], Tensor]
@@ -31,17 +45,21 @@ class Prediction(NamedTuple):
     blend: Tensor | None = None
     """The two moved slices, blended, in HU, where the network has motion inside."""
     half_flow: Tensor | None = None
-    """(n, 2, h, w): pixels (x, y); the first slice is sampled at x + flow, the second at −flow."""
+    """(n, 2, h, w): pixels (x, y); for the middle, the first slice is sampled at x + flow, the
+    second at x − flow."""
 
 
 class Network(nn.Module):
     """What takes (n, 2 + 2·context, h, w) float32 HU in order, and returns a Prediction.
 
-    h and w are multiples of SIZE_MULTIPLE.
+    h and w are multiples of SIZE_MULTIPLE. The slice lies midway between the two central ones or,
+    with `any_place`, at the place that is given besides: (2,), or (n, 2), as `place` gives it.
     """
 
     context: int
     """How many slices beyond the pair it sees on each side."""
+    any_place = False
+    """Whether it takes a place."""
 
 
 def padded(slices: np.ndarray, multiple: int = SIZE_MULTIPLE) -> Tensor:

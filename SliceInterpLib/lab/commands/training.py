@@ -50,6 +50,13 @@ def add_commands(commands: Commands) -> None:
         default=0.25,
         help="weight of similarity beside the pixel term",
     )
+    sub.add_argument(
+        "--bone",
+        type=number(least=0),
+        default=0.3,
+        metavar="WEIGHT",
+        help="weight of the error in 1000 HU near bone",
+    )
     sub.add_argument("--k2", type=number(above=0), default=0.03, help="SSIM's second constant")
     sub.add_argument("--rate", type=number(above=0), default=4e-4, help="highest learning rate")
     sub.add_argument("--batch", type=count(), default=6)
@@ -109,7 +116,7 @@ def _train(options: argparse.Namespace) -> None:
         # A trained network finds the flow, and similarity counts from its first step.
         guided_steps=0 if start else 2000,
         guard=Guard(ramp_from_step=0 if start else 300, ramp_steps=0 if start else 500),
-        loss=Loss(options.loss, options.similarity, k=(0.01, options.k2)),
+        loss=Loss(options.loss, options.similarity, k=(0.01, options.k2), bone_weight=options.bone),
         augmentation=Augmentation(simulated=not options.no_simulated, lesions=options.lesions),
         seed=options.seed,
         workers=workers,

@@ -22,6 +22,9 @@ LOSSES = ("mse", "l1", "ssim", "ms-ssim", "ssim+l1", "ms-ssim+l1")
 _BLEND_SHARE = 0.3
 """Weight of the pixel term on the moved and blended slices alone, which teaches the flow."""
 
+_BONE_HU = 150.0
+"""Beyond the brain window, so that only scans of the full range have bone."""
+
 
 @dataclass(frozen=True)
 class Loss:
@@ -43,6 +46,8 @@ class Loss:
     """Clip the prediction to [0, 1] before similarity is taken."""
     full_precision: bool = True
     """Take similarity in fp32 whatever the network runs in."""
+    bone_weight: float = 0.0
+    """Of the mean error in 1000 HU near bone, besides the pixel term, which compresses bone."""
     gaussian_l1: bool = False
     """Weight the pixel term by MS-SSIM's widest Gaussian (σ = 8), as Zhao et al. 2017 (IEEE
     Transactions on Computational Imaging 3(1)) do in their mix of L1 and MS-SSIM."""
@@ -52,7 +57,13 @@ class Loss:
         if self.name not in LOSSES:
             raise ValueError(f"There is no loss '{self.name}'. Choose one of {', '.join(LOSSES)}.")
 
-    def terms(self, prediction: Prediction, target: Tensor, ramp: float = 1.0) -> dict[str, Tensor]:
+    def terms(
+        self,
+        prediction: Prediction,
+        target: Tensor,
+        ramp: float = 1.0,
+        bone_only: Tensor | None = None,
+    ) -> dict[str, Tensor]:
         """The terms, to be summed.
 
         Args:
@@ -61,39 +72,58 @@ class Loss:
             ramp: 0…1, how far similarity has come in; what it lacks is made up by the pixel term.
                 (MS-SSIM's gradient is exactly zero where a scale's contrast term is negative, so
                 that it cannot start on its own.)
+            bone_only: (n,) bool, the examples that only count near bone, and not in similarity.
         """
         parts = self.name.split("+")
         similarity = next((part for part in parts if "ssim" in part), "")
         pixel = next((part for part in parts if "ssim" not in part), "")
         weight = ramp * (self.similarity_weight if pixel else 1.0) if similarity else 0.0
         terms = {}
+        if bone_only is None:
+            bone_only = torch.zeros(len(target), dtype=torch.bool, device=target.device)
+        bone = _near_bone(target)
         if weight < 1.0:
             pixel = pixel or "l1"
             truth = prediction.scale(target)
-            terms[pixel] = (1.0 - weight) * self._pixel(pixel, prediction.view, truth)
+            counts = bone | ~bone_only[:, None, None, None]
+            terms[pixel] = (1.0 - weight) * self._pixel(pixel, prediction.view, truth, counts)
             if prediction.blend is not None:
-                blend = self._pixel(pixel, prediction.scale(prediction.blend), truth)
+                blend = self._pixel(pixel, prediction.scale(prediction.blend), truth, counts)
                 terms["blend"] = _BLEND_SHARE * (1.0 - weight) * blend
-        if weight > 0.0:
-            terms[similarity] = weight * (1.0 - self._similarity(similarity, prediction, target))
+        if self.bone_weight:
+            error = (prediction.hu.float() - target).abs() / 1000.0
+            terms["bone"] = self.bone_weight * (error * bone).mean()
+        brain = ~bone_only
+        if weight > 0.0 and brain.any():
+            missing = 1.0 - self._similarity(similarity, prediction, target, brain)
+            terms[similarity] = weight * brain.float().mean() * missing
         return terms
 
-    def _pixel(self, name: str, found: Tensor, truth: Tensor) -> Tensor:
+    def _pixel(self, name: str, found: Tensor, truth: Tensor, counts: Tensor) -> Tensor:
         error = (found.float() - truth) ** 2 if name == "mse" else (found.float() - truth).abs()
+        error = error * counts
         if self.gaussian_l1 and name == "l1":
             error = _blurred(error, sigma=8.0)
         return error.mean()
 
-    def _similarity(self, name: str, prediction: Prediction, target: Tensor) -> Tensor:
+    def _similarity(
+        self, name: str, prediction: Prediction, target: Tensor, which: Tensor
+    ) -> Tensor:
         if self.clamp or prediction.scale is not brain_view:
-            shown = brain_view(prediction.hu)
+            shown = brain_view(prediction.hu[which])
         else:
-            shown = prediction.view
-        wanted = brain_view(target)
+            shown = prediction.view[which]
+        wanted = brain_view(target[which])
         if not self.full_precision:
             return _measure(name, shown, wanted, self.k, self.nonnegative)
         with torch.autocast(shown.device.type, enabled=False):
             return _measure(name, shown.float(), wanted.float(), self.k, self.nonnegative)
+
+
+def _near_bone(hu: Tensor) -> Tensor:
+    """Where bone is within four pixels, (n, 1, h, w) bool; noise makes none."""
+    bone = F.avg_pool2d(hu, 5, stride=1, padding=2) > _BONE_HU
+    return F.max_pool2d(bone.float(), 9, stride=1, padding=4) > 0.0
 
 
 def _measure(

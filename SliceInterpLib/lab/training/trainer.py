@@ -31,7 +31,7 @@ from SliceInterpLib.hounsfield import BRAIN
 from SliceInterpLib.lab.training.guard import Guard, Watch
 from SliceInterpLib.lab.training.losses import Loss, flow_guidance
 from SliceInterpLib.lab.training.parallel import ALONE, Processes
-from SliceInterpLib.lab.training.triplets import Augmentation, Triplets
+from SliceInterpLib.lab.training.triplets import Augmentation, Example, Triplets
 from SliceInterpLib.networks.devices import has_bf16, on_device
 from SliceInterpLib.networks.prediction import Network, padded
 from SliceInterpLib.upsampling import predict_between
@@ -113,6 +113,7 @@ class Trainer:
             context=network.context,
             seed=settings.seed,
             augmentation=settings.augmentation,
+            any_place=network.any_place,
         )
         self.validation = validation
         self.watch = Watch(settings.guard)
@@ -162,23 +163,28 @@ class Trainer:
         enabled = has_bf16(self.device) if kind == torch.bfloat16 else kind == torch.float16
         return torch.autocast(self.device.type, kind if enabled else None, enabled=enabled)
 
-    def batches(self) -> Iterator[Tensor]:
-        """This process's share (m, 3 + 2·context, crop, crop) of each step's batch, from now on."""
+    def batches(self) -> Iterator[Example]:
+        """This process's share of each step's batch, from now on."""
         shares = _Shares(self.step, self.settings.batch, self.processes)
         yield from DataLoader(
             self.triplets, batch_sampler=shares, num_workers=self.settings.workers
         )
 
-    def train_step(self, hu: Tensor) -> dict[str, Tensor]:
+    def train_step(self, batch: Example) -> dict[str, Tensor]:
         """One optimiser step on one batch; the terms of its loss."""
+        hu = batch.hu
         middle = hu.shape[1] // 2
         slices = torch.cat([hu[:, :middle], hu[:, middle + 1 :]], 1)
         target = hu[:, middle : middle + 1].to(self.device)
         self.network.train()
+        where = [batch.place] if self.network.any_place else []
         with self.autocast():
-            prediction = self.parallel(slices.to(self.device))
+            prediction = self.parallel(slices.to(self.device), *where)
             terms = self.settings.loss.terms(
-                prediction, target, self.settings.guard.ramp(self.step)
+                prediction,
+                target,
+                self.settings.guard.ramp(self.step),
+                batch.bone_only.to(self.device),
             )
         if self.step < self.settings.guided_steps and prediction.half_flow is not None:
             guidance = 1.0 - self.step / self.settings.guided_steps

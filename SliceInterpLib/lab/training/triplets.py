@@ -1,28 +1,38 @@
 """Training examples: the slices around a place and the true slice there, cut from head CT.
 
 A volume with thick slices gives real triplets (i−1, i, i+1), at twice the gap that is filled
-later. A volume with thin slices also gives simulated thick ones, averaged over several thin
-slices, whose true middle slice is known at the real gap.
+later, and slices at a third of three gaps. A volume with thin slices also gives simulated thick
+ones, averaged over several thin slices, where the true slice is known at every place between two,
+at the real gap too.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
+import torch
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from SliceInterpLib.acquired import require_acquired
 from SliceInterpLib.lab.training.faint_lesions import add_faint_lesions
+from SliceInterpLib.networks.prediction import place
 from SliceInterpLib.volume import Volume
 
 THICKEST_MM = 6.0
 """Simulated thick slices are at most this thick; thin ones are also shown as they are."""
 
-PAIR_IN_THICKNESSES = (1.0, 2.0)
-"""How far apart the two slices of a simulated pair lie: touching, up to one slice apart."""
+PAIR_IN_THICKNESSES = (0.5, 2.0)
+"""How far apart the two slices of a simulated pair lie: half overlapping, up to one slice apart."""
+
+_BONE_KERNEL_HU = 20.0
+"""Noise in brain above which a scan shows bone only. Kernels for brain leave 2 to 9 HU in slices of
+1.25 mm and more, one for bone some 50."""
 
 _ZOOM = (0.75, 1.1)
 """Pixels of the volume to one of the example, where it is turned."""
@@ -34,6 +44,12 @@ class Augmentation:
 
     simulated: bool = True
     """Average thin slices into thick ones."""
+    thin: float = 0.25
+    """Part of the examples that are of scans with thin slices, where there are others too."""
+    elsewhere: float = 0.5
+    """Part of those that may lie anywhere between two slices, if the network takes a place."""
+    thirds: float = 0.12
+    """Part of the examples of thick slices that lie at a third of three gaps, likewise."""
     coarse: float = 0.2
     """Part of the examples shown at half the resolution, as a scan with larger pixels."""
     turned: float = 0.2
@@ -46,8 +62,21 @@ class Augmentation:
     """Up to so many HU are added or taken away."""
 
 
+class Example(NamedTuple):
+    """What is learned from at once; in a batch every field has one dimension more, in front."""
+
+    hu: Tensor
+    """(3 + 2·context, crop, crop) float32, in order of position; the central one is the truth."""
+    place: Tensor
+    """(2,), see `prediction.place`: where the truth lies between the two beside it."""
+    bone_only: Tensor
+    """(), bool: the scan shows bone; what it shows of brain is noise."""
+
+
 class Triplets(Dataset):
     """Augmented examples of one crop size, each volume as often as it has slices.
+
+    Of volumes with thin slices and volumes with thick ones each have their part.
 
     Example number i is drawn from a generator seeded with (seed, i), so that it is the same
     whichever process draws it and whenever. Volumes are kept as they are (usually int16) and
@@ -59,6 +88,7 @@ class Triplets(Dataset):
         context: how many slices an example has beyond the triplet on each side.
         seed: of all that is drawn.
         augmentation: what is drawn; by default as `Augmentation` has it.
+        any_place: whether an example may lie elsewhere than midway.
 
     Raises:
         ValueError: if no volume has 3 slices.
@@ -73,11 +103,13 @@ class Triplets(Dataset):
         context: int = 0,
         seed: int = 0,
         augmentation: Augmentation | None = None,
+        any_place: bool = False,
     ) -> None:
         self.crop = crop
         self.context = context
         self.seed = seed
         self.augmentation = augmentation or Augmentation()
+        self.any_place = any_place
         for volume in volumes:
             require_acquired(volume)
         volumes = [volume for volume in volumes if volume.slice_count >= 3]
@@ -87,22 +119,34 @@ class Triplets(Dataset):
         self._gaps = [volume.slice_spacing for volume in volumes]
         self._pixels = [max(volume.pixel_spacing) for volume in volumes]
         self._boxes = [_head_box(stack) for stack in self._stacks]
-        middles = np.array([len(stack) - 2 for stack in self._stacks])
-        self._share = middles / middles.sum()
+        self._bone_only = [_is_of_bone_kernel(stack) for stack in self._stacks]
+        self._most = [
+            _most_averaged(gap, len(stack))
+            for gap, stack in zip(self._gaps, self._stacks, strict=True)
+        ]
+        self._share = _shares(
+            np.array([len(stack) - 2 for stack in self._stacks]),
+            np.array(self._most) > 1,
+            self.augmentation.thin,
+        )
 
-    def __getitem__(self, index: int) -> np.ndarray:
-        """Example (3 + 2·context, crop, crop) float32 HU, in order of position."""
+    def __getitem__(self, index: int) -> Example:
+        """The example of that number."""
         rng = np.random.default_rng((self.seed, index))
         which = int(rng.choice(len(self._stacks), p=self._share))
         pixel_mm = self._pixels[which]
-        slices, zoom = self._cut(rng, which)
+        slices, where, zoom = self._cut(rng, which)
         if rng.random() < self.augmentation.lesions:
             inner = slice(self.context, self.context + 3)
             add_faint_lesions(rng, slices, pixel_mm * zoom, inner)
-        return np.ascontiguousarray(self._recoloured(rng, _flipped(rng, slices)))
+        slices = _mirrored(rng, slices)
+        if rng.random() < 0.5:
+            slices, where = slices[::-1], where.flip(0)
+        hu = np.ascontiguousarray(self._recoloured(rng, slices))
+        return Example(torch.from_numpy(hu), where, torch.tensor(self._bone_only[which]))
 
-    def _cut(self, rng: np.random.Generator, which: int) -> tuple[np.ndarray, float]:
-        """Slices of the final size, and how many of the volume's pixels make one of theirs."""
+    def _cut(self, rng: np.random.Generator, which: int) -> tuple[np.ndarray, Tensor, float]:
+        """Slices of the final size, the place of the truth, and pixels to one of the volume's."""
         stack, crop = self._stacks[which], self.crop
         chance = rng.random() - self.augmentation.coarse
         if chance < 0.0:
@@ -114,34 +158,45 @@ class Triplets(Dataset):
         else:
             side, zoom = crop, 1.0
         rows, columns = _crop_window(rng, self._boxes[which], stack.shape[1:], side)
-        thickness, places = self._places(rng, which)
+        thickness, apart, step = self._layout(rng, which)
+        starts = self._starts(rng, len(stack) - thickness, apart, step)
         slices = np.stack(
-            [stack[k : k + thickness, rows, columns].mean(0, dtype=np.float32) for k in places]
+            [stack[k : k + thickness, rows, columns].mean(0, dtype=np.float32) for k in starts]
         )
         slices = _padded(slices, side)
         if zoom == 2.0:
             slices = _shrunk(slices, 2)
         elif zoom != 1.0:
             slices = _turned(slices, degrees, zoom, crop)
-        return slices, zoom
+        return slices, place(step, apart), zoom
 
-    def _places(self, rng: np.random.Generator, which: int) -> tuple[int, list[int]]:
-        """How many slices to average, and where the first of them is for each slice.
+    def _layout(self, rng: np.random.Generator, which: int) -> tuple[int, int, int]:
+        """How many slices to average, how many the pair lie apart, and the truth from the first.
+
+        Acquired slices that are thick already are taken as they are.
+        """
+        most, augmentation = self._most[which], self.augmentation
+        thickness = int(rng.integers(1, most + 1)) if augmentation.simulated else 1
+        nearest, farthest = (round(part * thickness) for part in PAIR_IN_THICKNESSES)
+        chance = augmentation.elsewhere if most > 1 else augmentation.thirds
+        if self.any_place and len(self._stacks[which]) > 3 and rng.random() < chance:
+            apart = int(rng.integers(max(3, nearest), max(3, farthest) + 1))
+            return thickness, apart, int(rng.integers(1, apart))
+        step = int(rng.integers(max(1, math.ceil(nearest / 2)), max(1, farthest // 2) + 1))
+        return thickness, 2 * step, step
+
+    def _starts(self, rng: np.random.Generator, last: int, apart: int, step: int) -> list[int]:
+        """Where each slice begins, the last possible at `last`.
 
         Context slices that would lie beyond the volume repeat those inside, as in the engine.
         """
-        count = len(self._stacks[which])
-        thickness, step = 1, 1
-        if self.augmentation.simulated:
-            thickness, step = _thickness_and_step(rng, self._gaps[which], count)
-        last = count - thickness
-        middle = int(rng.integers(step, last - step + 1))
-        places = [middle - step, middle, middle + step]
+        first = int(rng.integers(0, last - apart + 1))
+        starts = [first, first + step, first + apart]
         if self.context:
-            before, after = middle - 3 * step, middle + 3 * step
-            places.insert(0, before if before >= 0 else places[0])
-            places.append(after if after <= last else places[-1])
-        return thickness, places
+            before, after = first - apart, first + 2 * apart
+            starts.insert(0, before if before >= 0 else starts[0])
+            starts.append(after if after <= last else starts[-1])
+        return starts
 
     def _recoloured(self, rng: np.random.Generator, slices: np.ndarray) -> np.ndarray:
         """Contrast around 40 HU and brightness."""
@@ -151,17 +206,28 @@ class Triplets(Dataset):
         return gain * (slices - np.float32(40.0)) + np.float32(40.0 + offset)
 
 
-def _thickness_and_step(rng: np.random.Generator, gap: float, slices: int) -> tuple[int, int]:
-    """How many slices to average, and how many slices the neighbours lie from the middle one.
+def _most_averaged(gap: float, slices: int) -> int:
+    """How many slices can be averaged into one; 1 where they are thick already."""
+    return max(1, min(int(THICKEST_MM / gap), (slices - 1) // 3))
 
-    Acquired slices that are thick already are taken as they are, at twice their gap.
-    """
-    most = min(int(THICKEST_MM / gap), (slices - 1) // 3)
-    if most < 2:
-        return 1, 1
-    thickness = int(rng.integers(1, most + 1))
-    half_pair = 0.5 * thickness * rng.uniform(*PAIR_IN_THICKNESSES)
-    return thickness, max(1, round(half_pair))
+
+def _shares(middles: np.ndarray, thin: np.ndarray, part: float) -> np.ndarray:
+    """How often each volume is drawn: by its slices, the thin ones together making up `part`."""
+    share = middles / middles.sum()
+    if thin.any() and not thin.all():
+        share[thin] *= part / share[thin].sum()
+        share[~thin] *= (1.0 - part) / share[~thin].sum()
+    return share
+
+
+def _is_of_bone_kernel(stack: np.ndarray) -> bool:
+    """Whether brain drowns in noise."""
+    noise = []
+    for hu in stack[:: max(1, len(stack) // 8)]:
+        smooth = cv2.blur(hu.astype(np.float32), (7, 7))
+        noise.append(np.abs(hu - smooth)[(smooth > 15.0) & (smooth < 60.0)])
+    deviations = np.concatenate(noise)
+    return bool(len(deviations)) and 1.4826 * float(np.median(deviations)) > _BONE_KERNEL_HU
 
 
 def _head_box(stack: np.ndarray) -> tuple[slice, slice]:
@@ -211,9 +277,9 @@ def _turned(slices: np.ndarray, degrees: float, zoom: float, size: int) -> np.nd
     return np.stack([cv2.warpAffine(hu, matrix, (size, size), borderMode=border) for hu in slices])
 
 
-def _flipped(rng: np.random.Generator, slices: np.ndarray) -> np.ndarray:
-    """In random order, and mirrored at random."""
-    for axis in (0, 1, 2):
+def _mirrored(rng: np.random.Generator, slices: np.ndarray) -> np.ndarray:
+    """Mirrored at random, up and down and sideways."""
+    for axis in (1, 2):
         if rng.random() < 0.5:
             slices = np.flip(slices, axis)
     return slices
