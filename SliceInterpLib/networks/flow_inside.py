@@ -175,7 +175,8 @@ class FlowInside(Network):
         1 − t, and the bend counts 4t(1 − t) of what it is in the middle.
         """
         images, views, (half_flow, bend_there, towards_a, outer_flows) = gap
-        a, b = images[self.context : self.context + 2]
+        pair = slice(self.context, self.context + 2)
+        (a, b), (view_a, view_b) = images[pair], views[pair]
         # Nothing below tells the two apart by more than which part is whose.
         part_a, part_b = place.to(a.device).view(-1, 2, 1, 1, 1).unbind(1)
         bend = 4.0 * part_a * part_b * bend_there
@@ -189,16 +190,16 @@ class FlowInside(Network):
         features = [
             blend_views,
             (_views(moved_a) - _views(moved_b)).abs(),
-            *_compared(*views[self.context : self.context + 2], part_a, part_b),
+            *_compared(view_a, view_b, part_a, part_b),
         ]
         if outer_flows is not None:
             first, last = outer_flows
-            # They lie twice the half-flow for each gap away, and bend as the pair does.
+            # Two half-flows for each gap that they lie away, and where the path bends from there.
             further = bend - bend_there
-            first = first + (2.0 + 2.0 * part_b) * half_flow + further
-            last = last - (2.0 + 2.0 * part_a) * half_flow + further
-            outer = (_views(warp(images[0], first)), _views(warp(images[-1], last)))
-            features += _compared(*outer, (1.0 + part_a) / 3.0, (1.0 + part_b) / 3.0)
+            first = warp(images[0], first + (2.0 + 2.0 * part_b) * half_flow + further)
+            last = warp(images[-1], last - (2.0 + 2.0 * part_a) * half_flow + further)
+            part_first, part_last = (1.0 + part_a) / 3.0, (1.0 + part_b) / 3.0
+            features += _compared(_views(first), _views(last), part_first, part_last)
         view = blend_views[:, 1:] + self.correction(features)
         return Prediction(
             hu=from_wide_view(view),
