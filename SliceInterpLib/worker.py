@@ -137,6 +137,7 @@ def _report(
         device=settings.device,
         classical=classical,
         factor=settings.factor,
+        allow_thin=settings.allow_thin,
         seeds=settings.seeds,
         say=lambda line: emit("step", text=line),
         cancelled=cancelled,

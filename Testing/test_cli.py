@@ -111,12 +111,22 @@ def test_an_error_is_one_line_and_debug_shows_the_traceback(tmp_path):
 
 def test_thin_slices_are_refused_with_this_program_s_way_out(tmp_path, capsys):
     hu = head_phantom(slices=3, matrix=64, pixel_spacing=3.5).volume.hu
-    thin = str(tmp_path / "thin.nrrd")
-    write_volume(Volume.from_grid(hu, (0, 0, 0), (1, 1, 1), np.eye(3)), thin)
-    for command in (["info", thin], ["upsample", thin, "-o", str(tmp_path / "out.nrrd")]):
-        main(command)
+    thin, mask = str(tmp_path / "thin.nrrd"), str(tmp_path / "mask.nrrd")
+    for values, path in ((hu, thin), ((hu > 20).astype(np.uint8), mask)):
+        write_volume(Volume.from_grid(values, (0, 0, 0), (1, 1, 1), np.eye(3)), path)
+    linear = ("--method", "linear")
+    commands = {
+        "info": (),
+        "upsample": (*linear, "-o", str(tmp_path / "out.nrrd")),
+        "report": ("--method", "cubic", "-o", str(tmp_path / "page.html")),
+        "volume": ("--methods", "linear", "--labels", mask),
+    }
+    for name, options in commands.items():
+        main([name, thin, *options])
         said = " ".join(capsys.readouterr())
-        assert "allow thin slices. The option is: sliceinterp upsample --allow-thin." in said
+        assert "or allow thin slices. The option is --allow-thin (of upsample, " in said, name
+        if name != "info":
+            assert main([name, thin, *options, "--allow-thin"]) == 0
 
 
 def test_a_picture_is_refused_before_any_output(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import nibabel
@@ -229,3 +230,35 @@ def test_the_command_measures_a_cropped_and_turned_mask(
     )
     row = json.loads(capsys.readouterr().out)["rows"][0]
     assert row["voxel_ml"] == pytest.approx(clot().sum() * 0.5 * 0.5 * 5 / 1000)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda hu: hu, "from -1000 to 99, as in a CT"),
+        (lambda hu: hu + 1000, "from 0 to 1099, too many different ones"),
+        (lambda hu: (hu + 1000) / np.float32(1099), "from 0 to 1, and not all are whole numbers"),
+    ],
+    ids=["hu", "stored values", "probabilities"],
+)
+def test_a_ct_is_no_segmentation_though_the_label_occurs(
+    change: Callable[[np.ndarray], np.ndarray],
+    reason: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ct, mask = tmp_path / "ct.nrrd", tmp_path / "mask.nrrd"
+    volume = scan()
+    for values, path in ((volume.slices, ct), (change(volume.slices), mask)):
+        write_volume(dataclasses.replace(volume, slices=values), path)
+    assert (read_volume(mask).slices == 1).any()
+    assert main(["volume", str(ct), "--labels", str(mask), "--methods"]) == 1
+    said = capsys.readouterr().err
+    assert f"error: {mask}: This is no segmentation: its values go {reason}." in said
+
+
+def test_a_dicom_ct_is_no_segmentation(tmp_path: Path) -> None:
+    for index in range(3):
+        write_slice(tmp_path / f"{index}.dcm", (0, 0, 5.0 * index), series="1.2.3")
+    with pytest.raises(VolumeError, match="no segmentation: its values go from -1000 to -1000"):
+        read_labels(tmp_path, 1)

@@ -138,13 +138,17 @@ def oblique():
     return node
 
 
+def thin():
+    return add_ct(spacing=(1.0, 1.0, 1.0))
+
+
 @pytest.mark.parametrize(
     ("make", "compare", "reason"),
     [
         (add_ct, "Linear", "both are 'linear'"),
         (add_ct, "Nothing", "both are 'linear'"),
         (oblique, "Cubic", "too obliquely"),
-        (lambda: add_ct(spacing=(1.0, 1.0, 1.0)), "Cubic", "adds no detail"),
+        (thin, "Cubic", "adds no detail"),
     ],
 )
 def test_what_cannot_be_reported_is_refused_before_the_question(widget, make, compare, reason):
@@ -152,11 +156,19 @@ def test_what_cannot_be_reported_is_refused_before_the_question(widget, make, co
         raise AssertionError("asked in vain")
 
     widget.panel.check.choose_file = never
-    choose(widget, make(), method="Linear", compare=compare, allowThin=True)
+    choose(widget, make(), method="Linear", compare=compare)
     assert widget.ui.reportButton.enabled
     with pytest.raises(SliceInterpError, match=reason):
         widget.panel.check.on_report()
     assert not widget.panel.job
+
+
+def test_thin_slices_that_are_allowed_are_reported_on(widget, ask, tmp_path):
+    opened = ask(tmp_path / "report.html")
+    choose(widget, thin(), method="Cubic", allowThin=True)
+    widget.panel.check.on_report()
+    finish(widget)
+    assert opened == [tmp_path / "report.html"]
 
 
 def test_no_file_no_report(widget):

@@ -127,6 +127,15 @@ def check_dicom(options: argparse.Namespace) -> None:
         )
 
 
+def add_thin(sub: argparse.ArgumentParser) -> None:
+    """The way out where slices are as close as pixels."""
+    sub.add_argument(
+        "--allow-thin",
+        action="store_true",
+        help="double even slices that are no further apart than pixels; this adds no detail",
+    )
+
+
 def add_device(sub: argparse.ArgumentParser) -> None:
     """Where networks run."""
     sub.add_argument(
@@ -182,7 +191,7 @@ def say(line: str) -> None:
 def in_words(problem: BaseException) -> str:
     """What an error says, and which option is the way out that it speaks of."""
     if isinstance(problem, ThinSlicesError):
-        return f"{problem} The option is: sliceinterp upsample --allow-thin."
+        return f"{problem} The option is --allow-thin (of upsample, report and volume)."
     return str(problem)
 
 

@@ -11,6 +11,7 @@ from SliceInterpLib.cli.common import (
     add_factor,
     add_input,
     add_method,
+    add_thin,
     read_input,
     say,
 )
@@ -40,6 +41,7 @@ def add_commands(commands: Commands) -> None:
         help="the method to compare with (default: linear)",
     )
     add_factor(sub)
+    add_thin(sub)
     sub.add_argument(
         "--seed",
         type=point,
@@ -72,6 +74,7 @@ def _report(options: argparse.Namespace) -> None:
         device=options.device,
         classical=options.classical,
         factor=options.factor,
+        allow_thin=options.allow_thin,
         seeds=options.seed or (),
         header=header,
         say=say,

@@ -13,6 +13,7 @@ from SliceInterpLib.cli.common import (
     add_input,
     add_json,
     add_method,
+    add_thin,
     check_dicom,
     print_result,
     progress_bar,
@@ -62,11 +63,7 @@ def add_commands(commands: Commands) -> None:
         metavar="FILE",
         help="write the expected error of every synthetic voxel, in HU, to a second volume",
     )
-    sub.add_argument(
-        "--allow-thin",
-        action="store_true",
-        help="double even slices that are no further apart than pixels; this adds no detail",
-    )
+    add_thin(sub)
     dicom = sub.add_argument_group("DICOM in and out")
     add_dicom(dicom, "write a derived series of CT images, one file per slice")
     uneven = sub.add_argument_group("DICOM series whose slices are unevenly spaced or tilted")

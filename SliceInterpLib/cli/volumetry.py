@@ -13,6 +13,7 @@ from SliceInterpLib.cli.common import (
     add_input,
     add_json,
     add_model,
+    add_thin,
     print_result,
     read_input,
     say,
@@ -69,6 +70,7 @@ def add_commands(commands: Commands) -> None:
         "is, and not doubled)",
     )
     add_model(sub)
+    add_thin(sub)
     sub.add_argument(
         "--earlier-ml",
         type=number(above=0),
@@ -102,6 +104,7 @@ def _volume(options: argparse.Namespace) -> None:
         mask=_mask(volume, options.labels, options.label) if options.labels else None,
         seeds=options.seed,
         settings=SegmentationSettings(options.low, options.high, reach_mm=options.reach),
+        allow_thin=options.allow_thin,
     )
     for row in rows:
         for warning in row.warnings:

@@ -20,6 +20,9 @@ from SliceInterpLib.files.dicom_reading import naming
 from SliceInterpLib.files.reading import is_dicom, read_layers, read_volume
 from SliceInterpLib.volume import Volume
 
+_MOST_LABELS = 1000
+"""Numbers that a segmentation may use: atlases have hundreds, a CT thousands."""
+
 
 @dataclass(frozen=True)
 class _Segment:
@@ -41,14 +44,14 @@ def read_labels(path: str | Path, label: int) -> Volume:
         Labels on the segmentation's own grid; the segment has the number `label` there.
 
     Raises:
-        VolumeError: for what cannot be read, and for a `.seg.nrrd` without that segment; the
-            message lists those that are there.
+        VolumeError: for what cannot be read, for values that are no labels, as those of a CT, and
+            for a `.seg.nrrd` without that segment; the message lists those that are there.
     """
     path = Path(path)
     if is_dicom(path):
         with naming(path):
             _refuse_dicom_seg(path)
-        return read_volume(path)
+            return _labels(read_volume(path))
     with naming(path):
         layers, keys = read_layers(path)
         numbered = _numbered(_segments(keys))
@@ -58,7 +61,7 @@ def read_labels(path: str | Path, label: int) -> Volume:
                 "segments. Save the one that counts to a file of its own."
             )
         if not numbered:
-            return layers[0]
+            return _labels(layers[0])
         if label not in numbered:
             there = ", ".join(f"{number} ({one.name})" for number, one in numbered.items())
             raise VolumeError(
@@ -74,6 +77,24 @@ def read_labels(path: str | Path, label: int) -> Volume:
         layer = layers[segment.layer]
         # The same number may stand for another segment in another layer.
         return replace(layer, slices=np.where(layer.slices == segment.value, label, 0))
+
+
+def _labels(volume: Volume) -> Volume:
+    """The volume itself; raises VolumeError if its values are not those of a segmentation."""
+    values = volume.slices
+    low, high = values.min(), values.max()
+    if low < 0:
+        what = "as in a CT"
+    elif (values % 1).any():
+        what = "and not all are whole numbers"
+    elif high > _MOST_LABELS and len(np.unique(values)) > _MOST_LABELS:
+        what = "too many different ones"
+    else:
+        return volume
+    raise VolumeError(
+        f"This is no segmentation: its values go from {low:g} to {high:g}, {what}. Give one that "
+        "was made on the scan, with 0 where nothing is and 1, 2, … where something is."
+    )
 
 
 def _refuse_dicom_seg(path: Path) -> None:

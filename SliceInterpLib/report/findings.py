@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -60,6 +61,7 @@ def examine(
     classical: Interpolator,
     *,
     factor: int = 2,
+    allow_thin: bool = False,
     seeds: Sequence[Sequence[float]] = (),
     say: Callable[[str], None] = lambda line: None,
     cancelled: Callable[[], bool] | None = None,
@@ -73,6 +75,7 @@ def examine(
         method: the one to report on.
         classical: the one to compare it with.
         factor: how many times as many slices.
+        allow_thin: as `upsample` takes it.
         seeds: points in a hematoma to measure, mm, LPS; without them no volumetry.
         say: told what is being done.
         cancelled: asked again and again.
@@ -96,15 +99,16 @@ def examine(
     if factor == 2 and tells_error(method):
         try:
             doubled, expected_error = upsample_with_expected_error(
-                volume, method, cancelled=cancelled
+                volume, method, allow_thin=allow_thin, cancelled=cancelled
             )
         except MethodError as problem:
             reasons["expected_error"] = str(problem)
     else:
         reasons["expected_error"] = f"{method.name} ×{factor} gives no expected error."
+    fill = partial(upsample, volume, factor=factor, allow_thin=allow_thin, cancelled=cancelled)
     if expected_error is None:
-        doubled = upsample(volume, method, factor=factor, cancelled=cancelled)
-    plain = upsample(volume, classical, factor=factor, cancelled=cancelled)
+        doubled = fill(method)
+    plain = fill(classical)
     say("Hiding each acquired slice in turn and predicting it…")
     check = attempt("check", lambda: check_scan(volume, methods, cancelled=cancelled))
     say("Measuring the noise…")

@@ -34,6 +34,7 @@ def make_report(
     device: str = "auto",
     classical: str = "linear",
     factor: int = 2,
+    allow_thin: bool = False,
     seeds: Sequence[Sequence[float]] = (),
     header: Mapping[str, str] | None = None,
     say: Callable[[str], None] = lambda line: None,
@@ -53,6 +54,7 @@ def make_report(
         device: where networks run, likewise.
         classical: the method to compare with.
         factor: how many times as many slices.
+        allow_thin: as `upsample` takes it.
         seeds: points in a hematoma to measure, mm, LPS.
         header: what to tell of the scan's header, by title; nothing in it is taken for markup.
         say: told what is being done.
@@ -74,6 +76,7 @@ def make_report(
         make_interpolator(method, model=model, device=device),
         make_interpolator(classical),
         factor=factor,
+        allow_thin=allow_thin,
         seeds=seeds,
         say=say,
         cancelled=cancelled,

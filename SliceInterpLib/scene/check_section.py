@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -73,7 +74,9 @@ class CheckSection:
         """Report was pressed: what would not end in a page is refused before the long run."""
         settings = self._report_settings()
         volume = nodes.volume_from_node(self._source)
-        require_doublable(volume)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the run itself will tell
+            require_doublable(volume, allow_thin=settings.allow_thin)
         PatientOrder.of(volume)
         chosen = self.choose_file()
         if chosen:

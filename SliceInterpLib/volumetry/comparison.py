@@ -48,6 +48,7 @@ def compare(
     mask: np.ndarray | None = None,
     seeds: Sequence[Sequence[float]] | None = None,
     settings: SegmentationSettings = DEFAULTS,
+    allow_thin: bool = False,
 ) -> list[Compared]:
     """Measure a hematoma on the acquired slices and on those of each method, ×2.
 
@@ -61,6 +62,7 @@ def compare(
         mask: of the hematoma, bool, shaped as `volume.slices`; None: it is segmented.
         seeds: points in it, mm, LPS; without mask and seeds all blood in the skull is taken.
         settings: of the segmentation.
+        allow_thin: as `upsample` takes it.
 
     Returns:
         The acquired grid first, then one row or two for each method.
@@ -78,7 +80,7 @@ def compare(
         space = _space_if_any(volume)
         rows = [Compared(own_grid(volume), GIVEN, mask, measure(volume, mask, space), None)]
     for method in methods:
-        doubled = upsample(volume, method)
+        doubled = upsample(volume, method, allow_thin=allow_thin)
         grid, inside = f"{method.name} ×2", carried_space(volume, space, doubled)
         if rows[0].mask_is == SEGMENTED:
             rows.append(segmented(grid, Segmenter(doubled, space=inside), seeds, settings))
