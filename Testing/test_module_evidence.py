@@ -130,7 +130,7 @@ def test_runs_without_an_expected_error(widget, more):
     assert not expected_error_of(last)
     box = widget.ui.expectedErrorCheckBox
     assert not box.enabled
-    assert "this result was made without it" in box.text
+    assert "this result was made without it" in widget.ui.compareNoteLabel.text
 
 
 def test_the_map_goes_with_its_result(widget, doubled):

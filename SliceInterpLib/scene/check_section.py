@@ -18,6 +18,7 @@ from SliceInterpLib.report.orientation import PatientOrder
 from SliceInterpLib.scene import nodes, segmentations, slots
 from SliceInterpLib.scene.check import Rows, add_check_nodes, check_table
 from SliceInterpLib.scene.tables import rich_text
+from SliceInterpLib.scene.wrapping import say
 from SliceInterpLib.volume import Volume
 
 Keep = Callable[[Any, slicer.vtkMRMLScalarVolumeNode], None]
@@ -103,7 +104,7 @@ class CheckSection:
         from SliceInterpLib.files.whole import write_text  # brings pydicom, which takes its time
 
         write_text(path, page)
-        self.ui.statusLabel.text = f"Report written: {path}"
+        say(self.ui.statusLabel, f"Report written: {path}")
         self.open_file(path)
 
 

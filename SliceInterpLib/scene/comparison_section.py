@@ -13,7 +13,8 @@ from SliceInterpLib.scene.comparison import Comparison
 from SliceInterpLib.scene.comparison_layout import is_in_layout, layout_node
 from SliceInterpLib.scene.expected_error import expected_error_of
 from SliceInterpLib.scene.overlays import Kind
-from SliceInterpLib.scene.results import earlier_results
+from SliceInterpLib.scene.results import Compared, earlier_results
+from SliceInterpLib.scene.wrapping import say
 
 _OVERLAYS = {
     "differenceCheckBox": Kind.DIFFERENCE,
@@ -36,8 +37,8 @@ class ComparisonSection:
     def __init__(self, ui: Any, comparison: Comparison | None = None) -> None:
         self.ui = ui
         self.comparison = comparison or Comparison()
-        self.volumes: tuple[slicer.vtkMRMLScalarVolumeNode, ...] | None = None
-        """Original, classical and learned, of which the views are offered."""
+        self.volumes: Compared | None = None
+        """Those of which the views are offered."""
         self._layout: tuple[slicer.vtkMRMLLayoutNode, int] | None = None
         """The layout node and the tag of its observer, while the comparison is shown."""
         slots.connect(ui.compareButton, "toggled(bool)", self._on_compare)
@@ -51,7 +52,7 @@ class ComparisonSection:
         if not self.volumes:
             self.offer(earlier_results(source))
 
-    def offer(self, volumes: tuple[slicer.vtkMRMLScalarVolumeNode, ...] | None) -> None:
+    def offer(self, volumes: Compared | None) -> None:
         """Offer to show these three, or nothing; nothing where there are no views to show them."""
         self.leave()
         self.volumes = volumes if layout_node() else None
@@ -75,7 +76,7 @@ class ComparisonSection:
         if self.volumes and node in self.volumes:
             self.offer(None)
         elif self.volumes and self.ui.compareButton.checked:
-            self._offer_expected_error(self.volumes[2])
+            self._offer_switches(self.volumes)
 
     def _on_compare(self, on: bool) -> None:
         volumes = self.volumes if on else None
@@ -86,20 +87,14 @@ class ComparisonSection:
             self.comparison.leave()
             return
         try:
-            self._show(*volumes)
+            self._show(volumes)
         except Exception:
             self.leave()
             raise
 
-    def _show(
-        self,
-        original: slicer.vtkMRMLScalarVolumeNode,
-        classical: slicer.vtkMRMLScalarVolumeNode,
-        learned: slicer.vtkMRMLScalarVolumeNode,
-    ) -> None:
-        self._offer_skulls(original)
-        self._offer_expected_error(learned)
-        self.comparison.show(original, classical, learned)
+    def _show(self, volumes: Compared) -> None:
+        self._offer_switches(volumes)
+        self.comparison.show(*volumes)
         self._show_overlay()
         for name, switch in _SWITCHES.items():
             self._on_switch(switch, getattr(self.ui, name).checked)
@@ -132,19 +127,19 @@ class ComparisonSection:
         chosen = [kind for name, kind in _OVERLAYS.items() if getattr(self.ui, name).checked]
         self.comparison.show_overlay(chosen[0] if chosen else None)
 
-    def _offer_skulls(self, original: slicer.vtkMRMLScalarVolumeNode) -> None:
-        """Scans that were saved in a brain window have no bone to show."""
+    def _offer_switches(self, volumes: Compared) -> None:
+        """Let the boxes be checked, or say why some cannot be."""
+        original, _classical, learned = volumes
         highest = skulls.highest_hu(original)
-        none = f"there is no bone, this scan ends at {highest:.0f} HU"
-        _offer(self.ui.skullsCheckBox, "Skull in 3D", "" if highest > skulls.SURFACE_HU else none)
-
-    def _offer_expected_error(self, learned: slicer.vtkMRMLScalarVolumeNode) -> None:
-        none = "" if expected_error_of(learned) else "this result was made without it"
-        _offer(self.ui.expectedErrorCheckBox, "Show the expected error", none)
-
-
-def _offer(box: Any, text: str, obstacle: str) -> None:
-    """Let the box be checked, or say why it cannot be."""
-    box.enabled = not obstacle
-    box.checked = box.checked and not obstacle
-    box.text = f"{text}: {obstacle}" if obstacle else text
+        obstacles = {}
+        if not expected_error_of(learned):
+            obstacles["expectedErrorCheckBox"] = "Expected error: this result was made without it."
+        if highest <= skulls.SURFACE_HU:  # a scan that was saved in a brain window
+            obstacles["skullsCheckBox"] = (
+                f"Skull in 3D: there is no bone, this scan ends at {highest:.0f} HU."
+            )
+        for name in ("expectedErrorCheckBox", "skullsCheckBox"):
+            box = getattr(self.ui, name)
+            box.enabled = name not in obstacles
+            box.checked = box.checked and box.enabled
+        say(self.ui.compareNoteLabel, "\n".join(obstacles.values()))

@@ -11,6 +11,7 @@ import slicer
 
 from SliceInterpLib.scene import nodes, slots
 from SliceInterpLib.scene.marks import provenance_of
+from SliceInterpLib.scene.wrapping import say
 
 
 class ExportSection:
@@ -33,7 +34,7 @@ class ExportSection:
         result = self._result()
         self.ui.dicomButton.enabled = bool(result)
         nothing = "Nothing has been made from the input yet."
-        self.ui.exportLabel.text = result.GetName() if result else nothing
+        say(self.ui.exportLabel, result.GetName() if result else nothing)
 
     def on_dicom(self) -> None:
         """Write the result as a derived series, into a new folder of the one that is chosen."""
@@ -44,7 +45,7 @@ class ExportSection:
             return
         folder = Path(place, datetime.now().strftime("SliceInterp %Y-%m-%d %H-%M-%S"))
         export_result(self._result(), self._source, folder)
-        self.ui.exportLabel.text = f"Written and in the DICOM database: {folder}"
+        say(self.ui.exportLabel, f"Written and in the DICOM database: {folder}")
 
     def _result(self) -> slicer.vtkMRMLScalarVolumeNode | None:
         """The learned result that was made last, or the last one where none is learned."""

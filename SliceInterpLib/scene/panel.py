@@ -24,6 +24,7 @@ from SliceInterpLib.scene.marks import marks_of
 from SliceInterpLib.scene.parameters import METHODS
 from SliceInterpLib.scene.results import add_results
 from SliceInterpLib.scene.volumetry_section import VolumetrySection
+from SliceInterpLib.scene.wrapping import say
 from SliceInterpLib.volume import Volume
 
 _CHOICES = (
@@ -54,6 +55,14 @@ def show_in_views(node: slicer.vtkMRMLScalarVolumeNode) -> None:
     logic = slicer.app.applicationLogic()
     logic.GetSelectionNode().SetActiveVolumeID(node.GetID())
     logic.PropagateVolumeSelection()
+
+
+def _let_keyboard_in(selector: Any) -> None:
+    """Give the focus to the list inside, which Slicer's own selectors give back to themselves."""
+    for child in selector.children():
+        if hasattr(child, "currentIndex"):
+            child.setFocusProxy(None)
+            selector.setFocusProxy(child)
 
 
 def _gaps(volume: Volume, factor: int, style: str) -> str:
@@ -97,6 +106,8 @@ class Panel:
         self._watched: tuple = (None, [])
         self._estimate = Estimate()
         self._looked_at: tuple = (None, None, "")
+        for selector in (ui.inputSelector, ui.outputSelector, ui.segmentationSelector):
+            _let_keyboard_in(selector)
         slots.connect(ui.applyButton, "clicked()", self.on_apply)
         slots.connect(ui.cancelButton, "clicked()", self.cancel)
         self._show_running(False)
@@ -122,7 +133,7 @@ class Panel:
         self._watch(self._parameters.inputVolume)
         self.compare.refresh(self._parameters.inputVolume)
         plan, obstacle = self._plan()
-        self.ui.planLabel.text = plan or obstacle
+        say(self.ui.planLabel, plan or obstacle)
         self.ui.applyButton.enabled = not obstacle and not self.job
         self.ui.applyButton.toolTip = obstacle or ("A run is in progress." if self.job else plan)
         volume = self._look_at(self._parameters.inputVolume)[0]
@@ -294,7 +305,7 @@ class Panel:
     def _add_results(self, doubled: Doubled, source: slicer.vtkMRMLScalarVolumeNode) -> None:
         made = list(add_results(doubled, source, self._output).values())
         main, result = made[-1], list(doubled.volumes.values())[-1]
-        self.ui.statusLabel.text = f"{main.GetName()}: {result.slice_count} slices."
+        say(self.ui.statusLabel, f"{main.GetName()}: {result.slice_count} slices.")
         self.compare.offer((source, *made) if len(made) == 2 else None)
         if self._parameters is None:
             return  # another module is open, and the views are its own

@@ -13,6 +13,9 @@ from SliceInterpLib.scene.expected_error import (
 )
 from SliceInterpLib.scene.marks import provenance_of
 
+Compared = tuple[slicer.vtkMRMLScalarVolumeNode, ...]
+"""Original, classical and learned volume."""
+
 
 def add_results(
     doubled: Doubled,
@@ -52,7 +55,7 @@ def add_results(
     return made
 
 
-def earlier_results(source: slicer.vtkMRMLScalarVolumeNode | None) -> tuple | None:
+def earlier_results(source: slicer.vtkMRMLScalarVolumeNode | None) -> Compared | None:
     """Original, classical and learned volume of the last run on `source`, if they are there."""
     made = nodes.results_of(source) if source else []
     # Two in the order in which they were made, but for one that was put into an older node.

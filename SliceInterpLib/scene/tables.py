@@ -9,7 +9,7 @@ from vtk.util.numpy_support import numpy_to_vtk
 
 from SliceInterpLib.table import Table
 
-_STYLE = "<style>th, td { text-align: left; padding-right: 8px; white-space: nowrap }</style>"
+_STYLE = "<style>th, td { text-align: left; padding-right: 6px }</style>"
 
 
 def add_table_node(table: Table, name: str) -> slicer.vtkMRMLTableNode:
@@ -33,5 +33,5 @@ def add_table_node(table: Table, name: str) -> slicer.vtkMRMLTableNode:
 
 
 def rich_text(table: Table) -> str:
-    """The table as a label of the panel shows it, without breaking a cell."""
+    """The table as a label of the panel shows it."""
     return _STYLE + table.html()

@@ -11,6 +11,7 @@ import slicer
 
 from SliceInterpLib.errors import SliceInterpError, VolumeError
 from SliceInterpLib.scene import lesion_surfaces, nodes, segmentations, slots, tables, volumetry
+from SliceInterpLib.scene.wrapping import breakable
 from SliceInterpLib.volumetry.mask import SegmentationError, voxel_ml
 from SliceInterpLib.volumetry.segmentation import Segmentation, SegmentationSettings, Segmenter
 
@@ -232,7 +233,8 @@ class VolumetrySection:
             return None
 
     def _say(self, text: str, warnings: Sequence[str] = (), table: str = "") -> None:
-        self.ui.volumetryLabel.text = table + "<br>".join(map(escape, (text, *warnings)))
+        told = (escape(breakable(one)) for one in (text, *warnings))
+        self.ui.volumetryLabel.text = table + "<br>".join(told)
 
     @contextmanager
     def _telling(self) -> Iterator[None]:

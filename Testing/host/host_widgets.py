@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import types
+from collections.abc import Callable
 
 import host_qt
 import slicer
@@ -39,7 +40,7 @@ class qMRMLWidget(qt.QWidget):  # noqa: N801
         return self._scene
 
 
-class qMRMLNodeComboBox(qt.QComboBox):  # noqa: N801
+class qMRMLNodeComboBox(qt.QWidget):  # noqa: N801
     """Chooses a node of the scene; follows nodes that come, go and are renamed."""
 
     currentNodeChanged = QtCore.Signal(object)  # noqa: N815
@@ -59,11 +60,20 @@ class qMRMLNodeComboBox(qt.QComboBox):  # noqa: N801
         self._ids: list[str] = []
         self._shown = ""
         self._observers: list[int] = []
-        self.currentIndexChanged.connect(lambda _: self._tell())
+        self._box = qt.QComboBox(self)
+        # As in Slicer, where the keyboard does not reach it therefore.
+        self._box.setFocusProxy(self)
+        layout = qt.QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._box)
+        self._box.setSizePolicy(qt.QSizePolicy.Expanding, qt.QSizePolicy.Expanding)
+        self.setSizePolicy(qt.QSizePolicy.Preferred, qt.QSizePolicy.Fixed)
+        self._box.currentIndexChanged.connect(lambda _: self._tell())
 
     @property
     def currentNodeID(self) -> str:  # noqa: N802
-        return self._ids[self.currentIndex] if 0 <= self.currentIndex < len(self._ids) else ""
+        index = self._box.currentIndex
+        return self._ids[index] if 0 <= index < len(self._ids) else ""
 
     def currentNode(self) -> object:  # noqa: N802
         wanted = self.currentNodeID
@@ -74,7 +84,7 @@ class qMRMLNodeComboBox(qt.QComboBox):  # noqa: N801
 
     def setCurrentNodeID(self, wanted: str) -> None:  # noqa: N802
         self._fill()
-        self.setCurrentIndex(self._ids.index(wanted) if wanted in self._ids else -1)
+        self._box.setCurrentIndex(self._ids.index(wanted) if wanted in self._ids else -1)
 
     def setMRMLScene(self, scene: object) -> None:  # noqa: N802
         for tag in self._observers:
@@ -97,16 +107,16 @@ class qMRMLNodeComboBox(qt.QComboBox):  # noqa: N801
         """List the scene's nodes again; as in Slicer, the first is chosen where one has to be."""
         before = self.currentNodeID
         nodes = self._nodes()
-        self.blockSignals(True)
-        self.clear()
+        self._box.blockSignals(True)
+        self._box.clear()
         self._ids = [node.GetID() for node in nodes]
         if self.noneEnabled:
-            self.addItem(self.noneDisplay)
+            self._box.addItem(self.noneDisplay)
             self._ids.insert(0, "")
-        self.addItems([node.GetName() or "" for node in nodes])
+        self._box.addItems([node.GetName() or "" for node in nodes])
         first = 0 if self._ids else -1
-        self.setCurrentIndex(self._ids.index(before) if before in self._ids else first)
-        self.blockSignals(False)
+        self._box.setCurrentIndex(self._ids.index(before) if before in self._ids else first)
+        self._box.blockSignals(False)
         self._tell()
 
     def _nodes(self) -> list:
@@ -126,28 +136,68 @@ class qMRMLNodeComboBox(qt.QComboBox):  # noqa: N801
             self.currentNodeChanged.emit(self.currentNode())
 
 
-class ctkCollapsibleButton(qt.QGroupBox):  # noqa: N801
-    """A section with a title that opens and closes."""
+class ctkCollapsibleButton(qt.QAbstractButton):  # noqa: N801
+    """A section with a title, which is a button that opens and closes it."""
 
     contentsCollapsed = QtCore.Signal(bool)  # noqa: N815
-    text = QtCore.Property(str, lambda self: self.title, lambda self, text: self.setTitle(text))
 
-    def _fold(self, collapsed: bool) -> None:
-        self.__dict__["_collapsed"] = collapsed
-        for child in self.children():
-            if child.isWidgetType():
-                child.setVisible(not collapsed)
-        self.contentsCollapsed.emit(collapsed)
+    def __init__(self, parent: object = None) -> None:
+        super().__init__(parent)
+        self.setCheckable(True)
+        self.setChecked(True)
+        # As in CTK: the section is never narrower than it would like to be.
+        self.setSizePolicy(qt.QSizePolicy.Minimum, qt.QSizePolicy.Preferred)
+        self.setContentsMargins(0, self._title_size().height(), 0, 0)
+        self.toggled.connect(self._fold)
 
     collapsed = QtCore.Property(
-        bool, lambda self: self.__dict__.get("_collapsed", False), lambda self, on: self._fold(on)
+        bool, lambda self: not self.checked, lambda self, on: self.setChecked(not on)
     )
+
+    def _fold(self, open_: bool) -> None:
+        for child in self.children():
+            if child.isWidgetType():
+                child.setVisible(open_)
+        self.updateGeometry()
+        self.contentsCollapsed.emit(not open_)
 
     def childEvent(self, event: QtCore.QEvent) -> None:  # noqa: N802
         """Children that come while it is closed are hidden too."""
         super().childEvent(event)
         if event.added() and event.child().isWidgetType() and self.collapsed:
             event.child().setVisible(False)
+
+    def _title_size(self) -> QtCore.QSize:
+        text = self.fontMetrics().size(QtCore.Qt.TextFlag.TextShowMnemonic, self.text or "XXXX")
+        return QtCore.QSize(text.width() + 2 * text.height(), text.height() + 8)
+
+    def sizeHint(self) -> QtCore.QSize:  # noqa: N802
+        return self._size(lambda layout: layout.sizeHint())
+
+    def minimumSizeHint(self) -> QtCore.QSize:  # noqa: N802
+        return self._size(lambda layout: layout.minimumSize())
+
+    def _size(self, of: Callable[[object], QtCore.QSize]) -> QtCore.QSize:
+        title, layout = self._title_size(), self.layout()
+        if self.collapsed or layout is None:
+            return title + QtCore.QSize(0, 10)
+        return of(layout).expandedTo(title)
+
+    def paintEvent(self, _event: QtCore.QEvent) -> None:  # noqa: N802
+        option, painter = qt.QStyleOptionButton(), qt.QPainter(self)
+        option.initFrom(self)
+        height = self._title_size().height()
+        option.rect.setHeight(height)
+        self.style().drawControl(qt.QStyle.CE_PushButtonBevel, option, painter, self)
+        room = option.rect.adjusted(height, 0, 0, 0)
+        flags = int(QtCore.Qt.AlignVCenter) | int(QtCore.Qt.TextShowMnemonic)
+        painter.drawText(room, flags, self.text)
+        option.rect = option.rect.adjusted(6, 6, 6 + 12 - option.rect.width(), -6)
+        arrow = (
+            qt.QStyle.PE_IndicatorArrowRight if self.collapsed else qt.QStyle.PE_IndicatorArrowDown
+        )
+        self.style().drawPrimitive(arrow, option, painter, self)
+        painter.end()
 
 
 class ctkSliderWidget(qt.QDoubleSpinBox):  # noqa: N801
