@@ -25,7 +25,7 @@ except ModuleNotFoundError:
     # A source checkout, where the library lies beside the module's folder.
     sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from SliceInterpLib.scene import registration
+from SliceInterpLib.scene import registration, slots
 
 if TYPE_CHECKING:
     from SliceInterpLib.scene.panel import Panel
@@ -41,7 +41,8 @@ class SliceInterp(ScriptedLoadableModule):
         self.parent.contributors = ["The SliceInterp contributors"]
         self.parent.helpText = _("""Predicts the slices between those of a head CT, by a neural
 network or classically. HU in, HU out; acquired slices stay bit for bit. <b>For research use only: a
-synthetic slice is a prediction.</b> <a href="https://github.com/OWNER/SlicerSliceInterp">More</a>""")
+synthetic slice is a prediction.</b> The network's weights are for research and non-commercial use
+only. <a href="https://github.com/OWNER/SlicerSliceInterp">More</a>""")
         self.parent.acknowledgementText = _("""The idea follows M. Cortés Ferre, M. A.
 Gutiérrez-Naranjo and M. Balcerzyk, Deep Slice Interpolation for Reducing Through-Plane Anisotropy
 and Noise in Head CT, arXiv 2606.09953 (2026). No code or weights are theirs.""")
@@ -93,22 +94,31 @@ class SliceInterpWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.panel.compare.leave()
         self.setParameterNode(None)
 
+    @slots.reporting
     def onSceneStartClose(self, caller: Any, event: Any) -> None:  # noqa: N802
         """A run in progress has lost its volume."""
         if self.panel:
             self.panel.scene_closing()
         self.setParameterNode(None)
 
+    @slots.reporting
     def onSceneReady(self, caller: Any = None, event: Any = None) -> None:  # noqa: N802
         """Begin anew in a scene that was emptied or read, if the module is open."""
         if self.parent.isEntered:
             self.setParameterNode(self.logic.getParameterNode())
 
+    @slots.reporting
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def onNodeRemoved(self, caller: Any, event: Any, node: Any) -> None:  # noqa: N802
         """A deleted volume ends the run on it."""
         if self.panel:
             self.panel.node_removed(node)
+
+    @slots.reporting
+    def onParametersModified(self, caller: Any, event: Any) -> None:  # noqa: N802
+        """The panel says what would be done now."""
+        if self.panel:
+            self.panel.refresh()
 
     def setParameterNode(self, node: Any) -> None:  # noqa: N802
         """Bind the panel's widgets to the parameter node, or to none."""
@@ -117,14 +127,14 @@ class SliceInterpWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         modified = vtk.vtkCommand.ModifiedEvent
         if self._parameterNode:
             self._parameterNode.disconnectGui(self._connection)
-            self.removeObserver(self._parameterNode, modified, self.panel.refresh)
+            self.removeObserver(self._parameterNode, modified, self.onParametersModified)
         self._parameterNode = node
         if node:
             # connectGui finds the widgets itself, but gives no tag to disconnect by (Slicer #7547).
             named = {one.property("SlicerParameterName"): one for one in vars(self.ui).values()}
             named.pop(None, None)
             self._connection = node.connectParametersToGui(named)
-            self.addObserver(node, modified, self.panel.refresh)
+            self.addObserver(node, modified, self.onParametersModified)
         self.panel.set_parameters(node)
 
     def onReload(self) -> None:  # noqa: N802

@@ -73,6 +73,22 @@ def test_all_slots_and_observers_are_made_in_one_place():
         assert bool(found) == (path.name == "slots.py"), path
 
 
+def test_what_slicer_s_scene_sets_off_is_told(widget, shown_errors, monkeypatch):
+    def stumble(*_):
+        raise SliceInterpError("the disk is full")
+
+    node = add_ct()
+    with monkeypatch.context() as stumbling:
+        for name in ("refresh", "node_removed", "scene_closing"):
+            stumbling.setattr(widget.panel, name, stumble)
+        widget.panel._parameters.factor = 4
+        assert len(shown_errors) == 1
+        slicer.mrmlScene.RemoveNode(node)
+        slicer.mrmlScene.Clear()
+    assert {text for text, _ in shown_errors} == {"the disk is full"}
+    assert len(shown_errors) > 2
+
+
 def test_an_observer_tells_once(scene, shown_errors, capfd):
     node = add_ct()
 

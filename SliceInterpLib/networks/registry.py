@@ -53,6 +53,11 @@ class TrainedModel:
         """Hexadecimal digest that the weights must have."""
         return self.card["sha256"]
 
+    @property
+    def licence(self) -> str:
+        """On what terms the weights may be used."""
+        return str(self.card.get("licence") or "Not said in its card")
+
 
 def available_models() -> list[TrainedModel]:
     """The models that are shipped, by name."""

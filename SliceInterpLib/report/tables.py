@@ -10,7 +10,7 @@ from SliceInterpLib.networks.expected_error import card_path
 from SliceInterpLib.networks.registry import read_card
 from SliceInterpLib.report.findings import Findings
 from SliceInterpLib.report.orientation import PatientOrder
-from SliceInterpLib.table import MISSING, Column, Table, Value
+from SliceInterpLib.table import Column, Table, Value
 from SliceInterpLib.volume import spacing_in_words
 
 Facts: TypeAlias = list[tuple[str, str]]
@@ -38,7 +38,7 @@ def done(findings: Findings) -> Facts:
     """What was made of it, and by what."""
     doubled = findings.doubled
     model = getattr(findings.method, "model", None)
-    licence = [("Licence of the model", str(model.card.get("licence", MISSING)))] if model else []
+    licence = [("Licence of the model", model.licence)] if model else []
     provenance = [
         (name.replace("_", " ").capitalize(), _in_words(value))
         for name, value in doubled.provenance.items()

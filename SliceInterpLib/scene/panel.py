@@ -23,9 +23,15 @@ from SliceInterpLib.scene.jobs import Job, Outcome
 from SliceInterpLib.scene.marks import marks_of
 from SliceInterpLib.scene.parameters import METHODS
 from SliceInterpLib.scene.results import add_results
+from SliceInterpLib.scene.terms import Terms
 from SliceInterpLib.scene.volumetry_section import VolumetrySection
 from SliceInterpLib.scene.wrapping import say
 from SliceInterpLib.volume import Volume
+
+_DECLINED = (
+    "Nothing was started, since the terms of the model were not agreed to. The other methods have "
+    "no such terms."
+)
 
 _CHOICES = (
     "inputSelector",
@@ -78,6 +84,7 @@ class Panel:
         ui: the widgets by name.
         requirements: the module's requirements.txt.
         dependencies: a collaborator that can be replaced.
+        terms: another.
         comparison: another.
         start_job: makes a Job; can be replaced too.
     """
@@ -88,11 +95,13 @@ class Panel:
         requirements: str,
         *,
         dependencies: Dependencies | None = None,
+        terms: Terms | None = None,
         comparison: Comparison | None = None,
         start_job: Callable[..., Job] = Job,
     ) -> None:
         self.ui = ui
         self.dependencies = dependencies or Dependencies(requirements)
+        self.terms = terms or Terms()
         self.compare = ComparisonSection(ui, comparison)
         self.check = CheckSection(ui, self._settings, self.start)
         self.export = ExportSection(ui)
@@ -222,6 +231,9 @@ class Panel:
     def start(self, settings: JobSettings, keep: Keep) -> None:
         """Start a run on the input; `keep` takes its results."""
         if self.job:
+            return
+        if "learned" in settings.methods and not self.terms.agreed(self._parameters.model):
+            say(self.ui.statusLabel, _DECLINED)
             return
         self.dependencies.ensure(settings.methods, check=settings.task != "upsample")
         self._source, self._output = self._parameters.inputVolume, self._parameters.outputVolume

@@ -29,7 +29,8 @@ def process(
 ) -> slicer.vtkMRMLScalarVolumeNode:
     """Double the slices of a volume node and wait for it.
 
-    Nothing is installed: see SliceInterpLib.scene.dependencies.
+    Nothing is installed: see SliceInterpLib.scene.dependencies. Nobody is asked about the terms of
+    the model's weights: see its `licence` in SliceInterpLib.networks.registry.
 
     Args:
         inputNode: the volume to double.

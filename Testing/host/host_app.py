@@ -71,6 +71,9 @@ class Application(host_qt.PythonQtObject, QtCore.QObject):
     def mainWindow(self) -> None:  # noqa: N802
         return None
 
+    def topLevelWidgets(self) -> list:  # noqa: N802
+        return qt.QApplication.topLevelWidgets()
+
     def testingEnabled(self) -> bool:  # noqa: N802
         return True
 

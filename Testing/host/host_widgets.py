@@ -204,9 +204,40 @@ class ctkSliderWidget(qt.QDoubleSpinBox):  # noqa: N801
     """A slider with a number beside it."""
 
 
+class ctkMessageBox(qt.QMessageBox):  # noqa: N801
+    """A message box that can remember its answer under a key of Slicer's settings."""
+
+    def __init__(self, parent: object = None) -> None:
+        super().__init__(parent)
+        self._key = ""
+
+    @property
+    def dontShowAgainSettingsKey(self) -> str:  # noqa: N802
+        return self._key
+
+    @dontShowAgainSettingsKey.setter
+    def dontShowAgainSettingsKey(self, key: str) -> None:  # noqa: N802
+        self._key = key
+        self.setCheckBox(qt.QCheckBox("Don't show this message again and always OK", self))
+
+    def deleteLater(self) -> None:  # noqa: N802
+        """Not now: here its own is the first event loop, whose end would delete it."""
+
+    def exec_(self) -> object:
+        settings = slicer.app.settings()
+        if self._key and settings.value(self._key) is not None:
+            return qt.QMessageBox.StandardButton(int(settings.value(self._key)))
+        result = qt.QMessageBox.StandardButton(self.exec())
+        # As in CTK: only what was accepted is remembered.
+        if self._key and self.checkBox().isChecked() and result == qt.QMessageBox.Ok:
+            settings.setValue(self._key, result.value)
+        return result
+
+
 ctk = types.ModuleType("ctk")
 ctk.ctkCollapsibleButton = ctkCollapsibleButton
 ctk.ctkSliderWidget = ctkSliderWidget
+ctk.ctkMessageBox = ctkMessageBox
 
 
 def install() -> None:

@@ -1,0 +1,43 @@
+"""The terms on which a trained model may be used: shown before it first runs from the panel."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+import slicer
+
+from SliceInterpLib.networks.registry import TrainedModel, find_model
+
+_KEY = "SliceInterp/terms-{digest}"
+"""Where Slicer's settings remember that the user is not to be asked again."""
+
+
+class Terms:
+    """Asks once a session, and never again where the user says so.
+
+    The same terms are asked for once, whatever the model; terms that have changed, again.
+    """
+
+    def __init__(self) -> None:
+        self._agreed: set[str] = set()
+
+    def agreed(self, name: str) -> bool:
+        """Whether the user takes the terms of the model of that name."""
+        model = find_model(name)
+        digest = sha256(model.licence.encode()).hexdigest()[:12]
+        if digest not in self._agreed and slicer.util.confirmOkCancelDisplay(
+            f"The weights of the model '{model.name}' come with terms:\n\n{model.licence}.\n\n"
+            "Do you use them on these terms?",
+            windowTitle="Terms of the model",
+            detailedText=_details(model),
+            dontShowAgainSettingsKey=_KEY.format(digest=digest),
+        ):
+            self._agreed.add(digest)
+        return digest in self._agreed
+
+
+def _details(model: TrainedModel) -> str:
+    """What the model's card says of its training data's terms, and of its limits."""
+    trained = model.card.get("training", {}).get("data", [])
+    lines = [f"Trained on {one['name']}: {one['terms']}." for one in trained]
+    return "\n".join([*lines, "", *model.card.get("limits", [])])
