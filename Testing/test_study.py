@@ -65,6 +65,9 @@ def test_the_command_leaves_tables_and_a_picture_and_goes_on_where_it_stopped(
 
     assert cli.main([*command, "--rate", "0.1"]) == 1
     assert "differs in learning_rate" in capsys.readouterr().err
+    write_volume(head.part(range(5)), tmp_path / "another.nrrd")
+    assert cli.main(command) == 1
+    assert "differs in data." in capsys.readouterr().err
 
 
 def test_a_run_that_blows_up_is_told_and_the_others_go_on(tmp_path, examples, monkeypatch):

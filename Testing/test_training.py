@@ -116,6 +116,78 @@ def test_a_run_leaves_a_model_that_loads_and_doubles(tmp_path, head):
     assert np.abs(learned(slices) - mean)[tissue].mean() < 10.0
 
 
+def stretches(card):
+    return json.loads(card.read_text())["training"]["stretches"]
+
+
+def test_the_card_tells_every_stretch_of_a_training(tmp_path, head):
+    """Longer, at another rate, checked on other heads; an interruption alone is no stretch."""
+    short, long = (replace(QUICK, steps=steps) for steps in (1, 3))
+    train(tmp_path, head, settings=short, command="first")
+    again = train(tmp_path, head, settings=short, command="first")
+    assert [one["steps"] for one in stretches(again)] == [[0, 1]]
+    slow = replace(long, learning_rate=1e-4)
+    card = train(tmp_path, head, settings=slow, command="second", validation=[])
+    first, second = stretches(card)
+    assert (first["steps"], second["steps"]) == ([0, 1], [1, 3])
+    assert (first["command"], second["command"]) == ("first", "second")
+    assert (first["settings"]["steps"], first["settings"]["learning_rate"]) == (1, 4e-4)
+    assert (second["settings"]["steps"], second["settings"]["learning_rate"]) == (3, 1e-4)
+    assert (first["validation"]["volumes"], second["validation"]["volumes"]) == (1, 0)
+    assert {"device", "threads", "processes", "version", "minutes"} <= set(second)
+    training = json.loads(card.read_text())["training"]
+    assert (training["steps"], training["data"]["volumes"]) == (3, 1)
+    # What was asked for in vain, after the end, is no stretch.
+    assert stretches(train(tmp_path, head, settings=short, command="third")) == stretches(card)
+
+
+def test_a_stretch_that_left_no_checkpoint_is_none(tmp_path, head):
+    long = replace(QUICK, steps=3)
+    train(tmp_path, head, command="first")
+
+    def killed(record):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, head, settings=long, command="killed", log=killed)
+    card = train(tmp_path, head, settings=long, command="second")
+    assert [one["command"] for one in stretches(card)] == ["first", "second"]
+
+
+def test_a_training_does_not_go_on_with_other_scans_another_network_or_start(tmp_path, head):
+    card = train(tmp_path / "run", head)
+    before = {path.name: path.read_bytes() for path in card.parent.iterdir()}
+    other = replace(head, slices=head.slices + np.int16(1))
+    refused = {
+        "1 of its 1 are not among these, and 2 of these are not among its own": {
+            "volumes": [other, head.part(range(6))]
+        },
+        "of another network .--design.": {"design": Design("flow-inside-2", TINY | {"context": 0})},
+        "from another start .--start.: random weights": {"start": read_card(card)},
+    }
+    for reason, change in refused.items():
+        with pytest.raises(TrainingError, match=rf"{reason}.*or train in another folder"):
+            train(card.parent, head, settings=replace(QUICK, steps=2), **change)
+    assert {path.name: path.read_bytes() for path in card.parent.iterdir()} == before
+
+
+def test_the_same_scans_in_another_order_and_of_other_files_are_the_same(tmp_path, head):
+    other = replace(head, slices=head.slices + np.int16(1))
+    one = train(tmp_path, head, volumes=[head, other])
+    turned = train(tmp_path, head, volumes=[replace(other, files=(tmp_path,) * 12), head])
+    data = [json.loads(card.read_text())["training"]["data"] for card in (one, turned)]
+    assert data[0] == data[1]
+
+
+def test_what_an_earlier_version_began_is_told_as_far_as_it_is_known(tmp_path, head):
+    card = train(tmp_path, head)
+    (tmp_path / "run.json").unlink()
+    train(tmp_path, head, settings=replace(QUICK, steps=2), command="later")
+    first, second = stretches(card)
+    assert "did not put down" in first["note"] and first["settings"]["steps"] == 1
+    assert (first["steps"], second["command"]) == ([0, 1], "later")
+
+
 @pytest.mark.parametrize("name", [name for name in DESIGNS if name != "reference-unet"])
 def test_every_design_takes_a_training_step(tmp_path, head, name):
     network = DESIGNS[name].build(ARCHITECTURES)
@@ -264,7 +336,12 @@ def test_two_processes_train_as_one_does(tmp_path, head):
     done = subprocess.run(call, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
-    assert json.loads((tmp_path / "two" / "model.json").read_text())["training"]["processes"] == 2
+    assert (
+        json.loads((tmp_path / "two" / "model.json").read_text())["training"]["stretches"][0][
+            "processes"
+        ]
+        == 2
+    )
     for name, tensor in one.items():
         torch.testing.assert_close(two[name], tensor, rtol=0, atol=1e-5)
 

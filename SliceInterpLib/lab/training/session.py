@@ -13,8 +13,14 @@ from torch import nn
 
 import SliceInterpLib
 from SliceInterpLib.lab.designs import ARCHITECTURES
+from SliceInterpLib.lab.training.history import (
+    begin_stretch,
+    digests_of,
+    stretches_for_card,
+    together,
+)
 from SliceInterpLib.lab.training.parallel import torchrun_processes
-from SliceInterpLib.lab.training.trainer import Trainer, TrainingSettings
+from SliceInterpLib.lab.training.trainer import Trainer, TrainingSettings, checkpoint_state
 from SliceInterpLib.networks.architectures import Design
 from SliceInterpLib.networks.devices import choose_device
 from SliceInterpLib.networks.flow_inside import ResidualBlock
@@ -35,7 +41,7 @@ def train_model(
     command: str,
     log: Callable[[dict], None],
 ) -> Path:
-    """Train a network.
+    """Train a network, or go on with what is in the folder.
 
     Under torchrun, its processes train one network together, and the first of them writes.
     The card holds what loading needs and what is known here; the terms of the training data,
@@ -55,13 +61,35 @@ def train_model(
 
     Returns:
         The path of the card, in `folder`.
+
+    Raises:
+        TrainingError: if the folder holds a training on other volumes, of another design or from
+            another start; and as `Trainer.run` does.
     """
     torch.manual_seed(settings.seed)
     network = design.build(ARCHITECTURES)
     if start:
         grow(load_network(start, ARCHITECTURES), network)
     chosen = choose_device(device)
+    digests = digests_of(volumes)
+    source = {
+        "volumes": digests,
+        "architecture": design.architecture,
+        "configuration": design.configuration,
+        "start": start and start.sha256,
+    }
     with torchrun_processes(chosen) as processes:
+        how = {
+            "command": command,
+            "settings": asdict(settings),
+            "validation": _told(digests_of(validation)),
+            "device": chosen.type,
+            "processes": processes.count,
+            "threads": torch.get_num_threads(),
+            "version": SliceInterpLib.__version__,
+        }
+        state = checkpoint_state(folder)
+        stretches = begin_stretch(folder, state, source, how, write=not processes.rank)
         trainer = Trainer(
             network,
             volumes,
@@ -84,21 +112,21 @@ def train_model(
         "sha256": hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest(),
         "parameters": sum(p.numel() for p in network.parameters()),
         "training": {
-            "command": command,
-            "settings": asdict(settings),
-            "volumes": len(volumes),
+            "data": _told(digests),
             "steps": trainer.step,
             "minutes": round(trainer.seconds / 60.0, 1),
-            "device": chosen.type,
-            "processes": processes.count,
-            "threads": torch.get_num_threads(),
-            "version": SliceInterpLib.__version__,
             "start": start and {"sha256": start.sha256, "training": start.card.get("training")},
+            "stretches": stretches_for_card(stretches, trainer.step, trainer.seconds / 60.0),
         },
         "valid_psnr": trainer.validate(),
     }
     path.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
     return path
+
+
+def _told(digests: Sequence[str]) -> dict[str, object]:
+    """What a card says of volumes: nothing of whose they are."""
+    return {"volumes": len(digests), "sha256": together(digests)}
 
 
 @torch.no_grad()

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from SliceInterpLib.errors import TrainingError
+from SliceInterpLib.lab.training.history import digests_of, together
 from SliceInterpLib.lab.training.study_run import (
     MARGIN_DB,
     METRICS,
@@ -78,7 +79,7 @@ def run_study(
         TrainingError: if the folder holds a study by another plan.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    _keep_to_one_plan(plan, folder)
+    _keep_to_one_plan(plan, examples, folder)
     baseline = mean_of_two(examples.checked())
     study = _Study(plan, examples, folder, jobs, log)
     rows = summary(study.records(main_runs(plan)), baseline["psnr"])
@@ -303,8 +304,12 @@ def plan_of(folder: Path) -> dict | None:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
-def _keep_to_one_plan(plan: Plan, folder: Path) -> None:
-    wanted = json.loads(json.dumps(asdict(plan)))
+def _keep_to_one_plan(plan: Plan, examples: Examples, folder: Path) -> None:
+    volumes = {
+        "data": together(digests_of(examples.training)),
+        "valid": together(digests_of(examples.validation)),
+    }
+    wanted = json.loads(json.dumps(asdict(plan) | volumes))
     known = plan_of(folder)
     if known is None:
         (folder / "plan.json").write_text(json.dumps(wanted), encoding="utf-8")

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,6 +37,8 @@ from SliceInterpLib.networks.devices import has_bf16, on_device
 from SliceInterpLib.networks.prediction import Network, padded
 from SliceInterpLib.upsampling import predict_between
 from SliceInterpLib.volume import Volume
+
+CHECKPOINT = "checkpoint.safetensors"
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,19 @@ class TrainingSettings:
     loss: Loss = field(default_factory=Loss)
     guard: Guard = field(default_factory=Guard)
     augmentation: Augmentation = field(default_factory=Augmentation)
+
+
+def checkpoint_state(folder: Path) -> dict[str, Any] | None:
+    """What a folder's checkpoint says besides its tensors; None if there is none.
+
+    Returns:
+        {"step", "seconds" of training, "settings", "watch"}.
+    """
+    path = folder / CHECKPOINT
+    if not path.exists():
+        return None
+    with safe_open(path, framework="pt") as file:
+        return json.loads(file.metadata()["state"])
 
 
 class Trainer:
@@ -129,8 +145,8 @@ class Trainer:
                 guard; the files then are those of the last checkpoint before.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        if (self.folder / "checkpoint.safetensors").exists():
-            self.restore()
+        if state := checkpoint_state(self.folder):
+            self.restore(state)
         batches = self.batches()
         while self.progress < 1.0:
             started = time.monotonic()
@@ -280,7 +296,7 @@ class Trainer:
             "watch": self.watch.state(),
         }
         _replace(
-            self.folder / "checkpoint.safetensors",
+            self.folder / CHECKPOINT,
             lambda path: save_file(tensors, path, metadata={"state": json.dumps(state)}),
         )
         weights = {
@@ -288,12 +304,9 @@ class Trainer:
         }
         _replace(self.folder / "model.safetensors", lambda path: save_file(weights, path))
 
-    def restore(self) -> None:
-        """Go on exactly where the folder's checkpoint was written."""
-        path = self.folder / "checkpoint.safetensors"
-        with safe_open(path, framework="pt") as file:
-            state = json.loads(file.metadata()["state"])
-        tensors = load_file(path, device=str(self.device))
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on exactly where the folder's checkpoint, with this state, was written."""
+        tensors = load_file(self.folder / CHECKPOINT, device=str(self.device))
         self.step, self.seconds = state["step"], state["seconds"]
         self.watch.restore(state["watch"])
         self.network.load_state_dict(_part(tensors, "network."))
