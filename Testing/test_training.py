@@ -336,12 +336,7 @@ def test_two_processes_train_as_one_does(tmp_path, head):
     done = subprocess.run(call, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
-    assert (
-        json.loads((tmp_path / "two" / "model.json").read_text())["training"]["stretches"][0][
-            "processes"
-        ]
-        == 2
-    )
+    assert stretches(tmp_path / "two" / "model.json")[0]["processes"] == 2
     for name, tensor in one.items():
         torch.testing.assert_close(two[name], tensor, rtol=0, atol=1e-5)
 
