@@ -11,6 +11,7 @@ import headless  # noqa: E402
 
 headless.start()
 
+import ctk  # noqa: E402
 import qt  # noqa: E402
 import slicer  # noqa: E402
 from driving import MODULE, add_ct, choose  # noqa: E402
@@ -28,16 +29,12 @@ class Reader:
     def __init__(self, monkeypatch):
         self.read, self.agrees, self.tired = [], True, False
         monkeypatch.setattr(slicer.app, "testingEnabled", lambda: False)
-        self._timer = qt.QTimer()
-        self._timer.timeout.connect(self._answer)
-        self._timer.start(5)
+        monkeypatch.setattr(ctk.ctkMessageBox, "reader", staticmethod(self._answer))
 
-    def _answer(self):
-        box = qt.QApplication.activeModalWidget()
-        if box:
-            self.read.append((box.text, box.detailedText))
-            box.checkBox().setChecked(self.tired)
-            box.button(qt.QMessageBox.Ok if self.agrees else qt.QMessageBox.Cancel).click()
+    def _answer(self, box):
+        self.read.append((box.text, box.detailedText))
+        box.checkBox().setChecked(self.tired)
+        box.button(qt.QMessageBox.Ok if self.agrees else qt.QMessageBox.Cancel).click()
 
 
 @pytest.fixture

@@ -207,6 +207,9 @@ class ctkSliderWidget(qt.QDoubleSpinBox):  # noqa: N801
 class ctkMessageBox(qt.QMessageBox):  # noqa: N801
     """A message box that can remember its answer under a key of Slicer's settings."""
 
+    reader: Callable[[object], None] | None = None
+    """Who answers the box once it is open."""
+
     def __init__(self, parent: object = None) -> None:
         super().__init__(parent)
         self._key = ""
@@ -227,6 +230,8 @@ class ctkMessageBox(qt.QMessageBox):  # noqa: N801
         settings = slicer.app.settings()
         if self._key and settings.value(self._key) is not None:
             return qt.QMessageBox.StandardButton(int(settings.value(self._key)))
+        if self.reader:
+            qt.QTimer.singleShot(0, lambda: self.reader(self))
         result = qt.QMessageBox.StandardButton(self.exec())
         # As in CTK: only what was accepted is remembered.
         if self._key and self.checkBox().isChecked() and result == qt.QMessageBox.Ok:
