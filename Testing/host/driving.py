@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -97,10 +96,7 @@ def choose(
 
 def events(seconds: float = 0.02) -> None:
     """Let Qt work for a while."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        slicer.app.processEvents()
-        time.sleep(0.005)
+    slicer.app.loop.run(seconds)
 
 
 def finish(widget: object) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
+import host_loop
 import host_qt
 import slicer
 import vtk
@@ -54,7 +55,7 @@ class Application(host_qt.PythonQtObject, QtCore.QObject):
     def __init__(self, logic: object) -> None:
         super().__init__()
         self._logic, self._modules = logic, ModuleManager()
-        self._events = QtCore.QEventLoop()
+        self.loop = host_loop.Loop()
         self.temporaryPath = tempfile.mkdtemp(prefix="headless-")
         settings = os.path.join(self.temporaryPath, "Slicer.ini")
         self._settings = qt.QSettings(settings, qt.QSettings.Format.IniFormat)
@@ -78,9 +79,7 @@ class Application(host_qt.PythonQtObject, QtCore.QObject):
         return True
 
     def processEvents(self, *_: object) -> None:  # noqa: N802
-        # Not the application's: PySide 6.12 lets go of None once too often in whatever returns
-        # nothing, and before Python 3.12 a loop of some minutes over it brings Python down.
-        self._events.processEvents()
+        self.loop.process()
 
     def setOverrideCursor(self, *_: object) -> None:  # noqa: N802
         pass
