@@ -1,10 +1,11 @@
-"""The child process that computes, as its job folder tells it.
+"""The child process that computes, as the task in its job folder tells it.
 
 It is run by its path, `python …/SliceInterpLib/worker.py JOB_FOLDER`, since Slicer's Python finds
 the package by its place only (`python -m SliceInterpLib.worker` does the same where it is
 installed). Its standard input must stay open: when that ends, be it closed or its owner dead, the
-job is cancelled and the folder's files are deleted, for they hold a patient's scan. It prints JSON
-lines, {"event": "start" | "progress" | "step" | "log" | "error" | "done" | "cancelled", …}, and
+job is cancelled and the folder's files are deleted, for they hold a patient's scan. A line of input
+is the number of a request in the folder, for a task that takes any. It prints JSON lines,
+{"event": "start" | "progress" | "step" | "answer" | "log" | "error" | "done" | "cancelled", …}, and
 exits with DONE, FAILED or CANCELLED.
 """
 
@@ -12,32 +13,22 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import sys
 import threading
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TypedDict
+from typing import Any
 
 if __name__ == "__main__" and not __package__:
     # Run by its path: the package lies beside this file's folder, not in it.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from SliceInterpLib.errors import Cancelled, MethodError, SliceInterpError
-from SliceInterpLib.evidence.expected_error import upsample_with_expected_error
-from SliceInterpLib.interpolators import Interpolator, make_interpolator, tells_error
-from SliceInterpLib.job_folder import (
-    JobSettings,
-    read_job,
-    remove_job,
-    save_report,
-    save_results,
-    save_upsampled,
-)
-from SliceInterpLib.upsampling import Progress, upsample
-from SliceInterpLib.volume import Volume
+from SliceInterpLib import job_folder
+from SliceInterpLib.errors import Cancelled, SliceInterpError
 
 DONE, FAILED, CANCELLED = 0, 1, 3
 """Exit codes."""
@@ -45,107 +36,61 @@ DONE, FAILED, CANCELLED = 0, 1, 3
 PATIENCE = 0.5
 """Seconds after a cancel in which a run may end by itself; a library's import would not."""
 
-Emit = Callable[..., None]
 
+class Owner:
+    """Whoever has started this child, as its task sees them."""
 
-class _More(TypedDict):
-    """What `upsample` and `upsample_with_expected_error` are both told."""
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._gone = threading.Event()
+        self._requests: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+        self._answers = 0
 
-    allow_thin: bool
-    progress: Progress
-    cancelled: Callable[[], bool]
+    def cancelled(self) -> bool:
+        """Whether they have had enough."""
+        return self._gone.is_set()
 
-
-def run_job(folder: Path, emit: Emit, cancelled: Callable[[], bool]) -> None:
-    """Do what the folder asks for and leave the results in it.
-
-    Args:
-        folder: of `write_job`.
-        emit: called with an event, 'progress' (method, done, total) or 'step' (text).
-        cancelled: asked now and then.
-
-    Raises:
-        Cancelled: as soon as `cancelled()` is true.
-    """
-    volume, settings = read_job(folder)
-    if settings.task == "report":
-        save_report(folder, _report(volume, settings, emit, cancelled))
-        return
-    results: dict[str, object] = {}
-    for number, method in enumerate(settings.methods):
-        if cancelled():
+    def heed(self) -> None:
+        """Raise Cancelled if they have had enough."""
+        if self.cancelled():
             raise Cancelled("The run was cancelled; nothing was kept.")
 
-        def progress(done: int, total: int, method: str = method) -> None:
-            emit("progress", method=method, done=done, total=total)
+    def progress(self, what: str, done: int, total: int) -> None:
+        """Tell them how far what is done has come."""
+        _emit("progress", what=what, done=done, total=total)
 
-        interpolator = make_interpolator(method, model=settings.model, device=settings.device)
-        match settings.task:
-            case "upsample":
-                found = _upsample(volume, interpolator, settings, progress, cancelled)
-                results[method] = save_upsampled(folder, number, *found)
-            case "check":
-                results[method] = _check(volume, interpolator, progress, cancelled)
-            case other:
-                raise MethodError(f"There is no task '{other}'.")
-    save_results(folder, results)
+    def step(self, text: str) -> None:
+        """Tell them what is being done."""
+        _emit("step", text=text)
 
+    def requests(self) -> Iterator[Any]:
+        """What they ask, one thing after the other, until they have had enough."""
+        while (number := self._requests.get()) is not None:
+            yield job_folder.take(self._folder, f"request-{number}")
 
-def _upsample(
-    volume: Volume,
-    interpolator: Interpolator,
-    settings: JobSettings,
-    progress: Progress,
-    cancelled: Callable[[], bool],
-) -> tuple[Volume, Volume | None]:
-    """The doubled volume and, if it was asked for and is known, its expected error."""
-    more = _More(allow_thin=settings.allow_thin, progress=progress, cancelled=cancelled)
-    wanted = settings.expected_error and settings.factor == 2
-    if wanted and tells_error(interpolator):
-        try:
-            return upsample_with_expected_error(volume, interpolator, **more)
-        except MethodError as problem:  # of most models it was never measured
-            warnings.warn(str(problem), stacklevel=2)
-    return upsample(volume, interpolator, factor=settings.factor, **more), None
+    def answer(self, value: object) -> None:
+        """Answer the request that is the next to be answered."""
+        self._answers += 1
+        job_folder.write(self._folder, f"answer-{self._answers}", value)
+        _emit("answer", number=self._answers)
 
-
-def _check(
-    volume: Volume,
-    interpolator: Interpolator,
-    progress: Progress,
-    cancelled: Callable[[], bool],
-) -> list[dict[str, float | None]]:
-    from SliceInterpLib.evidence.holdout import hidden_count
-    from SliceInterpLib.evidence.scan_check import hidden_slices
-
-    def count(done: int) -> None:
-        progress(done, hidden_count(volume))
-
-    return hidden_slices(volume, interpolator, progress=count, cancelled=cancelled)
-
-
-def _report(
-    volume: Volume, settings: JobSettings, emit: Emit, cancelled: Callable[[], bool]
-) -> str:
-    from SliceInterpLib.report.html import make_report
-
-    classical, method = settings.methods
-    return make_report(
-        volume,
-        method=method,
-        model=settings.model,
-        device=settings.device,
-        classical=classical,
-        factor=settings.factor,
-        allow_thin=settings.allow_thin,
-        seeds=settings.seeds,
-        say=lambda line: emit("step", text=line),
-        cancelled=cancelled,
-    )
+    def listen(self) -> None:
+        """Wait for the end of standard input, then see to it that the process ends soon."""
+        rest = b""
+        # os.read, since a thread that waits in sys.stdin's lock aborts Python when it shuts down.
+        while heard := os.read(0, 1024):
+            *lines, rest = (rest + heard).split(b"\n")
+            for line in lines:
+                self._requests.put(int(line))
+        self._gone.set()
+        self._requests.put(None)
+        time.sleep(PATIENCE)
+        job_folder.remove(self._folder)
+        os._exit(CANCELLED)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the job in the folder that is named; see the module's text."""
+    """Run the task in the folder that is named; see the module's text."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if len(arguments) != 1:
         print("usage: worker.py JOB_FOLDER", file=sys.stderr)
@@ -153,12 +98,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder = Path(arguments[0])
     warnings.showwarning = lambda message, *_: _emit("log", text=str(message))
     _emit("start", pid=os.getpid())
-    cancelled = threading.Event()
-    threading.Thread(target=_watch, args=(folder, cancelled), daemon=True).start()
+    owner = Owner(folder)
+    threading.Thread(target=owner.listen, daemon=True).start()
     try:
-        run_job(folder, _emit, cancelled.is_set)
+        result = job_folder.read(folder, job_folder.TASK).run(owner)
+        owner.heed()
+        job_folder.write(folder, job_folder.RESULT, result)
     except Cancelled:
-        remove_job(folder)
+        job_folder.remove(folder)
         _emit("cancelled")
         return CANCELLED
     except Exception as problem:
@@ -168,17 +115,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
     _emit("done")
     return DONE
-
-
-def _watch(folder: Path, cancelled: threading.Event) -> None:
-    """Wait for the end of standard input, then see to it that the process ends soon."""
-    # os.read, since a thread that waits in sys.stdin's lock aborts Python when it shuts down.
-    while os.read(0, 1024):
-        pass
-    cancelled.set()
-    time.sleep(PATIENCE)
-    remove_job(folder)
-    os._exit(CANCELLED)
 
 
 def _emit(event: str, **more: object) -> None:

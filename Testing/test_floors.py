@@ -20,7 +20,7 @@ FLOORS = (
     ("evidence",),
     ("archive",),
     ("report",),
-    ("job_folder", "worker"),
+    ("job_folder", "tasks", "worker"),
     ("scene",),
     ("cli",),
     ("lab",),

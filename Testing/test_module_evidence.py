@@ -26,7 +26,6 @@ from driving import (  # noqa: E402
 from SliceInterpLib.errors import SliceInterpError, VolumeError  # noqa: E402
 from SliceInterpLib.evidence.expected_error import upsample_with_expected_error  # noqa: E402
 from SliceInterpLib.interpolators import make_interpolator  # noqa: E402
-from SliceInterpLib.job_folder import Doubled  # noqa: E402
 from SliceInterpLib.scene import nodes, sample_data  # noqa: E402
 from SliceInterpLib.scene.comparison import Comparison  # noqa: E402
 from SliceInterpLib.scene.comparison_layout import (  # noqa: E402
@@ -39,6 +38,7 @@ from SliceInterpLib.scene.expected_error import expected_error_of  # noqa: E402
 from SliceInterpLib.scene.marks import provenance_of  # noqa: E402
 from SliceInterpLib.scene.processing import process  # noqa: E402
 from SliceInterpLib.scene.results import add_results  # noqa: E402
+from SliceInterpLib.tasks import Doubled  # noqa: E402
 from SliceInterpLib.upsampling import upsample  # noqa: E402
 
 LEARNED = {"method": "Learned", "compare": "Linear", "device": "cpu"}

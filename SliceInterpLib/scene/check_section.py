@@ -13,16 +13,16 @@ import slicer
 
 from SliceInterpLib.doublable import require_doublable
 from SliceInterpLib.errors import MethodError, OutputError
-from SliceInterpLib.job_folder import JobSettings
 from SliceInterpLib.report.orientation import PatientOrder
 from SliceInterpLib.scene import nodes, segmentations, slots
 from SliceInterpLib.scene.check import Rows, add_check_nodes, check_table
 from SliceInterpLib.scene.tables import rich_text
 from SliceInterpLib.scene.wrapping import say
+from SliceInterpLib.tasks import Checking, Reporting, Settings, Task
 from SliceInterpLib.volume import Volume
 
 Keep = Callable[[Any, slicer.vtkMRMLScalarVolumeNode], None]
-"""Takes what a run gave, and the node that it ran on."""
+"""Takes what a task gave, and the node that it ran on."""
 
 
 class CheckSection:
@@ -30,8 +30,8 @@ class CheckSection:
 
     Args:
         ui: the widgets by name.
-        settings: the panel's choices, for a task.
-        start: starts a run with them.
+        settings: the panel's choices.
+        start: starts a run.
         choose_file: asks the user where to write, '' for nowhere.
         open_file: shows what was written.
     """
@@ -39,8 +39,8 @@ class CheckSection:
     def __init__(
         self,
         ui: Any,
-        settings: Callable[[str], JobSettings],
-        start: Callable[[JobSettings, Keep], None],
+        settings: Callable[[], Settings],
+        start: Callable[[Task, Keep], None],
         choose_file: Callable[[], str] | None = None,
         open_file: Callable[[Path], None] | None = None,
     ) -> None:
@@ -69,7 +69,8 @@ class CheckSection:
 
     def on_check(self) -> None:
         """Check was pressed."""
-        self._start(self._settings("check"), self._show_check)
+        volume = nodes.volume_from_node(self._source)
+        self._start(Checking(volume, self._settings()), self._show_check)
 
     def on_report(self) -> None:
         """Report was pressed: what would not end in a page is refused before the long run."""
@@ -81,10 +82,11 @@ class CheckSection:
         PatientOrder.of(volume)
         chosen = self.choose_file()
         if chosen:
-            self._start(settings, partial(self._write_report, _checked(chosen)))
+            task = Reporting(volume, settings, segmentations.seeds_of(self._source))
+            self._start(task, partial(self._write_report, _checked(chosen)))
 
-    def _report_settings(self) -> JobSettings:
-        settings = self._settings("report")
+    def _report_settings(self) -> Settings:
+        settings = self._settings()
         # Nothing to compare with means the simplest.
         methods = ("linear", *settings.methods)[-2:]
         if methods[0] == methods[1]:
@@ -92,7 +94,7 @@ class CheckSection:
                 f"A report compares two methods, and both are '{methods[0]}'. Choose another "
                 "method, or another one to compare with."
             )
-        return replace(settings, methods=methods, seeds=segmentations.seeds_of(self._source))
+        return replace(settings, methods=methods)
 
     def _show_check(self, results: Rows, source: slicer.vtkMRMLScalarVolumeNode) -> None:
         self.ui.checkLabel.text = rich_text(check_table(results))

@@ -1,14 +1,17 @@
-"""Runs of the worker in a child process, so that neither the network nor torch is in Slicer's own.
+"""What takes time is done in a child process, so that Slicer's window goes on.
 
-`slicer.util.launchConsoleProcess` would serve but for one thing: it gives the child no standard
-input to close, which is how a run is cancelled and how a child notices that Slicer has died. So
-the process is started here, and otherwise handled the same way: a thread reads, a timer delivers
-on the main thread, where alone MRML and widgets may be touched.
+Slicer's main thread keeps the GIL while it waits for events, and VTK keeps it while it computes, so
+that work in a thread of Slicer's own would stand still, or stop the window; and torch has crashed
+it. `slicer.util.launchConsoleProcess` would serve but for one thing: it gives the child no standard
+input, by which a run is asked things and cancelled, and by which a child notices that Slicer has
+died. So the process is started here, and otherwise handled the same way: threads read and write, a
+timer delivers on the main thread, where alone MRML and widgets may be touched.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import queue
 import shutil
@@ -19,21 +22,26 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from json import loads
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from SliceInterpLib import job_folder, worker
-from SliceInterpLib.errors import Cancelled, SliceInterpError
-from SliceInterpLib.volume import Volume
+from SliceInterpLib.errors import Cancelled, MethodError, SliceInterpError
+from SliceInterpLib.tasks import Task
 
 GRACE = 3.0
 """Seconds that a child has to end after a cancel before it is killed."""
 
 _DELIVERY_MS = 50
+_TURN_S = 0.005
+"""How long the main thread lets go of the GIL at every delivery; the threads need it."""
+
 _LAST_LINES = 20
+_END = object()
+"""In place of a request: there are no more."""
 
 
 class JobError(SliceInterpError):
@@ -46,16 +54,16 @@ class JobError(SliceInterpError):
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended: with results, as `job_folder.read_outcome` gives them, or with an error."""
+    """How a run ended: with what its task has found, or with an error."""
 
-    results: Any = None
+    result: Any = None
     error: Exception | None = None
 
     def unwrap(self) -> Any:
-        """The results; raises the error if there is one (Cancelled after a cancel)."""
+        """The result; raises the error if there is one (Cancelled after a cancel)."""
         if self.error:
             raise self.error
-        return self.results
+        return self.result
 
 
 class Job:
@@ -64,35 +72,39 @@ class Job:
     The patient's data lie in a private temporary folder that is gone before `finished` is called.
 
     Args:
-        volume: what the run is about.
-        settings: what is asked for.
-        progress: called with method, slices done and their number.
-        step: called with a text, what a report is about.
+        task: what is to be done.
+        progress: called with what is done, how much of it was, and how much there is.
+        step: called with a text, what is being done.
+        answered: called with the answer to what was sent.
         finished: called with the outcome, exactly once.
         log: called with each line of what else the child says.
     """
 
     def __init__(
         self,
-        volume: Volume,
-        settings: job_folder.JobSettings,
+        task: Task,
         *,
         progress: Callable[[str, int, int], None] | None = None,
         step: Callable[[str], None] | None = None,
+        answered: Callable[[Any], None] | None = None,
         finished: Callable[[Outcome], None] | None = None,
         log: Callable[[str], None] | None = None,
     ) -> None:
-        self.settings = settings
         self.outcome: Outcome | None = None
-        self._progress, self._step = progress, step
+        self._progress, self._step, self._answered = progress, step, answered
         self._finished, self._log = finished, log
         self._messages: queue.SimpleQueue = queue.SimpleQueue()
+        self._requests: queue.SimpleQueue = queue.SimpleQueue()
         self._lines: deque[str] = deque(maxlen=_LAST_LINES)
         self._lock = threading.Lock()
         self._process: subprocess.Popen | None = None
         self._child: int | None = None
         self._cancelled_at: float | None = None
-        threading.Thread(target=self._work, args=(volume,), daemon=True).start()
+        threading.Thread(target=self._work, args=(task,), daemon=True).start()
+
+    def send(self, request: object) -> None:
+        """Ask something of a task that takes requests; `answered` follows."""
+        self._requests.put(request)
 
     def cancel(self) -> None:
         """Ask the child to end; `finished` follows within a second or so."""
@@ -113,10 +125,15 @@ class Job:
             self._kill_when_late(self._cancelled_at)
         return self.outcome is not None
 
-    def wait(self) -> Outcome:
-        """Block until the run is over, delivering meanwhile; an interrupt cancels it."""
+    def wait(self, meanwhile: Callable[[], object] = lambda: None) -> Outcome:
+        """Block until the run is over, delivering meanwhile; an interrupt cancels it.
+
+        Args:
+            meanwhile: called again and again.
+        """
         try:
             while not self.poll():
+                meanwhile()
                 time.sleep(_DELIVERY_MS / 1000)
         except BaseException:
             self.cancel()
@@ -128,6 +145,7 @@ class Job:
         """Deliver from Qt's event loop from now on."""
         import qt
 
+        time.sleep(_TURN_S)
         try:
             self.poll()
         finally:
@@ -142,51 +160,80 @@ class Job:
                 self._finished(message)
         elif message["event"] == "start":
             self._child = message["pid"]
-        elif message["event"] == "progress" and self._progress and self._cancelled_at is None:
-            self._progress(message["method"], message["done"], message["total"])
-        elif message["event"] == "step" and self._step and self._cancelled_at is None:
-            self._step(message["text"])
         elif message["event"] == "log" and self._log:
             self._log(message["text"])
+        elif self._cancelled_at is not None:
+            pass
+        elif message["event"] == "progress" and self._progress:
+            self._progress(message["what"], message["done"], message["total"])
+        elif message["event"] == "step" and self._step:
+            self._step(message["text"])
+        elif message["event"] == "answer" and self._answered:
+            self._answered(message["value"])
 
-    def _work(self, volume: Volume) -> None:
-        """The reader thread: from the volume to the outcome, without MRML and without Qt."""
-        try:
-            outcome = self._run(volume)
-        except Exception as problem:
-            outcome = Outcome(error=problem)
-        self._messages.put(outcome)
+    # On threads of their own, without MRML and without Qt
 
-    def _run(self, volume: Volume) -> Outcome:
+    def _work(self, task: Task) -> None:
+        """From the task to the outcome."""
         # mkdtemp makes a folder that no one else can read.
         folder = Path(tempfile.mkdtemp(prefix="sliceinterp-"))
         try:
-            job_folder.write_job(folder, volume, self.settings)
-            code, error = self._converse(folder)
-            if self._cancelled_at is not None:
-                raise Cancelled("The run was cancelled; nothing was kept.")
-            if code != worker.DONE:
-                raise self._failure(code, error)
-            return Outcome(results=job_folder.read_outcome(folder, self.settings.task))
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            outcome = Outcome(result=self._run(task, folder))
+        except Exception as problem:
+            outcome = Outcome(error=problem)
+        shutil.rmtree(folder, ignore_errors=True)
+        self._messages.put(outcome)
+
+    def _run(self, task: Task, folder: Path) -> Any:
+        job_folder.write(folder, job_folder.TASK, task)
+        code, error = self._converse(folder)
+        if self._cancelled_at is not None:
+            raise Cancelled("The run was cancelled; nothing was kept.")
+        if code != worker.DONE:
+            raise self._failure(code, error)
+        with _not_damaged():
+            result = job_folder.read(folder, job_folder.RESULT)
+            task.check(result)
+        return result
 
     def _converse(self, folder: Path) -> tuple[int, str | None]:
         """Start the child and pass on what it says; its exit code and error message."""
         with self._lock:
-            self._process = start_worker(folder)
+            self._process = process = start_worker(folder)
             if self._cancelled_at is not None:
                 self._close_input()
+        assert process.stdin is not None and process.stdout is not None  # they are pipes
+        sender = threading.Thread(target=self._pass_on, args=(folder, process.stdin), daemon=True)
+        sender.start()
         error = None
-        with self._process as process:
-            assert process.stdout is not None  # it is a pipe
+        with process:
             for line in process.stdout:
                 message = _message(line)
                 if message["event"] in ("log", "error"):
                     self._lines.append(message["text"])
+                elif message["event"] == "answer":
+                    with _not_damaged():
+                        message["value"] = job_folder.take(folder, f"answer-{message['number']}")
                 error = message["text"] if message["event"] == "error" else error
                 self._messages.put(message)
+            self._requests.put(_END)
+            sender.join()
         return process.returncode, error
+
+    def _pass_on(self, folder: Path, to: IO[str]) -> None:
+        """Give the child what it is asked."""
+        for number in itertools.count(1):
+            request = self._requests.get()
+            if request is _END:
+                return
+            try:
+                job_folder.write(folder, f"request-{number}", request)
+            except Exception as problem:
+                self._messages.put({"event": "answer", "value": problem})
+                return
+            with self._lock, contextlib.suppress(OSError, ValueError):  # it may be gone already
+                to.write(f"{number}\n")
+                to.flush()
 
     def _failure(self, code: int, error: str | None) -> JobError:
         details = "\n".join(self._lines)
@@ -239,6 +286,17 @@ def slicer_python() -> str:
     if Path(sys.executable).name.lower().startswith("python"):
         return sys.executable
     raise JobError("Slicer's Python (PythonSlicer) was not found. Install Slicer again.")
+
+
+@contextlib.contextmanager
+def _not_damaged() -> Iterator[None]:
+    """Whatever fails in reading what a child has left is told as one thing."""
+    try:
+        yield
+    except Exception as problem:
+        raise MethodError(
+            f"The result of the run is damaged and was thrown away ({problem}). Run it again."
+        ) from problem
 
 
 def _message(line: str) -> dict:

@@ -11,7 +11,6 @@ import slicer
 import vtk
 
 from SliceInterpLib.errors import Cancelled, SliceInterpError
-from SliceInterpLib.job_folder import Doubled, JobSettings
 from SliceInterpLib.scene import expected_error, nodes, slots
 from SliceInterpLib.scene.check_section import CheckSection, Keep
 from SliceInterpLib.scene.comparison import Comparison
@@ -26,6 +25,7 @@ from SliceInterpLib.scene.results import add_results
 from SliceInterpLib.scene.terms import Terms
 from SliceInterpLib.scene.volumetry_section import VolumetrySection
 from SliceInterpLib.scene.wrapping import say
+from SliceInterpLib.tasks import Doubled, Doubling, Settings, Task
 from SliceInterpLib.volume import Volume
 
 _DECLINED = (
@@ -206,15 +206,14 @@ class Panel:
             self._looked_at = (state, volume, obstacle)
         return self._looked_at[1:]
 
-    def _settings(self, task: str = "upsample") -> JobSettings:
+    def _settings(self) -> Settings:
         chosen = self._parameters
         methods = [METHODS[chosen.method]]
         if chosen.compareWith in METHODS:
             # The quick one first, so that progress is that of the slow one.
             methods.insert(0, METHODS[chosen.compareWith])
-        return JobSettings(
+        return Settings(
             methods=tuple(dict.fromkeys(methods)),
-            task=task,
             factor=chosen.factor,
             model=chosen.model,
             device=chosen.device,
@@ -226,25 +225,24 @@ class Panel:
 
     def on_apply(self) -> None:
         """Apply was pressed."""
-        self.start(self._settings(), self._add_results)
+        volume = nodes.volume_from_node(self._parameters.inputVolume)
+        self.start(Doubling(volume, self._settings()), self._add_results)
 
-    def start(self, settings: JobSettings, keep: Keep) -> None:
-        """Start a run on the input; `keep` takes its results."""
+    def start(self, task: Task, keep: Keep) -> None:
+        """Start a run on the input; `keep` takes its result."""
         if self.job:
             return
-        if "learned" in settings.methods and not self.terms.agreed(self._parameters.model):
+        if "learned" in task.methods and not self.terms.agreed(self._parameters.model):
             say(self.ui.statusLabel, _DECLINED)
             return
-        self.dependencies.ensure(settings.methods, check=settings.task != "upsample")
+        self.dependencies.ensure(task.methods, check=task.judges)
         self._source, self._output = self._parameters.inputVolume, self._parameters.outputVolume
-        volume = nodes.volume_from_node(self._source)
         self._began = {}
         self.job = self._start_job(
-            volume,
-            settings,
+            task,
             progress=slots.reporting(self._on_progress, once=True),
             step=self._on_step,
-            finished=lambda outcome: self._on_finished(outcome, volume, settings, keep),
+            finished=lambda outcome: self._on_finished(outcome, task, keep),
         )
         self._show_running(True)
         self.ui.statusLabel.text = "Starting…"
@@ -292,19 +290,17 @@ class Panel:
     def _on_step(self, text: str) -> None:
         self.ui.statusLabel.text = text
 
-    def _on_finished(
-        self, outcome: Outcome, volume: Volume, settings: JobSettings, keep: Keep
-    ) -> None:
+    def _on_finished(self, outcome: Outcome, task: Task, keep: Keep) -> None:
         self.job = None
         self._show_running(False)
         source, self._source = self._source, None
         try:
-            results = outcome.unwrap()
+            result = outcome.unwrap()
             if not slicer.mrmlScene.IsNodePresent(source):
                 raise Cancelled("The volume was deleted.")
-            if settings.task == "upsample":
-                self._estimate.learn(volume, settings, self._began)
-            keep(results, source)
+            if isinstance(task, Doubling):
+                self._estimate.learn(task.volume, task.settings, self._began)
+            keep(result, source)
         except Cancelled:
             self.ui.statusLabel.text = "Cancelled. Nothing was kept."
         except Exception as problem:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import slicer
 
-from SliceInterpLib.job_folder import JobSettings
 from SliceInterpLib.scene import nodes, sample_data
 from SliceInterpLib.scene.jobs import Job
 from SliceInterpLib.scene.results import add_results
+from SliceInterpLib.tasks import Doubling, Settings
 
 
 def process(
@@ -52,7 +52,7 @@ def process(
     """
     volume = nodes.volume_from_node(inputNode)
     nodes.require_doublable_node(volume, allow_thin=allowThin)
-    settings = JobSettings(
+    settings = Settings(
         methods=(method,),
         factor=factor,
         model=model,
@@ -60,7 +60,7 @@ def process(
         allow_thin=allowThin,
         expected_error=expectedError,
     )
-    doubled = Job(volume, settings, progress=progress).wait().unwrap()
+    doubled = Job(Doubling(volume, settings), progress=progress).wait().unwrap()
     return add_results(doubled, inputNode, outputNode)[method]
 
 

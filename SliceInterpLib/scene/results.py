@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import slicer
 
-from SliceInterpLib.job_folder import Doubled
 from SliceInterpLib.scene import nodes
 from SliceInterpLib.scene.expected_error import (
     add_expected_error,
@@ -12,6 +11,7 @@ from SliceInterpLib.scene.expected_error import (
     remove_expected_error_of,
 )
 from SliceInterpLib.scene.marks import provenance_of
+from SliceInterpLib.tasks import Doubled
 
 Compared = tuple[slicer.vtkMRMLScalarVolumeNode, ...]
 """Original, classical and learned volume."""
