@@ -48,7 +48,7 @@ class Task(ABC):
 
 
 @dataclass(frozen=True)
-class Settings:
+class MethodSettings:
     """How slices are put between. The fields are those of `upsample` and `make_interpolator`."""
 
     methods: tuple[str, ...]
@@ -81,7 +81,7 @@ class _WithMethods(Task):
     """A task that runs methods on a volume."""
 
     volume: Volume
-    settings: Settings
+    settings: MethodSettings
 
     @property
     def methods(self) -> tuple[str, ...]:

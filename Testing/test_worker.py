@@ -22,7 +22,7 @@ from SliceInterpLib.interpolators import make_interpolator
 from SliceInterpLib.networks.registry import find_model
 from SliceInterpLib.scene import jobs
 from SliceInterpLib.scene.jobs import Job, JobError
-from SliceInterpLib.tasks import Checking, Doubled, Doubling, Reporting, Settings
+from SliceInterpLib.tasks import Checking, Doubled, Doubling, MethodSettings, Reporting
 from SliceInterpLib.upsampling import upsample
 from SliceInterpLib.volume import Volume
 
@@ -37,7 +37,7 @@ def head(slices=5, size=24, spacing=(1.0, 1.0, 5.0)):
 
 
 def doubling(*methods, of=None, **more):
-    return Doubling(of or head(), Settings(methods or ("linear",), **more))
+    return Doubling(of or head(), MethodSettings(methods or ("linear",), **more))
 
 
 @pytest.fixture
@@ -89,11 +89,12 @@ def test_the_learned_method_runs_in_the_child_only():
     code = (
         "import sys, numpy as np\n"
         "from SliceInterpLib.scene.jobs import Job\n"
-        "from SliceInterpLib.tasks import Doubling, Settings\n"
+        "from SliceInterpLib.tasks import Doubling, MethodSettings\n"
         "from SliceInterpLib.volume import Volume\n"
         "hu = np.full((3, 16, 16), -1000, np.int16)\n"
         "volume = Volume.from_grid(hu, (0, 0, 0), (1, 1, 5), np.eye(3))\n"
-        "doubled = Job(Doubling(volume, Settings(('learned',), device='cpu'))).wait().unwrap()\n"
+        "task = Doubling(volume, MethodSettings(('learned',), device='cpu'))\n"
+        "doubled = Job(task).wait().unwrap()\n"
         "result = doubled.volumes['learned']\n"
         "assert result.provenance['model_sha256'] and result.slice_count == 5\n"
         "assert 'torch' not in sys.modules and 'slicer' not in sys.modules\n"
@@ -103,7 +104,7 @@ def test_the_learned_method_runs_in_the_child_only():
 
 def test_a_check_gives_metrics_of_every_hidden_slice():
     volume = head(slices=6)
-    rows = Job(Checking(volume, Settings(("nearest", "linear")))).wait().unwrap()
+    rows = Job(Checking(volume, MethodSettings(("nearest", "linear")))).wait().unwrap()
     assert [row["slice"] for row in rows["linear"]] == [1, 2, 3, 4]
     assert all(np.isfinite(row["psnr"]) for row in rows["nearest"])
     assert rows["linear"][0]["ms_ssim"] is None  # too small a slice for it
@@ -111,7 +112,7 @@ def test_a_check_gives_metrics_of_every_hidden_slice():
 
 def test_a_report_tells_its_steps_and_gives_a_page():
     steps = []
-    task = Reporting(head(slices=3), Settings(("linear", "cubic")))
+    task = Reporting(head(slices=3), MethodSettings(("linear", "cubic")))
     page = Job(task, step=steps.append).wait().unwrap()
     assert page.rstrip().endswith("</html>")
     assert "Hiding each acquired slice in turn and predicting it…" in steps

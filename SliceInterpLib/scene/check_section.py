@@ -18,7 +18,7 @@ from SliceInterpLib.scene import nodes, segmentations, slots
 from SliceInterpLib.scene.check import Rows, add_check_nodes, check_table
 from SliceInterpLib.scene.tables import rich_text
 from SliceInterpLib.scene.wrapping import say
-from SliceInterpLib.tasks import Checking, Reporting, Settings, Task
+from SliceInterpLib.tasks import Checking, MethodSettings, Reporting, Task
 from SliceInterpLib.volume import Volume
 
 Keep = Callable[[Any, slicer.vtkMRMLScalarVolumeNode], None]
@@ -39,7 +39,7 @@ class CheckSection:
     def __init__(
         self,
         ui: Any,
-        settings: Callable[[], Settings],
+        settings: Callable[[], MethodSettings],
         start: Callable[[Task, Keep], None],
         choose_file: Callable[[], str] | None = None,
         open_file: Callable[[Path], None] | None = None,
@@ -85,7 +85,7 @@ class CheckSection:
             task = Reporting(volume, settings, segmentations.seeds_of(self._source))
             self._start(task, partial(self._write_report, _checked(chosen)))
 
-    def _report_settings(self) -> Settings:
+    def _report_settings(self) -> MethodSettings:
         settings = self._settings()
         # Nothing to compare with means the simplest.
         methods = ("linear", *settings.methods)[-2:]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from SliceInterpLib.scene.dependencies import has_nvidia_gpu, torch_cuda
-from SliceInterpLib.tasks import Settings
+from SliceInterpLib.tasks import MethodSettings
 from SliceInterpLib.volume import Volume
 
 _STARTING = {"learned": 4.0}
@@ -28,7 +28,7 @@ class Estimate:
             return "CUDA"
         return "CUDA" if device == "cuda" else "CPU"
 
-    def seconds(self, volume: Volume, settings: Settings) -> float:
+    def seconds(self, volume: Volume, settings: MethodSettings) -> float:
         """Seconds for all methods."""
         total = 1.0
         for method in settings.methods:
@@ -39,7 +39,7 @@ class Estimate:
             total += _STARTING.get(method, 0.0) + rate * _megapixels(volume, settings.factor)
         return total
 
-    def learn(self, volume: Volume, settings: Settings, began: dict[str, tuple]) -> None:
+    def learn(self, volume: Volume, settings: MethodSettings, began: dict[str, tuple]) -> None:
         """Take the rate of the last method of a run that has just ended.
 
         Args:
@@ -60,7 +60,7 @@ def in_words(seconds: float) -> str:
     return f"{max(1, round(seconds))} s" if seconds < 100 else f"{round(seconds / 60)} min"
 
 
-def _times(method: str, settings: Settings) -> float:
+def _times(method: str, settings: MethodSettings) -> float:
     told = settings.expected_error and method == "learned" and settings.factor == 2
     return _WITH_ERROR if told else 1.0
 

@@ -25,7 +25,7 @@ from SliceInterpLib.scene.results import add_results
 from SliceInterpLib.scene.terms import Terms
 from SliceInterpLib.scene.volumetry_section import VolumetrySection
 from SliceInterpLib.scene.wrapping import say
-from SliceInterpLib.tasks import Doubled, Doubling, Settings, Task
+from SliceInterpLib.tasks import Doubled, Doubling, MethodSettings, Task
 from SliceInterpLib.volume import Volume
 
 _DECLINED = (
@@ -206,13 +206,13 @@ class Panel:
             self._looked_at = (state, volume, obstacle)
         return self._looked_at[1:]
 
-    def _settings(self) -> Settings:
+    def _settings(self) -> MethodSettings:
         chosen = self._parameters
         methods = [METHODS[chosen.method]]
         if chosen.compareWith in METHODS:
             # The quick one first, so that progress is that of the slow one.
             methods.insert(0, METHODS[chosen.compareWith])
-        return Settings(
+        return MethodSettings(
             methods=tuple(dict.fromkeys(methods)),
             factor=chosen.factor,
             model=chosen.model,

@@ -12,7 +12,7 @@ import slicer
 from SliceInterpLib.scene import nodes, sample_data
 from SliceInterpLib.scene.jobs import Job
 from SliceInterpLib.scene.results import add_results
-from SliceInterpLib.tasks import Doubling, Settings
+from SliceInterpLib.tasks import Doubling, MethodSettings
 
 
 def process(
@@ -52,7 +52,7 @@ def process(
     """
     volume = nodes.volume_from_node(inputNode)
     nodes.require_doublable_node(volume, allow_thin=allowThin)
-    settings = Settings(
+    settings = MethodSettings(
         methods=(method,),
         factor=factor,
         model=model,
