@@ -18,9 +18,8 @@ from scipy.spatial.transform import Rotation
 from SliceInterpLib.cli import main
 from SliceInterpLib.errors import SliceInterpError, VolumeError
 from SliceInterpLib.files import read_volume, write_volume
-from SliceInterpLib.files.masks import read_labels
+from SliceInterpLib.files.masks import read_mask
 from SliceInterpLib.volume import Volume
-from SliceInterpLib.volumetry.mask import SegmentationError, mask_of_label
 
 SHAPE = (6, 40, 30)
 """(slice, row, column)"""
@@ -52,10 +51,10 @@ def labels_of(mask: np.ndarray, volume: Volume) -> sitk.Image:
     return image
 
 
-def read(image: sitk.Image, path: Path, volume: Volume, label: int = 1) -> np.ndarray:
+def read(image: sitk.Image, path: Path, volume: Volume, label: str | None = None) -> np.ndarray:
     """The mask of the label in a file that SimpleITK writes."""
     sitk.WriteImage(image, str(path))
-    return mask_of_label(volume, read_labels(path, label), label)
+    return read_mask(path, volume, label)
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 1, 0), (1, 2, 0), (2, 0, 1)])
@@ -77,7 +76,7 @@ def test_nibabels_canonical_order_of_an_isotropic_scan(tmp_path: Path) -> None:
     image = nibabel.Nifti1Image(clot().T.astype(np.uint8), affine)
     nibabel.save(nibabel.as_closest_canonical(image), tmp_path / "m.nii")
     volume = read_volume(tmp_path / "ct.nii")
-    mask = mask_of_label(volume, read_labels(tmp_path / "m.nii", 1), 1)
+    mask = read_mask(tmp_path / "m.nii", volume)
     np.testing.assert_array_equal(volume.as_stored(mask), clot())
 
 
@@ -101,7 +100,7 @@ def test_a_larger_grid_and_a_segment_beyond_the_scan(tmp_path: Path) -> None:
     image = sitk.ConstantPad(labels_of(clot(), scan()), (3, 0, 2), (0, 4, 1))
     np.testing.assert_array_equal(read(image, tmp_path / "m.nrrd", scan()), clot())
     image[0, 10, 2] = 1
-    with pytest.raises(SegmentationError, match="reaches beyond the scan"):
+    with pytest.raises(VolumeError, match="reaches beyond the scan"):
         read(image, tmp_path / "m.nrrd", scan())
 
 
@@ -111,13 +110,29 @@ def test_a_part_of_another_grid_is_refused(
 ) -> None:
     image = labels_of(clot(), scan())[4:20, 5:30, 1:4]
     image.SetOrigin(image.GetOrigin() + scan().direction @ moved)
-    with pytest.raises(SegmentationError, match="not lie on one grid.*resample"):
+    with pytest.raises(VolumeError, match="not lie on one grid.*resample"):
+        read(image, tmp_path / "m.nrrd", scan())
+
+
+def test_another_place_is_refused(tmp_path: Path) -> None:
+    image = labels_of(clot(), scan())
+    image.SetOrigin(np.add(image.GetOrigin(), 3.0))
+    with pytest.raises(VolumeError, match="corners are up to 3.0 mm away.*resample"):
         read(image, tmp_path / "m.nrrd", scan())
 
 
 def test_another_spacing_is_refused(tmp_path: Path) -> None:
     image = sitk.Expand(labels_of(clot(), scan()), (1, 1, 2), sitk.sitkNearestNeighbor)
-    with pytest.raises(SegmentationError, match="30 × 40 × 12 voxels, the scan 30 × 40 × 6"):
+    with pytest.raises(VolumeError, match="30 × 40 × 12 voxels, the scan 30 × 40 × 6"):
+        read(image, tmp_path / "m.nrrd", scan())
+
+
+@pytest.mark.parametrize("slices", [slice(2, 3), slice(0, 5, 2)])
+def test_a_coarser_grid_is_refused(slices: slice, tmp_path: Path) -> None:
+    """Of which the slices are every other one of the scan."""
+    image = labels_of(clot(), scan())[:, :, slices]
+    image.SetSpacing((0.5, 0.5, 10.0))
+    with pytest.raises(VolumeError, match="further apart than those of the scan"):
         read(image, tmp_path / "m.nrrd", scan())
 
 
@@ -131,13 +146,34 @@ def test_an_uneven_scan(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read(image, tmp_path / "m.nrrd", uneven), clot())
     mask = clot()
     mask[4, 9, 9] = True
-    with pytest.raises(SegmentationError, match="not lie on one grid"):
+    with pytest.raises(VolumeError, match="not lie on one grid"):
         read(labels_of(mask, even)[:, :, 1:5], tmp_path / "m.nrrd", uneven)
 
 
 def test_an_empty_segmentation_says_so(tmp_path: Path) -> None:
-    with pytest.raises(SegmentationError, match="is empty.*Give one"):
+    with pytest.raises(VolumeError, match="is empty.*Give one"):
         read(labels_of(np.zeros(SHAPE), scan()), tmp_path / "m.nrrd", scan())
+
+
+def test_a_segment_that_is_empty_says_so(tmp_path: Path) -> None:
+    image = with_keys(labels_of(clot(), scan()), segments(("blood", 0, 1), ("edema", 0, 2)))
+    with pytest.raises(VolumeError, match=r"segment 2 \(edema\) is empty: 0 ml. Give"):
+        read(image, tmp_path / "m.seg.nrrd", scan(), "edema")
+
+
+def test_one_label_is_taken_and_of_several_one_is_asked_for(tmp_path: Path) -> None:
+    numbers = np.where(clot(), 255, 0)
+    np.testing.assert_array_equal(
+        read(labels_of(numbers, scan()), tmp_path / "m.nrrd", scan()), clot()
+    )
+    numbers[0] = 3
+    image = labels_of(numbers, scan())
+    np.testing.assert_array_equal(read(image, tmp_path / "m.nrrd", scan(), "255"), clot())
+    with pytest.raises(VolumeError, match="several segments. It has 3, 255: choose.*--label"):
+        read(image, tmp_path / "m.nrrd", scan())
+    for label in ("1", "blood"):
+        with pytest.raises(VolumeError, match=f"no segment {label}. It has 3, 255"):
+            read(image, tmp_path / "m.nrrd", scan(), label)
 
 
 def segments(*keys: tuple[str, int, int]) -> dict[str, str]:
@@ -164,9 +200,13 @@ def test_segments_of_one_layer(tmp_path: Path) -> None:
     numbers = np.where(clot(), 7, 0)
     numbers[0] = 3
     image = with_keys(labels_of(numbers, scan()), segments(("edema", 0, 3), ("blood", 0, 7)))
-    np.testing.assert_array_equal(read(image, tmp_path / "m.seg.nrrd", scan(), 7), clot())
-    with pytest.raises(VolumeError, match=r"no segment 1. It has 3 \(edema\), 7 \(blood\).*label"):
+    np.testing.assert_array_equal(read(image, tmp_path / "m.seg.nrrd", scan(), "7"), clot())
+    np.testing.assert_array_equal(read(image, tmp_path / "m.seg.nrrd", scan(), "blood"), clot())
+    there = r"It has 3 \(edema\), 7 \(blood\).*label"
+    with pytest.raises(VolumeError, match="several segments. " + there):
         read(image, tmp_path / "m.seg.nrrd", scan())
+    with pytest.raises(VolumeError, match="no segment 1. " + there):
+        read(image, tmp_path / "m.seg.nrrd", scan(), "1")
 
 
 @pytest.mark.parametrize("values", [(1, 2), (1, 1)])
@@ -188,10 +228,10 @@ def test_segments_that_overlap(values: tuple[int, int], cut: slice, tmp_path: Pa
     header["encoding"] = f"raw{lines}"
     path = tmp_path / "m.seg.nrrd"
     path.write_bytes(nrrd(header, voxels=layers.tobytes()))
-    for label, mask in ((1, whole), (2, clot())):
-        np.testing.assert_array_equal(mask_of_label(scan(), read_labels(path, label), label), mask)
+    for label, mask in (("1", whole), ("2", clot()), ("blood", clot())):
+        np.testing.assert_array_equal(read_mask(path, scan(), label), mask)
     with pytest.raises(VolumeError, match=r"no segment 3. It has 1 \(all\), 2 \(blood\)"):
-        read_labels(path, 3)
+        read_mask(path, scan(), "3")
 
 
 @pytest.mark.parametrize(
@@ -207,14 +247,7 @@ def test_layers_that_nothing_tells_of_are_refused(
 ) -> None:
     image = sitk.GetImageFromArray(np.stack([clot(), clot()], -1).astype(np.uint8), isVector=True)
     with pytest.raises(SliceInterpError, match=said):
-        read(with_keys(image, keys), tmp_path / "m.seg.nrrd", scan(), 2)
-
-
-@pytest.mark.parametrize("name", ["", "seg.dcm"])
-def test_a_dicom_seg_is_named(name: str, tmp_path: Path) -> None:
-    write_slice(tmp_path / "seg.dcm", (0, 0, 0), series="1.2.3", Modality="SEG")
-    with pytest.raises(VolumeError, match=r"a DICOM SEG.*Slicer.*\.seg\.nrrd"):
-        read_labels(tmp_path / name, 1)
+        read(with_keys(image, keys), tmp_path / "m.seg.nrrd", scan(), "2")
 
 
 def test_the_command_measures_a_cropped_and_turned_mask(
@@ -261,4 +294,4 @@ def test_a_dicom_ct_is_no_segmentation(tmp_path: Path) -> None:
     for index in range(3):
         write_slice(tmp_path / f"{index}.dcm", (0, 0, 5.0 * index), series="1.2.3")
     with pytest.raises(VolumeError, match="no segmentation: its values go from -1000 to -1000"):
-        read_labels(tmp_path, 1)
+        read_mask(tmp_path, scan())

@@ -17,7 +17,7 @@ from SliceInterpLib.volumetry.comparison import CARRIED, GIVEN, SEGMENTED, compa
 from SliceInterpLib.volumetry.diameters import kothari_diameters, largest_diameter_mm
 from SliceInterpLib.volumetry.growth import REPEATABILITY, growth
 from SliceInterpLib.volumetry.intracranial import intracranial_mask
-from SliceInterpLib.volumetry.mask import SegmentationError, mask_of_label, voxel_ml
+from SliceInterpLib.volumetry.mask import SegmentationError, voxel_ml
 from SliceInterpLib.volumetry.measures import measure, partial_volume_ml
 from SliceInterpLib.volumetry.segmentation import SegmentationSettings, Segmenter
 from SliceInterpLib.volumetry.surface import closed_surface
@@ -262,20 +262,6 @@ def test_an_empty_mask_and_one_of_another_size_are_refused(phantom):
         measure(phantom.volume, np.zeros(phantom.volume.hu.shape, bool))
     with pytest.raises(SegmentationError, match="the scan 200 × 200 × 32"):
         measure(phantom.volume, np.ones((3, 4, 5), bool))
-
-
-def test_labels_must_lie_where_the_scan_lies(phantom):
-    volume = phantom.volume
-    labels = (phantom.hematoma_fraction > 0.5).astype(np.uint8)
-    there = Volume.from_grid(labels, volume.origin, volume.spacing, volume.direction)
-    np.testing.assert_array_equal(mask_of_label(volume, there, 1), labels == 1)
-    with pytest.raises(SegmentationError, match="no label 3: 0 ml. It has 1"):
-        mask_of_label(volume, there, 3)
-    elsewhere = Volume.from_grid(
-        labels, np.add(volume.origin, 3.0), volume.spacing, volume.direction
-    )
-    with pytest.raises(SegmentationError, match="3.0 mm away"):
-        mask_of_label(volume, elsewhere, 1)
 
 
 # ---- Comparing grids and time points

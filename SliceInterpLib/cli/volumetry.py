@@ -20,11 +20,8 @@ from SliceInterpLib.cli.common import (
 )
 from SliceInterpLib.cli.values import number, point
 from SliceInterpLib.interpolators import METHODS, make_interpolator
-from SliceInterpLib.volume import Volume
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from SliceInterpLib.volumetry.comparison import Compared
     from SliceInterpLib.volumetry.measures import Measurement
 
@@ -42,8 +39,17 @@ def add_commands(commands: Commands) -> None:
         help="a point in the hematoma, mm; may be repeated (write --seed=-20,5,30 where the first "
         "number is negative); without --seed and --labels, all blood in the skull is measured",
     )
-    where.add_argument("--labels", type=Path, metavar="FILE", help="your own segmentation of it")
-    sub.add_argument("--label", type=int, default=1, help="its number there (default: 1)")
+    where.add_argument(
+        "--labels",
+        type=Path,
+        metavar="FILE",
+        help="your own segmentation of it: NIfTI, NRRD, MetaImage, a Slicer .seg.nrrd or DICOM SEG",
+    )
+    sub.add_argument(
+        "--label",
+        metavar="SEGMENT",
+        help="its number or name there (default: the only one there is)",
+    )
     sub.add_argument(
         "--low",
         type=number(),
@@ -85,6 +91,7 @@ def add_commands(commands: Commands) -> None:
 
 
 def _volume(options: argparse.Namespace) -> None:
+    from SliceInterpLib.files.masks import read_mask
     from SliceInterpLib.files.writing import check_writable, write_volume
     from SliceInterpLib.volumetry.comparison import compare, comparison_table
     from SliceInterpLib.volumetry.growth import growth
@@ -101,7 +108,7 @@ def _volume(options: argparse.Namespace) -> None:
     rows = compare(
         volume,
         [make_interpolator(m, model=options.model, device=options.device) for m in methods],
-        mask=_mask(volume, options.labels, options.label) if options.labels else None,
+        mask=read_mask(options.labels, volume, options.label) if options.labels else None,
         seeds=options.seed,
         settings=SegmentationSettings(options.low, options.high, reach_mm=options.reach),
         allow_thin=options.allow_thin,
@@ -119,13 +126,6 @@ def _volume(options: argparse.Namespace) -> None:
         summary["growth"] = asdict(grown)
         text += f"\n{grown}"
     print_result(summary, text, as_json=options.json)
-
-
-def _mask(volume: Volume, path: Path, label: int) -> np.ndarray:
-    from SliceInterpLib.files.masks import read_labels
-    from SliceInterpLib.volumetry.mask import mask_of_label
-
-    return mask_of_label(volume, read_labels(path, label), label)
 
 
 def _summary(row: Compared) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""The slices in one DICOM file: its one image, or the frames of an enhanced CT."""
+"""The slices in one DICOM file: its one image, or the frames of an enhanced CT or a SEG."""
 
 from __future__ import annotations
 
@@ -18,10 +18,20 @@ from SliceInterpLib.errors import VolumeError
 from SliceInterpLib.files import dicom_marks
 from SliceInterpLib.files.dicom_pixels import damaged_slice
 
-_CT_CLASSES = ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1")
-"""SOP classes of CT, classic and enhanced."""
+CT, SEG = "CT", "SEG"
+"""Modalities that can be asked for."""
+
+_CLASSES = {
+    CT: ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1"),
+    SEG: ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7"),
+}
+"""SOP classes of CT, classic and enhanced, and of segmentations, of which the latter are label
+maps."""
 
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
+
+_STATED_CLASS = re.compile(rb"(?:\x02\0\x02\0|\x08\0\x16\0)....([0-9.]+)", re.DOTALL)
+"""What a file states of its own class; elsewhere it may name those of the files it refers to."""
 
 _GROUPS = {
     "PlanePositionSequence": ("ImagePositionPatient",),
@@ -33,8 +43,9 @@ _GROUPS = {
     "CTReconstructionSequence": ("ConvolutionKernel",),
     "CTXRayDetailsSequence": ("KVP",),
     "ContrastBolusUsageSequence": ("ContrastBolusAgentAdministered",),
+    "SegmentIdentificationSequence": ("ReferencedSegmentNumber",),
 }
-"""Where the frames of an enhanced CT say what a classic image says of itself."""
+"""Where the frames of one file say what a classic image says of itself."""
 
 IDENTITIES = ("PatientID", "StudyInstanceUID", "FrameOfReferenceUID")
 """What all slices of a stack have in common, wherever they lie. Only digests of these are kept."""
@@ -43,8 +54,10 @@ SETTINGS = (
     *("AcquisitionNumber", "FrameAcquisitionNumber", "StackID", "TemporalPositionIdentifier"),
     *("TemporalPositionIndex", "ContrastBolusAgent", "ContrastBolusAgentAdministered"),
     *("ConvolutionKernel", "KVP", "ImageType", "FrameType", "SliceThickness"),
+    "ReferencedSegmentNumber",
 )
-"""What tells stacks apart that lie in each other: passes, phases, contrast, reconstructions."""
+"""What tells stacks apart that lie in each other: passes, phases, contrast, reconstructions; in a
+SEG its segments."""
 
 _NUMBERS = ("KVP", "SliceThickness")
 
@@ -56,7 +69,7 @@ _TAGS = (
     *("Modality", "RecognitionCode", "ModalityLUTSequence", "RescaleType"),
     *("ConcatenationUID", "InConcatenationNumber", "InConcatenationTotalNumber"),
     *dict.fromkeys((*IDENTITIES, *SETTINGS, *dicom_marks.TAGS)),
-    *("NumberOfFrames", "SamplesPerPixel", "Rows", "Columns"),
+    *("NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "Rows", "Columns"),
     *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness"),
     *("RescaleSlope", "RescaleIntercept"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
@@ -77,7 +90,8 @@ class Frame:
     instance: str
     series: str
     unusable: str
-    """What the image is instead of a CT slice with a place in space; empty if it is one."""
+    """What the image is instead of a slice with a place in space; empty if it is one."""
+    modality: str = ""
     number: int = 0
     """Which frame of the file, from 0."""
     size: tuple[int, int] = (0, 0)
@@ -116,13 +130,18 @@ class Frame:
         return planes[self.number] * np.float64(slope) + intercept
 
 
-def frames_of(path: Path) -> list[Frame]:
+def frames_of(path: Path, modalities: tuple[str, ...] = (CT,)) -> list[Frame]:
     """The frames in a file; none if it is not DICOM.
 
+    Args:
+        path: the file.
+        modalities: what is looked for, of CT and SEG; anything else is one unusable frame.
+
     Raises:
-        VolumeError: if the file is a CT that was cut off or damaged: leaving it out could shorten a
-            series unnoticed.
+        VolumeError: if the file is one of those and was cut off or damaged: leaving it out could
+            shorten a series unnoticed.
     """
+    classes = tuple(uid for modality in modalities for uid in _CLASSES[modality])
     with path.open("rb") as file:
         head = file.read(1024)
     if not head:
@@ -142,14 +161,17 @@ def frames_of(path: Path) -> list[Frame]:
                 )
                 has_pixels = bool(file.read(1))
             kind = header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID")
-            frames = list(_frames(path, header))
+            frames = list(_frames(path, header, modalities))
     except VolumeError:
         raise
     except Exception as error:  # pydicom's parsers raise whatever they stumble over
-        if any(f"{uid}\0".encode() in head for uid in _CT_CLASSES):
+        told = {uid.decode() for uid in _STATED_CLASS.findall(head)}
+        if told.intersection(classes) or (
+            not told and any(f"{uid}\0".encode() in head for uid in _CLASSES[CT])
+        ):
             raise damaged_slice(path) from error
         return []
-    if not has_pixels and (kind in _CT_CLASSES or (is_dicom and not kind)):
+    if not has_pixels and (kind in classes or (is_dicom and not kind)):
         raise damaged_slice(path)
     return frames
 
@@ -158,7 +180,7 @@ def _unusable_file(path: Path, what: str) -> Frame:
     return Frame(path, instance=path.name, series="", unusable=what)
 
 
-def _frames(path: Path, header: Dataset) -> Iterator[Frame]:
+def _frames(path: Path, header: Dataset, modalities: tuple[str, ...]) -> Iterator[Frame]:
     if "Modality" not in header and "SOPInstanceUID" not in header:
         return
     frames = header.get("PerFrameFunctionalGroupsSequence")
@@ -168,8 +190,9 @@ def _frames(path: Path, header: Dataset) -> Iterator[Frame]:
         # It is shown to the user, so nothing may stand there that is no UID.
         series=re.sub(r"[^0-9A-Za-z.]", "_", str(header.get("SeriesInstanceUID", "")))[:64],
         unusable=_unusable(
-            header, several=not frames and int(header.get("NumberOfFrames") or 1) > 1
+            header, modalities, several=not frames and int(header.get("NumberOfFrames") or 1) > 1
         ),
+        modality=str(header.get("Modality")),
         part=_part(header),
     )
     if whole.unusable:
@@ -186,7 +209,7 @@ def _part(header: Dataset) -> tuple[str, int, int]:
 
 
 def _placed_frames(whole: Frame, header: Dataset, groups: list[Dataset]) -> list[Frame]:
-    """The frames of an enhanced CT.
+    """The frames of a file with several.
 
     Raises:
         VolumeError: if the header does not place each of them: to leave some out would take slices
@@ -220,14 +243,15 @@ def _listed(numbers: list[int]) -> str:
     return ", ".join(map(str, numbers[:6])) + beyond
 
 
-def _unusable(header: Dataset, *, several: bool) -> str:
+def _unusable(header: Dataset, modalities: tuple[str, ...], *, several: bool) -> str:
     modality = str(header.get("Modality"))
-    if modality != "CT":
+    if modality not in modalities:
         known = re.fullmatch("[A-Z]{2,12}", modality)
         return f"an object of modality {modality if known else 'unknown'}"
     if int(header.get("SamplesPerPixel") or 0) == 0:
         return "an object without an image"
-    if int(header.SamplesPerPixel) != 1:
+    coloured = modality == CT and header.get("PhotometricInterpretation") == "PALETTE COLOR"
+    if coloured or int(header.SamplesPerPixel) != 1:
         return "a colour picture"
     recognition = str(header.get("RecognitionCode") or "")
     if "SOPClassUID" not in header and recognition.upper().startswith("ACR-NEMA"):

@@ -8,6 +8,7 @@ some up.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -34,6 +35,7 @@ _LAYOUT = (
     *("Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "PixelRepresentation"),
     *("BitsAllocated", "BitsStored", "HighBit"),
 )
+_PIXELS = ("NumberOfFrames", "PixelData")
 
 
 def read_planes(path: Path) -> np.ndarray:
@@ -63,6 +65,43 @@ def read_planes(path: Path) -> np.ndarray:
         raise damaged_slice(path) from error
 
 
+def read_bits(path: Path, numbers: Sequence[int]) -> np.ndarray:
+    """(len(numbers), rows, columns) bool: some frames of a file that has one bit a pixel.
+
+    The bits of all frames follow on each other, the lowest of a byte first, so that a frame may
+    begin within a byte (PS3.5 8.1.1).
+
+    Raises:
+        VolumeError: if there are not as many as the header says, or they are compressed.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pydicom's quote what stands in the header
+            image = pydicom.dcmread(path, specific_tags=["Rows", "Columns", *_PIXELS])
+            area = image.Rows * image.Columns
+            length = -(-int(image.NumberOfFrames) * area // 8)
+            syntax = image.file_meta.TransferSyntaxUID
+            if syntax.is_compressed:
+                raise VolumeError(
+                    f"The frames of {path.name} are compressed single bits, which are not "
+                    "supported. Export it uncompressed."
+                )
+            packed = np.frombuffer(image.PixelData, np.uint8)
+            if not syntax.is_little_endian or len(packed) - length not in (0, length % 2):
+                raise ValueError("packed in another way")
+            check_size((len(numbers), image.Rows, image.Columns))
+            planes = np.empty((len(numbers), area), bool)
+            for plane, number in zip(planes, numbers, strict=True):
+                first, skipped = divmod(number * area, 8)
+                part = packed[first : first + area // 8 + 2]
+                plane[:] = np.unpackbits(part, bitorder="little")[skipped : skipped + area]
+            return planes.reshape(len(numbers), image.Rows, image.Columns)
+    except (OSError, VolumeError):
+        raise
+    except Exception as error:  # pydicom's parsers raise whatever they stumble over
+        raise damaged_slice(path) from error
+
+
 def damaged_slice(path: Path) -> VolumeError:
     """The error for a file that cannot be read to its end."""
     return VolumeError(
@@ -73,15 +112,15 @@ def damaged_slice(path: Path) -> VolumeError:
 
 def _bare(path: Path) -> Dataset:
     """The image with nothing but its pixels and their layout; raises if it lacks some."""
-    tags = [*_LAYOUT, "NumberOfFrames", "PixelData"]
+    tags = [*_LAYOUT, *_PIXELS]
     source = pydicom.dcmread(path, force=True, specific_tags=tags)
     image = Dataset()
     for name in _LAYOUT:
         setattr(image, name, source[name].value)
     image.NumberOfFrames = int(source.get("NumberOfFrames") or 1)
-    if image.PhotometricInterpretation == "MONOCHROME1":
-        # That the lowest value is shown white is a matter of display alone (PS3.3 C.7.6.3.1.2): HU
-        # come from the values as they are stored, but GDCM would invert these.
+    if image.PhotometricInterpretation in ("MONOCHROME1", "PALETTE COLOR"):
+        # How values are shown is a matter of display alone (PS3.3 C.7.6.3.1.2): HU and labels are
+        # the values as they are stored, but GDCM would invert or colour these.
         image.PhotometricInterpretation = "MONOCHROME2"
     _check_layout(image)
     syntax = UID(source.file_meta.get("TransferSyntaxUID") or _guessed(source))

@@ -143,7 +143,7 @@ def _volume(slices: list[Frame]) -> Volume:
             f"{_names([image for kind in others for image in kind])}. Keep only one stack in the "
             "folder."
         )
-    _check_complete(slices)
+    check_complete(slices)
     if len(slices) < 2:
         raise VolumeError("The series has one slice only. Give a whole series.")
     first = slices[0]
@@ -170,8 +170,8 @@ def _volume(slices: list[Frame]) -> Volume:
     return marked(volume, marks)
 
 
-def _check_complete(slices: Sequence[Frame]) -> None:
-    """Raise VolumeError if files of a concatenation are missing."""
+def check_complete(slices: Sequence[Frame]) -> None:
+    """Raise VolumeError if files of a concatenation are missing among those of the slices."""
     parts = {image.part for image in slices if image.part[0]}
     for uid in {uid for uid, _, _ in parts}:
         numbers = {number for other, number, _ in parts if other == uid}

@@ -1,27 +1,29 @@
-"""Segmentations from files: one number a voxel, or Slicer's `.seg.nrrd`.
+"""Segmentations from files: a number a voxel, Slicer's `.seg.nrrd`, or a DICOM SEG.
 
 Keys: https://slicer.readthedocs.io/en/latest/developer_guide/modules/segmentations.html
 """
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from pydicom import dcmread
-from pydicom.errors import InvalidDicomError
 
 from SliceInterpLib.errors import VolumeError
 from SliceInterpLib.files.dicom_reading import naming
+from SliceInterpLib.files.dicom_seg import find_seg
+from SliceInterpLib.files.mask_grid import onto_scan
 from SliceInterpLib.files.reading import is_dicom, read_layers, read_volume
 from SliceInterpLib.volume import Volume
 
 _MOST_LABELS = 1000
 """Numbers that a segmentation may use: atlases have hundreds, a CT thousands."""
+
+_MOST_NAMED = 50
+"""Segments that an error lists."""
 
 
 @dataclass(frozen=True)
@@ -32,85 +34,115 @@ class _Segment:
     """Its number in its layer."""
 
 
-def read_labels(path: str | Path, label: int) -> Volume:
-    """Read the labels of a segmentation among which one is to be looked for.
+def read_mask(path: str | Path, scan: Volume, label: str | None = None) -> np.ndarray:
+    """Read one of the segments of a segmentation.
 
     Args:
-        path: a NIfTI, NRRD or MetaImage file, or a DICOM series.
-        label: of a `.seg.nrrd` the segment's label value, or, where segments of several layers
-            share one, its number from 1 in the order of the file.
+        path: a NIfTI, NRRD or MetaImage file, a DICOM SEG or a folder with one in it, or a DICOM
+            series of labels.
+        scan: that it was made on.
+        label: the segment's number or, where segments have names, its name. The number is that of
+            the voxels; in a `.seg.nrrd` whose layers share label values it counts the segments
+            from 1, in a DICOM SEG it is the Segment Number. None: the only one.
 
     Returns:
-        Labels on the segmentation's own grid; the segment has the number `label` there.
+        bool, shaped as `scan.slices`; it is somewhere.
 
     Raises:
-        VolumeError: for what cannot be read, for values that are no labels, as those of a CT, and
-            for a `.seg.nrrd` without that segment; the message lists those that are there.
+        VolumeError: for what cannot be read, is none, as a CT, or does not lie on the scan's grid,
+            and for one without that segment, or with several if none was asked for; the message
+            lists those that are there.
     """
     path = Path(path)
-    if is_dicom(path):
-        with naming(path):
-            _refuse_dicom_seg(path)
-            return _labels(read_volume(path))
     with naming(path):
-        layers, keys = read_layers(path)
-        numbered = _numbered(_segments(keys))
-        if not numbered and len(layers) > 1:
-            raise VolumeError(
-                f"The segmentation has {len(layers)} values per voxel and does not say of which "
-                "segments. Save the one that counts to a file of its own."
-            )
-        if not numbered:
-            return _labels(layers[0])
-        if label not in numbered:
-            there = ", ".join(f"{number} ({one.name})" for number, one in numbered.items())
-            raise VolumeError(
-                f"The segmentation has no segment {label}. It has {there}: choose one of these by "
-                "--label."
-            )
-        segment = numbered[label]
-        if not 0 <= segment.layer < len(layers):
-            raise VolumeError(
-                f"The segment {segment.name} lies in a layer that the file does not have. "
-                "Save the segmentation again."
-            )
-        layer = layers[segment.layer]
-        # The same number may stand for another segment in another layer.
-        return replace(layer, slices=np.where(layer.slices == segment.value, label, 0))
+        if not path.exists():
+            raise VolumeError("There is no such file or folder. Check the path.")
+        if not is_dicom(path):
+            layers, keys = read_layers(path)
+            return onto_scan(scan, _of_layers(layers, _segments(keys), label))
+        seg = find_seg(path)
+        if not seg:
+            return onto_scan(scan, _of_numbers(read_volume(path), label))
+        same_series = seg.belongs_to(scan)
+        number = _chosen(seg.segments, label)
+        segment = _not_empty(seg.segment(number), number, seg.segments[number])
+        return onto_scan(scan, segment, same_series=same_series)
 
 
-def _labels(volume: Volume) -> Volume:
-    """The volume itself; raises VolumeError if its values are not those of a segmentation."""
-    values = volume.slices
+def _of_layers(layers: list[Volume], segments: list[_Segment], label: str | None) -> Volume:
+    """One of the segments that the layers of a file hold, or, without segments, its one layer."""
+    numbered = _numbered(segments)
+    if not numbered and len(layers) > 1:
+        raise VolumeError(
+            f"The segmentation has {len(layers)} values per voxel and does not say of which "
+            "segments. Save the one that counts to a file of its own."
+        )
+    if not numbered:
+        return _of_numbers(layers[0], label)
+    number = _chosen({number: one.name for number, one in numbered.items()}, label)
+    segment = numbered[number]
+    if not 0 <= segment.layer < len(layers):
+        raise VolumeError(
+            f"The segment {segment.name} lies in a layer that the file does not have. "
+            "Save the segmentation again."
+        )
+    # The same number may stand for another segment in another layer.
+    return _not_empty(_equal(layers[segment.layer], segment.value), number, segment.name)
+
+
+def _of_numbers(labels: Volume, label: str | None) -> Volume:
+    """Where voxels have the number of the label; raises VolumeError for values that are none."""
+    values = labels.slices
     low, high = values.min(), values.max()
     if low < 0:
         what = "as in a CT"
     elif (values % 1).any():
         what = "and not all are whole numbers"
-    elif high > _MOST_LABELS and len(np.unique(values)) > _MOST_LABELS:
+    elif len(numbers := np.unique(values)) > _MOST_LABELS:
         what = "too many different ones"
+    elif not high:
+        raise VolumeError(
+            "The segmentation is empty: all of its voxels are 0. Give one with the hematoma in it."
+        )
     else:
-        return volume
+        names = {int(number): "" for number in numbers if number}
+        return _equal(labels, _chosen(names, label))
     raise VolumeError(
         f"This is no segmentation: its values go from {low:g} to {high:g}, {what}. Give one that "
         "was made on the scan, with 0 where nothing is and 1, 2, … where something is."
     )
 
 
-def _refuse_dicom_seg(path: Path) -> None:
-    """Raise VolumeError for a DICOM SEG, or a folder of nothing else: it is not read."""
-    files = sorted(path.iterdir()) if path.is_dir() else [path]
-    kinds = set()
-    for file in filter(Path.is_file, files):  # a pipe would never end
-        with contextlib.suppress(OSError, InvalidDicomError):
-            kinds.add(
-                dcmread(file, specific_tags=["Modality"], stop_before_pixels=True).get("Modality")
-            )
-    if kinds == {"SEG"}:
+def _equal(labels: Volume, value: int) -> Volume:
+    return replace(labels, slices=(labels.slices == value).astype(np.uint8))
+
+
+def _not_empty(mask: Volume, number: int, name: str) -> Volume:
+    if not mask.slices.any():
         raise VolumeError(
-            "This is a DICOM SEG, which is not read. Load it in Slicer and save the segmentation "
-            "as .seg.nrrd."
+            f"The segment {number} ({name}) is empty: 0 ml. Give one with the hematoma in it."
         )
+    return mask
+
+
+def _chosen(names: Mapping[int, str], label: str | None) -> int:
+    """The number that is asked for, itself or by its name; without a label the only one."""
+    if not names:
+        raise VolumeError("The segmentation has no segments. Give one with the hematoma in it.")
+    if label is None:
+        fitting = list(names)
+    else:
+        fitting = [number for number in names if str(number) == label] or [
+            number for number, name in names.items() if name == label
+        ]
+    if len(fitting) == 1:
+        return fitting[0]
+    listed = [f"{number}" + f" ({name})" * bool(name) for number, name in names.items()]
+    there = ", ".join(listed[:_MOST_NAMED]) + " and more" * (len(listed) > _MOST_NAMED)
+    what = f"{'several segments' if fitting else 'no segment'}{f' {label}' if label else ''}"
+    raise VolumeError(
+        f"The segmentation has {what}. It has {there}: choose one of these by --label."
+    )
 
 
 def _segments(keys: Mapping[str, str]) -> list[_Segment]:

@@ -17,6 +17,7 @@ _MODULES = (
     "cases_attributes",
     "cases_marks",
     "cases_dicom",
+    "cases_seg",
     "cases_places",
     "cases_moments",
     "cases_models",
