@@ -270,18 +270,17 @@ def test_only_some_of_the_scans_slices(scan: Path, seg: Path, tmp_path: Path) ->
     np.testing.assert_array_equal(segment(seg, scan, "2"), EDEMA[2:5])
 
 
-@pytest.mark.parametrize("stated", [True, False])
-def test_a_coarser_series_that_has_every_other_slice(stated: bool, tmp_path: Path) -> None:
+def _spacing(seg: Dataset, stated: float | None) -> None:
+    measures = seg.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+    measures.SpacingBetweenSlices = stated
+
+
+@pytest.mark.parametrize("stated", [10, None])
+def test_a_coarser_series_that_has_every_other_slice(stated: float | None, tmp_path: Path) -> None:
     """Its masks would lie in every other slice of the scan, and have half the volume."""
     coarse = ct_series(tmp_path / "coarse", [0.0, 10.0, 20.0], series="1.2.3.5")
     mask = BLOOD[[0, 1, 2]] | BLOOD[[1, 1, 1]]
-
-    def change(seg: Dataset) -> None:
-        measures = seg.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
-        assert measures.SpacingBetweenSlices == 10
-        if not stated:
-            del measures.SpacingBetweenSlices
-
+    change = partial(_spacing, stated=stated)
     path = write_seg(tmp_path / "seg.dcm", coarse, mask, names=["blood"], change=change)
     np.testing.assert_array_equal(segment(path, tmp_path / "coarse"), mask)
     ct_series(tmp_path / "fine")
@@ -293,6 +292,21 @@ def test_a_coarser_series_that_has_every_other_slice(stated: bool, tmp_path: Pat
     write_volume(read_volume(tmp_path / "fine"), tmp_path / "fine.nrrd")
     with pytest.raises(VolumeError, match="further apart than those of the scan"):
         segment(path, tmp_path / "fine.nrrd")
+
+
+@pytest.mark.parametrize(("stated", "right"), [(5, True), (None, True), (10, False)])
+def test_slices_of_this_series_that_are_no_neighbours(
+    stated: float | None, right: bool, scan: Path, tmp_path: Path
+) -> None:
+    """Blood lies in slices 1 and 3; only what states a coarser grid has one."""
+    path = tmp_path / "seg.dcm"
+    change = partial(_spacing, stated=stated)
+    write_seg(path, sources(scan), BLOOD, names=["blood"], change=change)
+    if right:
+        np.testing.assert_array_equal(segment(path, scan), BLOOD)
+    else:
+        with pytest.raises(VolumeError, match="further apart than those of the scan"):
+            segment(path, scan)
 
 
 @pytest.mark.parametrize(

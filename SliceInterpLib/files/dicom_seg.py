@@ -209,10 +209,8 @@ def _seg(frames: Sequence[Frame]) -> Seg:
             )
     except Exception as error:  # pydicom's parsers raise whatever they stumble over
         raise damaged_slice(path) from error
-    fractional = seg.kind == "FRACTIONAL"
-    if seg.kind not in ("BINARY", "FRACTIONAL", "LABELMAP") or (
-        fractional and not 0 < seg.largest < 1 << seg.bits
-    ):
+    contradicts = seg.kind == "FRACTIONAL" and not 0 < seg.largest < 1 << seg.bits
+    if contradicts or seg.kind not in ("BINARY", "FRACTIONAL", "LABELMAP"):
         raise damaged_slice(path)
     return seg
 
@@ -240,7 +238,7 @@ def _planes(frames: Sequence[Frame]) -> tuple[np.ndarray, np.ndarray]:
     plane_of = np.empty(len(frames), int)
     plane_of[order] = np.cumsum(np.diff(along[order], prepend=along.min()) > GAP_TOLERANCE)
     planes = origins[np.unique(plane_of, return_index=True)[1]]
-    if np.abs(planes[plane_of] - origins).max() > 2 * GAP_TOLERANCE:
+    if np.abs(planes[plane_of] - origins).max() > 0.5 * min(frames[0].pixel_spacing):
         raise VolumeError(
             "Frames of the segmentation lie beside each other in one plane (tiles), which is not "
             f"supported. {_WAY_OUT}"

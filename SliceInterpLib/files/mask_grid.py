@@ -28,8 +28,8 @@ def onto_scan(scan: Volume, segment: Volume, *, same_series: bool = False) -> np
         segment: not 0 where it is, and somewhere it is. In any order of the axes, on the grid of
             the scan or on a part of it, and not necessarily with all of its slices; its thickness
             is what each of these stands for, where that is known.
-        same_series: whether the segmentation says that it was made on this series. If not, slices
-            that it lacks must not come from a coarser grid.
+        same_series: whether the segmentation says that it was made on this series, so that slices
+            which it lacks are empty ones.
 
     Returns:
         bool, shaped as `scan.slices`.
@@ -41,7 +41,7 @@ def onto_scan(scan: Volume, segment: Volume, *, same_series: bool = False) -> np
     if mask.shape == scan.slices.shape and _corners_apart(scan, segment) <= _SAME_PLACE_MM:
         return mask
     axes, numbers = _numbers(scan, segment)
-    if not same_series and _is_coarser(scan, segment, axes[0], numbers[0]):
+    if _is_coarser(scan, segment, axes[0], numbers[0], same_series):
         raise _elsewhere("its slices are further apart than those of the scan")
     box = ndimage.find_objects(mask.astype(np.uint8))[0]
     # The outermost voxels, in each of the slices of both, as gaps may be uneven.
@@ -90,13 +90,17 @@ def _numbers(scan: Volume, segment: Volume) -> tuple[list[int], list[np.ndarray]
     return axes, numbers
 
 
-def _is_coarser(scan: Volume, segment: Volume, axis: int, numbers: np.ndarray) -> bool:
-    """Whether slices that a segment lacks may not be empty ones, but those of a coarser grid."""
+def _is_coarser(
+    scan: Volume, segment: Volume, axis: int, numbers: np.ndarray, same_series: bool
+) -> bool:
+    """Whether slices that a segment lacks may be missing because its grid is coarser."""
     if 1 in np.abs(np.diff(numbers)):
         return False
     spacing = scan.slab_mm.max() if axis == 0 else scan.pixel_spacing[axis - 1]
     known = segment.thickness[~np.isnan(segment.thickness)]
-    return bool(known.max() > _COARSER * spacing) if len(known) else len(numbers) > 1
+    if len(known):
+        return bool(known.max() > _COARSER * spacing)
+    return len(numbers) > 1 and not same_series
 
 
 def _places(volume: Volume, voxels: np.ndarray) -> np.ndarray:
