@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +12,10 @@ from dicom_head import write_head
 
 slicer = pytest.importorskip("slicer", reason="the headless host needs slicer-core")
 pytest.importorskip("PySide6", reason="the headless host needs PySide6")
+
+import headless  # noqa: E402
+
+headless.start()
 
 from driving import add_ct, choose  # noqa: E402
 
@@ -88,6 +93,70 @@ def test_a_derived_series_is_known_in_slicer(scene, tmp_path, monkeypatch):
         assert nodes.volume_from_node(node).is_derived
     node.SetAttribute("DICOM.instanceUIDs", "1.2.3")
     assert not nodes.volume_from_node(node).is_derived
+
+
+MPR = ["DERIVED", "SECONDARY", "AXIAL", "MPR"]
+WARNED = (
+    "is not what a scanner reconstructs (Image Type: DERIVED, MPR): its slices may be resampled"
+)
+
+
+def from_dicom(folder, monkeypatch, *, database=True, **changes):
+    """A CT as Slicer's DICOM module loads it, or, without the database, as its file dialog does."""
+    files = write_head(folder, **changes)
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "CT")
+    storage = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLVolumeArchetypeStorageNode")
+    storage.SetFileName(str(files[0]))
+    for path in files:
+        storage.AddFileName(str(path))
+    assert storage.ReadData(node)
+    if database:
+        by_uid = {str(pydicom.dcmread(path).SOPInstanceUID): str(path) for path in files}
+        known = SimpleNamespace(fileForInstance=lambda uid: by_uid.get(uid, ""))
+        monkeypatch.setattr(slicer, "dicomDatabase", known, raising=False)
+        node.SetAttribute("DICOM.instanceUIDs", " ".join(by_uid))
+    else:
+        node.SetAndObserveStorageNodeID(storage.GetID())
+    return node
+
+
+@pytest.mark.parametrize("database", [True, False])
+def test_the_panel_warns_of_a_series_that_others_derived(database, widget, tmp_path, monkeypatch):
+    node = from_dicom(tmp_path / "mpr", monkeypatch, database=database, ImageType=MPR)
+    choose(widget, node)
+    assert WARNED in widget.ui.planLabel.text
+    assert widget.ui.planLabel.text.startswith("9 slices, ")
+    assert widget.ui.applyButton.enabled
+    choose(widget, from_dicom(tmp_path / "scan", monkeypatch, database=database))
+    assert "Image Type" not in widget.ui.planLabel.text
+
+
+def test_the_panel_warns_of_a_file_that_says_so(widget, tmp_path):
+    """As dcm2niix puts it into the JSON file beside a NIfTI file."""
+    write_volume(nodes.volume_from_node(add_ct()), tmp_path / "scan.nii.gz")
+    (tmp_path / "scan.json").write_text(json.dumps({"ImageType": MPR}))
+    choose(widget, loaded(tmp_path / "scan.nii.gz", ".nii.gz"))
+    assert WARNED in widget.ui.planLabel.text
+
+
+def test_a_script_is_warned_of_a_series_that_others_derived(scene, tmp_path, monkeypatch):
+    node = from_dicom(tmp_path / "mpr", monkeypatch, ImageType=MPR)
+    with pytest.warns(UserWarning, match="not what a scanner reconstructs"):
+        processing.process(node, method="linear")
+
+
+@pytest.mark.filterwarnings("ignore:.*all of them count as such")
+def test_our_own_series_is_refused_and_not_warned_of(widget, tmp_path, monkeypatch):
+    source = read_dicom(write_head(tmp_path / "scan")[0].parent)
+    write_dicom(doubled(source), source.files, tmp_path / "out")
+    first = min((tmp_path / "out").iterdir())
+    database = SimpleNamespace(fileForInstance=lambda uid: str(first))
+    monkeypatch.setattr(slicer, "dicomDatabase", database, raising=False)
+    node = add_ct(slices=17)
+    node.SetAttribute("DICOM.instanceUIDs", "1.2.3")
+    choose(widget, node)
+    assert "SliceInterp made this" in widget.ui.planLabel.text
+    assert "Image Type" not in widget.ui.planLabel.text
 
 
 @pytest.mark.parametrize("mark", ['{"axis":0,"slices":"0101"}', "{", '{"axis":"x"}', "[]"])

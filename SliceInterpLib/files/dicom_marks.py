@@ -137,14 +137,18 @@ def stack_marks(slices: Sequence[SliceMark]) -> Marks | None:
 
 def warn_if_derived(image_type: object) -> None:
     """Warn, once a series, if its Image Type says that it is not what a scanner reconstructs."""
-    words = derived_words(str(image_type))
-    if words:
-        warnings.warn(
-            f"The series is not what a scanner reconstructs (Image Type: {', '.join(words)}): its "
-            "slices may be resampled, projected or predicted. Give the original series if there "
-            "is one.",
-            stacklevel=3,
-        )
+    warning = derived_in_words(image_type)
+    if warning:
+        warnings.warn(warning, stacklevel=3)
+
+
+def derived_in_words(image_type: object) -> str:
+    """The warning of a series with such an Image Type; empty if there is nothing to warn of."""
+    words = ", ".join(derived_words(str(image_type)))
+    return words and (
+        f"The series is not what a scanner reconstructs (Image Type: {words}): its slices may be "
+        "resampled, projected or predicted. Give the original series if there is one."
+    )
 
 
 def derived_words(image_type: str) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from SliceInterpLib.files.nifti_header import check_nifti, rounded_axes
 from SliceInterpLib.files.quiet import quiet_itk
 from SliceInterpLib.files.sidecar import read_sidecar
 from SliceInterpLib.files.text_header import check_metaimage, check_nrrd
-from SliceInterpLib.marks import Marks, marked, marks_in
+from SliceInterpLib.marks import marked, marks_in
 from SliceInterpLib.volume import Volume
 
 _HEADER_CHECKS = {
@@ -62,16 +62,19 @@ def read_volume(path: str | Path, *, series: str | None = None) -> Volume:
         return _read(path, series)
 
 
-def marks_of_header(path: Path) -> Marks | None:
-    """The marks of a NIfTI, NRRD or MetaImage file, without its voxels; None if it has none."""
+def header_texts(path: Path) -> dict[str, Any]:
+    """What a NIfTI, NRRD or MetaImage file says besides its geometry, without its voxels.
+
+    Nothing of one that cannot be read.
+    """
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
         with quiet_itk(), rounded_axes():
             reader.ReadImageInformation()
     except RuntimeError:
-        return None
-    return marks_in(_texts(reader, path))
+        return {}
+    return _texts(reader, path)
 
 
 def is_dicom(path: Path) -> bool:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import slicer
@@ -34,47 +35,62 @@ def synthetic_slices_of(node: slicer.vtkMRMLVolumeNode) -> tuple[int, np.ndarray
 
 
 def marks_of(node: slicer.vtkMRMLVolumeNode) -> Marks | None:
-    """The marks of a node, or else of the file or the DICOM images that it was loaded from.
+    """The marks of a node, or else of the DICOM images or the file that it was loaded from.
 
     Slicer takes the marks in NRRD files over into the node, and those in no others.
     """
-    return marks_in(_attributes(node)) or _marks_of_images(node) or _marks_of_file(node)
+    own = marks_in(_attributes(node))
+    return own or next((source.marks for source in _sources(node) if source.marks), None)
+
+
+def derived_by_others(node: slicer.vtkMRMLVolumeNode) -> str:
+    """A warning, if what the node was loaded from says that it is no scanner's reconstruction.
+
+    Asked are the file, or the first image of the series in Slicer's DICOM database.
+    """
+    image_type = " ".join(source.image_type for source in _sources(node))
+    if not image_type.strip() or marks_of(node):
+        return ""
+    from SliceInterpLib.files.dicom_marks import derived_in_words  # brings pydicom
+
+    return derived_in_words(image_type)
 
 
 def _attributes(node: slicer.vtkMRMLNode) -> Mapping[str, str]:
     return {name: node.GetAttribute(name) for name in node.GetAttributeNames()}
 
 
-def _marks_of_images(node: slicer.vtkMRMLVolumeNode) -> Marks | None:
-    """Of the DICOM series that the node was loaded from: no more than that it is a result."""
+class _Source(NamedTuple):
+    """What a DICOM image or another file says of how it was made."""
+
+    marks: Marks | None = None
+    image_type: str = ""
+
+
+def _sources(node: slicer.vtkMRMLVolumeNode) -> list[_Source]:
+    """Of what the node was loaded from, as far as it is still there."""
     first = (node.GetAttribute("DICOM.instanceUIDs") or "").split(" ", 1)[0]
     database = getattr(slicer, "dicomDatabase", None)
-    path = Path(database.fileForInstance(first)) if first and database else Path()
-    return _marks_of_image(path, path.stat().st_mtime_ns) if path.is_file() else None
-
-
-def _marks_of_file(node: slicer.vtkMRMLVolumeNode) -> Marks | None:
     storage = node.GetStorageNode()
-    path = Path((storage.GetFileName() if storage else None) or "")
-    return _marks_of_header(path, path.stat().st_mtime_ns) if path.is_file() else None
+    image = database.fileForInstance(first) if first and database else ""
+    paths = [Path(name) for name in (image, storage and storage.GetFileName()) if name]
+    return [_said_by(path, path.stat().st_mtime_ns) for path in paths if path.is_file()]
 
 
 # Kept, since the panel asks whenever it says anew what it would do.
-
-
 @lru_cache(maxsize=64)
-def _marks_of_image(path: Path, _changed: int) -> Marks | None:
-    from SliceInterpLib.files.dicom_frames import frames_of  # brings pydicom, which takes its time
+def _said_by(path: Path, _changed: int) -> _Source:
+    # These bring pydicom, which takes its time.
+    from SliceInterpLib.files.dicom_frames import frames_of
+    from SliceInterpLib.files.reading import READABLE, header_texts, matching_suffix
 
+    if matching_suffix(path, READABLE):
+        texts = header_texts(path)
+        return _Source(marks_in(texts), str(texts.get("ImageType") or ""))
     try:
-        ours = any(frame.mark.ours for frame in frames_of(path))
+        marks = [frame.mark for frame in frames_of(path)]
     except (SliceInterpError, OSError):
-        return None
-    return Marks() if ours else None
-
-
-@lru_cache(maxsize=64)
-def _marks_of_header(path: Path, _changed: int) -> Marks | None:
-    from SliceInterpLib.files.reading import READABLE, marks_of_header, matching_suffix
-
-    return marks_of_header(path) if matching_suffix(path, READABLE) else None
+        return _Source()
+    # One image of a series tells no more than that it is a result.
+    ours = Marks() if any(mark.ours for mark in marks) else None
+    return _Source(ours, " ".join(mark.image_type for mark in marks))

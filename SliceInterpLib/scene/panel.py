@@ -19,7 +19,7 @@ from SliceInterpLib.scene.dependencies import Dependencies, device_note
 from SliceInterpLib.scene.estimate import Estimate, in_words
 from SliceInterpLib.scene.export_section import ExportSection
 from SliceInterpLib.scene.jobs import Job, Outcome
-from SliceInterpLib.scene.marks import marks_of
+from SliceInterpLib.scene.marks import derived_by_others, marks_of
 from SliceInterpLib.scene.parameters import METHODS
 from SliceInterpLib.scene.results import add_results
 from SliceInterpLib.scene.terms import Terms
@@ -184,7 +184,10 @@ class Panel:
             f"{_gaps(volume, chosen.factor, '.2g')}, about {in_words(seconds)} on {where}"
         )
         missing = self.dependencies.missing(self._settings().methods)
-        return f"{plan}, after installing {', '.join(missing)}" if missing else plan, ""
+        if missing:
+            plan += f", after installing {', '.join(missing)}"
+        warning = derived_by_others(chosen.inputVolume)
+        return f"{plan}. {warning}" if warning else plan, ""
 
     def _look_at(self, node: Any) -> tuple[Volume | None, str]:
         """The node's volume and what stands against doubling it; kept until the node changes."""

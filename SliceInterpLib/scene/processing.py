@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unittest
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ import slicer
 
 from SliceInterpLib.scene import nodes, sample_data
 from SliceInterpLib.scene.jobs import Job
+from SliceInterpLib.scene.marks import derived_by_others
 from SliceInterpLib.scene.results import add_results
 from SliceInterpLib.tasks import Doubling, MethodSettings
 
@@ -52,6 +54,9 @@ def process(
     """
     volume = nodes.volume_from_node(inputNode)
     nodes.require_doublable_node(volume, allow_thin=allowThin)
+    warning = derived_by_others(inputNode)
+    if warning:
+        warnings.warn(warning, stacklevel=2)
     settings = MethodSettings(
         methods=(method,),
         factor=factor,
