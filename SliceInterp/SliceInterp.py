@@ -3,7 +3,9 @@
 Slicer imports this file whenever it starts, so what takes time is imported where it is needed.
 """
 
+import logging
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +63,7 @@ class SliceInterpWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         VTKObservationMixin.__init__(self)
         ScriptedLoadableModuleWidget.__init__(self, parent)
 
+    @slots.reporting
     def setup(self) -> None:
         """Build the panel when the module is first opened, or its logic asked for."""
         from SliceInterpLib.scene.panel import Panel
@@ -71,6 +74,7 @@ class SliceInterpWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui = slicer.util.childWidgetVariables(widget)
         widget.setMRMLScene(slicer.mrmlScene)
         self.panel = Panel(self.ui, self.resourcePath("requirements.txt"))
+        self.logic.tell = self.panel.tell_replaced
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(scene, scene.EndCloseEvent, self.onSceneReady)
@@ -84,10 +88,13 @@ class SliceInterpWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.panel.close()
         self.removeObservers()
 
+    @slots.reporting
     def enter(self) -> None:
         """Take up the scene's parameters whenever the module is opened."""
-        self.setParameterNode(self.logic.getParameterNode())
+        if self.panel:
+            self.setParameterNode(self.logic.getParameterNode())
 
+    @slots.reporting
     def exit(self) -> None:
         """Give the views back, and do not react to changes while another module is open."""
         if self.panel:
@@ -105,7 +112,7 @@ class SliceInterpWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onSceneReady(self, caller: Any = None, event: Any = None) -> None:  # noqa: N802
         """Begin anew in a scene that was emptied or read, if the module is open."""
         if self.parent.isEntered:
-            self.setParameterNode(self.logic.getParameterNode())
+            self.enter()
 
     @slots.reporting
     @vtk.calldata_type(vtk.VTK_OBJECT)
@@ -128,14 +135,23 @@ class SliceInterpWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self._parameterNode:
             self._parameterNode.disconnectGui(self._connection)
             self.removeObserver(self._parameterNode, modified, self.onParametersModified)
-        self._parameterNode = node
+        self._parameterNode = None
+        self.panel.set_parameters(None)
         if node:
+            self._mend_from_now_on(node.parameterNode)
             # connectGui finds the widgets itself, but gives no tag to disconnect by (Slicer #7547).
             named = {one.property("SlicerParameterName"): one for one in vars(self.ui).values()}
             named.pop(None, None)
             self._connection = node.connectParametersToGui(named)
+            self._parameterNode = node
             self.addObserver(node, modified, self.onParametersModified)
-        self.panel.set_parameters(node)
+            self.panel.set_parameters(node)
+
+    def _mend_from_now_on(self, node: Any) -> None:
+        """Before all others see it: a scene that is read changes the node that is there."""
+        modified = vtk.vtkCommand.ModifiedEvent
+        if not self.hasObserver(node, modified, self.logic.mend):
+            self.addObserver(node, modified, self.logic.mend, priority=1.0)
 
     def onReload(self) -> None:  # noqa: N802
         """Reload the library with the module, in developer mode."""
@@ -147,12 +163,28 @@ class SliceInterpWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 class SliceInterpLogic(ScriptedLoadableModuleLogic):
     """For scripts: everything without the panel."""
 
+    def __init__(self, parent: Any = None) -> None:
+        ScriptedLoadableModuleLogic.__init__(self, parent)
+        self.tell: Callable[[str], object] = logging.warning
+        """Called with a sentence where choices of the scene had to be replaced."""
+
     def getParameterNode(self) -> Any:  # noqa: N802
         """The choices in the scene."""
         from SliceInterpLib.scene.parameters import Parameters
 
+        node = super().getParameterNode()
+        self.mend(node)
         # parameterNodeWrapper, which has no types, makes it take the node.
-        return Parameters(super().getParameterNode())  # type: ignore[call-arg]
+        return Parameters(node)  # type: ignore[call-arg]
+
+    @slots.reporting
+    def mend(self, node: Any, event: Any = None) -> None:
+        """Replace what cannot be chosen here; it can observe parameter nodes."""
+        from SliceInterpLib.scene.parameters import mend
+
+        replaced = mend(node)
+        if replaced:
+            self.tell(replaced)
 
     def process(self, inputNode: Any, *arguments: Any, **options: Any) -> Any:  # noqa: N803
         """Double the slices of a volume node: as SliceInterpLib.scene.processing.process."""

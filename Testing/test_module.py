@@ -449,10 +449,3 @@ def test_the_module_describes_itself(scene):
     assert module.parent.title == "SliceInterp"
     assert "research use only" in module.parent.helpText
     assert "arXiv 2606.09953" in module.parent.acknowledgementText
-
-
-def test_the_choices_are_saved_with_the_scene(widget, tmp_path):
-    choose(widget, add_ct(), method="Cubic", factor=4)
-    slicer.mrmlScene.Commit(str(tmp_path / "scene.mrml"))
-    text = (tmp_path / "scene.mrml").read_text()
-    assert "Cubic" in text

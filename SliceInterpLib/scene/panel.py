@@ -119,6 +119,7 @@ class Panel:
             _let_keyboard_in(selector)
         slots.connect(ui.applyButton, "clicked()", self.on_apply)
         slots.connect(ui.cancelButton, "clicked()", self.cancel)
+        self.tell_replaced("")
         self._show_running(False)
 
     # What the panel says
@@ -127,6 +128,7 @@ class Panel:
         """Show and obey this parameter node; None where the module is not open."""
         self._parameters = parameters
         if parameters is None:
+            self.ui.applyButton.enabled = False
             self._watch(None)
             self.volumetry.refresh(None)
         else:
@@ -134,6 +136,11 @@ class Panel:
         self.refresh()
         if parameters:
             self.compare.reopen()
+
+    def tell_replaced(self, sentence: str) -> None:
+        """Say which of the scene's choices were replaced, until the next run or scene."""
+        say(self.ui.replacedLabel, sentence)
+        self.ui.replacedLabel.visible = bool(sentence)
 
     def refresh(self, *_: object) -> None:
         """Say what Apply would do, or why it cannot; it can observe nodes."""
@@ -248,6 +255,7 @@ class Panel:
             finished=lambda outcome: self._on_finished(outcome, task, keep),
         )
         self._show_running(True)
+        self.tell_replaced("")
         self.ui.statusLabel.text = "Starting…"
         self.job.deliver_by_timer()
 
@@ -271,6 +279,7 @@ class Panel:
     def scene_closing(self) -> None:
         """End what is going on; all volumes are about to go."""
         self.cancel()
+        self.tell_replaced("")
         self.compare.offer(None)
 
     def close(self) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import slicer
 from slicer.parameterNodeWrapper import Choice, parameterNodeWrapper
@@ -28,19 +29,74 @@ def _model_names() -> list[str]:
     return sorted(names or [DEFAULT_MODEL], key=lambda name: name != DEFAULT_MODEL)
 
 
-_MODELS = _model_names()
+_CHOICES: dict[str, Sequence[Any]] = {
+    "method": list(METHODS),
+    "compareWith": list(COMPARED),
+    "factor": [2, 4],
+    "model": _model_names(),
+    "device": ["auto", "cuda", "cpu"],
+    "allowThin": [False, True],
+    "tellError": [True, False],
+}
+"""What each parameter can be, its default first."""
+
+_LABELS = {
+    "inputVolume": "input volume",
+    "outputVolume": "output volume",
+    "method": "method",
+    "compareWith": "compare with",
+    "factor": "factor",
+    "model": "model",
+    "device": "device",
+    "allowThin": "thin slices",
+    "tellError": "expected error",
+}
+"""What the panel calls each parameter."""
 
 
 @parameterNodeWrapper
 class Parameters:
-    """What is chosen."""
+    """What is chosen. Of a node that `mend` has seen, since any other text raises ValueError."""
 
     inputVolume: slicer.vtkMRMLScalarVolumeNode  # noqa: N815
     outputVolume: slicer.vtkMRMLScalarVolumeNode  # noqa: N815
-    method: Annotated[str, Choice(list(METHODS))] = "Learned"
-    compareWith: Annotated[str, Choice(list(COMPARED))] = "Linear"  # noqa: N815
-    factor: Annotated[int, Choice([2, 4])] = 2
-    model: Annotated[str, Choice(_MODELS)] = _MODELS[0]
-    device: Annotated[str, Choice(["auto", "cuda", "cpu"])] = "auto"
-    allowThin: bool = False  # noqa: N815
-    tellError: bool = True  # noqa: N815
+    method: Annotated[str, Choice(_CHOICES["method"])] = _CHOICES["method"][0]
+    compareWith: Annotated[str, Choice(_CHOICES["compareWith"])] = _CHOICES["compareWith"][0]  # noqa: N815
+    factor: Annotated[int, Choice(_CHOICES["factor"])] = _CHOICES["factor"][0]
+    model: Annotated[str, Choice(_CHOICES["model"])] = _CHOICES["model"][0]
+    device: Annotated[str, Choice(_CHOICES["device"])] = _CHOICES["device"][0]
+    allowThin: bool = _CHOICES["allowThin"][0]  # noqa: N815
+    tellError: bool = _CHOICES["tellError"][0]  # noqa: N815
+
+
+def mend(node: slicer.vtkMRMLScriptedModuleNode) -> str:
+    """Take the default for whatever is not chosen, or cannot be here: a scene of another version.
+
+    Args:
+        node: a parameter node, of a new scene or of one that was saved.
+
+    Returns:
+        A sentence that says what was not available, and what was taken; '' if there is nothing to
+        say.
+    """
+    is_new = not any(map(node.HasParameter, _CHOICES))
+    replaced = []
+    with slicer.util.NodeModify(node):
+        for name, values in _CHOICES.items():
+            text = node.GetParameter(name)
+            if text not in map(str, values):
+                node.SetParameter(name, str(values[0]))
+                asked = f"'{text:.40}'" if text else "(not in the scene)"
+                replaced.append(f"{_LABELS[name]} {asked} by '{_in_words(values[0])}'")
+        for name in ("inputVolume", "outputVolume"):
+            chosen = node.GetNodeReference(name)
+            if chosen and not chosen.IsA("vtkMRMLScalarVolumeNode"):
+                node.SetNodeReferenceID(name, None)
+                replaced.append(f"{_LABELS[name]} '{chosen.GetName():.40}' by none")
+    if is_new or not replaced:
+        return ""
+    return f"Not available here, and replaced: {', '.join(replaced)}."
+
+
+def _in_words(value: object) -> str:
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)

@@ -7,6 +7,7 @@ are put on here. PythonQt also connects by signature: `button.connect("clicked()
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 import types
@@ -24,6 +25,12 @@ qt = types.ModuleType("qt")
 qt.__doc__ = "PySide6 in the clothes of PythonQt."
 widget_classes: dict[str, type] = {}
 """The classes beyond Qt's own that a .ui file may name."""
+
+
+# PySide 6.12 lets go of None, True and False once too often in much of what returns them. Before
+# Python 3.12 that brings Python down, at its end at the latest. These are never let go of.
+_SPARE = [None, True, False] * 500_000
+ctypes.pythonapi.Py_IncRef(ctypes.py_object(_SPARE))
 
 
 class PythonQtObject:
