@@ -20,6 +20,7 @@ from SliceInterpLib.files import write_volume
 from SliceInterpLib.interpolators import make_interpolator
 from SliceInterpLib.lab.commands import training as command
 from SliceInterpLib.lab.designs import ARCHITECTURES, DESIGNS
+from SliceInterpLib.lab.training import checkpoints
 from SliceInterpLib.lab.training.guard import UNGUARDED, Guard, Watch
 from SliceInterpLib.lab.training.losses import LOSSES, Loss
 from SliceInterpLib.lab.training.session import grow, train_model
@@ -73,6 +74,40 @@ def test_going_on_from_a_checkpoint_is_the_same_as_never_having_stopped(tmp_path
     fourth = trainer_for(tmp_path / "again", head, steps=4)
     fourth.run()
     torch.testing.assert_close(weights(fourth), weights(whole), rtol=0, atol=0)
+
+
+def test_a_checkpoint_is_in_small_files_and_whole_whenever_the_run_ends(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoints, "LARGEST_FILE", 1000)
+    tensors = {f"t{k}": torch.full((200,), float(k)) for k in range(5)} | {"big": torch.ones(999)}
+    checkpoints.write(tmp_path, tensors, {"step": 1})
+    assert len(list(tmp_path.glob("checkpoint-1-*"))) == 6
+    honest = checkpoints.replace_file
+
+    def full_disk(path, write):
+        if path.name.endswith("-3.safetensors"):
+            raise OSError("no space left")
+        honest(path, write)
+
+    monkeypatch.setattr(checkpoints, "replace_file", full_disk)
+    later = {name: tensor + 1.0 for name, tensor in tensors.items()}
+    with pytest.raises(OSError, match="no space"):
+        checkpoints.write(tmp_path, later, {"step": 2})
+    assert checkpoints.read_state(tmp_path) == {"step": 1}
+    found = checkpoints.read_tensors(tmp_path, torch.device("cpu"))
+    assert all(torch.equal(found[name], tensor) for name, tensor in tensors.items())
+    monkeypatch.setattr(checkpoints, "replace_file", honest)
+    checkpoints.write(tmp_path, later, {"step": 2})
+    found = checkpoints.read_tensors(tmp_path, torch.device("cpu"))
+    assert torch.equal(found["big"], later["big"])
+    assert not list(tmp_path.glob("checkpoint-1-*"))
+
+
+def test_a_checkpoint_is_written_after_some_minutes_too(tmp_path, head):
+    trainer = trainer_for(
+        tmp_path, head, steps=3, batch=1, checkpoint_every=1000, checkpoint_minutes=1e-6
+    )
+    trainer.run()
+    assert [line["step"] for line in lines(tmp_path) if "valid_psnr" in line] == [1, 2, 3, 3]
 
 
 def test_the_loss_falls(tmp_path, head):
@@ -307,7 +342,9 @@ def test_without_the_guard_nan_weights_never_reach_the_disk(tmp_path, head):
     # Those of step 3, before it went wrong.
     assert trainer.step == 6
     assert all(t.isfinite().all() for t in load_file(tmp_path / "model.safetensors").values())
-    assert all(t.isfinite().all() for t in load_file(tmp_path / "checkpoint.safetensors").values())
+    assert checkpoints.read_state(tmp_path)["step"] == 3
+    tensors = checkpoints.read_tensors(tmp_path, torch.device("cpu"))
+    assert all(tensor.isfinite().all() for tensor in tensors.values())
 
 
 def test_a_loss_out_of_all_proportion_is_a_bad_step():

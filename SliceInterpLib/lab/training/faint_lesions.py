@@ -7,8 +7,8 @@ are known to be there, to the slices and to the target alike, changes that expec
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
+from scipy import ndimage
 
 CONTRAST_HU = (-10.0, 20.0)
 RADIUS_MM = (2.0, 10.0)
@@ -81,4 +81,4 @@ def lesion(
             )
         )
     inside = (np.hypot(y[:, None], x[None, :]) <= outline).astype(np.float32)
-    return (rows, columns), cv2.GaussianBlur(inside, (0, 0), rng.uniform(0.7, 1.5))
+    return (rows, columns), ndimage.gaussian_filter(inside, rng.uniform(0.7, 1.5))

@@ -47,7 +47,7 @@ def begin_stretch(
 
     Args:
         folder: of the run.
-        checkpoint: as `checkpoint_state` returns it.
+        checkpoint: as `checkpoints.read_state` returns it.
         source: what stays the same as long as the run goes on: "volumes" (as of `digests_of`),
             "architecture", "configuration" and "start" (SHA-256 of a model, or None).
         how: what may be different in each stretch.

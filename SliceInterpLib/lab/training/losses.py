@@ -13,7 +13,6 @@ import torch.nn.functional as F
 from pytorch_msssim import ms_ssim, ssim
 from torch import Tensor
 
-from SliceInterpLib.lab.half_flows import half_flows
 from SliceInterpLib.networks.prediction import Prediction, brain_view
 
 LOSSES = ("mse", "l1", "ssim", "ms-ssim", "ssim+l1", "ms-ssim+l1")
@@ -151,4 +150,6 @@ def flow_guidance(half_flow: Tensor, pair: np.ndarray) -> Tensor:
         half_flow: (n, 2, h, w), pixels.
         pair: (n, 2, h, w) HU.
     """
+    from SliceInterpLib.lab.half_flows import half_flows
+
     return F.l1_loss(half_flow, torch.from_numpy(half_flows(pair)).to(half_flow.device))

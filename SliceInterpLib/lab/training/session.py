@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import nn
 
 import SliceInterpLib
 from SliceInterpLib.lab.designs import ARCHITECTURES
+from SliceInterpLib.lab.training import checkpoints
 from SliceInterpLib.lab.training.history import (
     begin_stretch,
     digests_of,
@@ -20,7 +22,7 @@ from SliceInterpLib.lab.training.history import (
     together,
 )
 from SliceInterpLib.lab.training.parallel import torchrun_processes
-from SliceInterpLib.lab.training.trainer import Trainer, TrainingSettings, checkpoint_state
+from SliceInterpLib.lab.training.trainer import Trainer, TrainingSettings
 from SliceInterpLib.networks.architectures import Design
 from SliceInterpLib.networks.devices import choose_device
 from SliceInterpLib.networks.flow_inside import ResidualBlock
@@ -40,6 +42,7 @@ def train_model(
     start: TrainedModel | None = None,
     command: str,
     log: Callable[[dict], None],
+    leave_after: float = math.inf,
 ) -> Path:
     """Train a network, or go on with what is in the folder.
 
@@ -58,6 +61,7 @@ def train_model(
         start: a trained model whose weights are taken as far as they go, see `grow`.
         command: the command line, which the card tells.
         log: called with each record of the training.
+        leave_after: as `Trainer.run` takes it.
 
     Returns:
         The path of the card, in `folder`.
@@ -78,6 +82,8 @@ def train_model(
         "configuration": design.configuration,
         "start": start and start.sha256,
     }
+    # All crops have one size: the quickest way to convolve them is worth looking for.
+    torch.backends.cudnn.benchmark = chosen.type == "cuda"
     with torchrun_processes(chosen) as processes:
         how = {
             "command": command,
@@ -88,7 +94,7 @@ def train_model(
             "threads": torch.get_num_threads(),
             "version": SliceInterpLib.__version__,
         }
-        state = checkpoint_state(folder)
+        state = checkpoints.read_state(folder)
         stretches = begin_stretch(folder, state, source, how, write=not processes.rank)
         trainer = Trainer(
             network,
@@ -100,7 +106,7 @@ def train_model(
             processes=processes,
             log=log,
         )
-        trainer.run()
+        trainer.run(leave_after)
     path = folder / "model.json"
     if processes.rank:
         return path

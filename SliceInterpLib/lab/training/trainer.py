@@ -1,14 +1,13 @@
 """The trainer: one loop, resumable, the same result for the same seed and number of steps.
 
-A run's folder holds `checkpoint.safetensors` (all that is needed to go on), `model.safetensors`
-(the averaged weights so far) and `log.jsonl`. Nothing is pickled.
+A run's folder holds a checkpoint (all that is needed to go on, see `checkpoints`),
+`model.safetensors` (the averaged weights so far) and `log.jsonl`. Nothing is pickled.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -20,8 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
@@ -29,6 +27,7 @@ from torch.utils.data import DataLoader
 
 from SliceInterpLib.errors import TrainingError
 from SliceInterpLib.hounsfield import BRAIN
+from SliceInterpLib.lab.training import checkpoints
 from SliceInterpLib.lab.training.guard import Guard, Watch
 from SliceInterpLib.lab.training.losses import Loss, flow_guidance
 from SliceInterpLib.lab.training.parallel import ALONE, Processes
@@ -37,8 +36,6 @@ from SliceInterpLib.networks.devices import has_bf16, on_device
 from SliceInterpLib.networks.prediction import Network, padded
 from SliceInterpLib.upsampling import predict_between
 from SliceInterpLib.volume import Volume
-
-CHECKPOINT = "checkpoint.safetensors"
 
 
 @dataclass(frozen=True)
@@ -61,22 +58,12 @@ class TrainingSettings:
     workers: int = 0
     """Processes that prepare examples."""
     checkpoint_every: int = 500
+    """Steps."""
+    checkpoint_minutes: float | None = None
+    """Of training, where that comes sooner."""
     loss: Loss = field(default_factory=Loss)
     guard: Guard = field(default_factory=Guard)
     augmentation: Augmentation = field(default_factory=Augmentation)
-
-
-def checkpoint_state(folder: Path) -> dict[str, Any] | None:
-    """What a folder's checkpoint says besides its tensors; None if there is none.
-
-    Returns:
-        {"step", "seconds" of training, "settings", "watch"}.
-    """
-    path = folder / CHECKPOINT
-    if not path.exists():
-        return None
-    with safe_open(path, framework="pt") as file:
-        return json.loads(file.metadata()["state"])
 
 
 class Trainer:
@@ -135,30 +122,48 @@ class Trainer:
         self.watch = Watch(settings.guard)
         self.step = 0
         self.seconds = 0.0
+        self._saved_at = 0.0
         self.log = log
 
-    def run(self) -> None:
+    def run(self, leave_after: float = math.inf) -> None:
         """Train to the end of the schedule, going on from the folder's checkpoint, if any.
+
+        Args:
+            leave_after: minutes of training after which to write a checkpoint and leave off, for
+                another call to go on.
 
         Raises:
             TrainingError: when the weights are no longer finite, which cannot happen under the
                 guard; the files then are those of the last checkpoint before.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        if state := checkpoint_state(self.folder):
+        if state := checkpoints.read_state(self.folder):
             self.restore(state)
+        began_at, began = self.step, self.seconds
+        self._saved_at, leave_at = began, began + 60.0 * leave_after
         batches = self.batches()
-        while self.progress < 1.0:
+        while self.progress < 1.0 and self.seconds < leave_at:
             started = time.monotonic()
             terms = self.train_step(next(batches))
             self.step += 1
             # The slowest process sets the clock, so that all leave the loop together.
             self.seconds += self.processes.largest(time.monotonic() - started)
             if self.step % 50 == 0:
-                self.record(**{name: term.item() for name, term in terms.items()})
-            if self.step % self.settings.checkpoint_every == 0:
+                speed = (self.step - began_at) / (self.seconds - began)
+                self.record(
+                    **{name: term.item() for name, term in terms.items()},
+                    steps_per_second=round(speed, 3),
+                    examples_per_second=round(speed * self.settings.batch, 2),
+                )
+            if self.step % self.settings.checkpoint_every == 0 or self._overdue:
                 self.save()
         self.save()
+
+    @property
+    def _overdue(self) -> bool:
+        """Whether the latest checkpoint is too old."""
+        minutes = self.settings.checkpoint_minutes
+        return minutes is not None and self.seconds - self._saved_at >= 60.0 * minutes
 
     @property
     def progress(self) -> float:
@@ -183,19 +188,23 @@ class Trainer:
         """This process's share of each step's batch, from now on."""
         shares = _Shares(self.step, self.settings.batch, self.processes)
         yield from DataLoader(
-            self.triplets, batch_sampler=shares, num_workers=self.settings.workers
+            self.triplets,
+            batch_sampler=shares,
+            num_workers=self.settings.workers,
+            pin_memory=self.device.type == "cuda",
         )
 
     def train_step(self, batch: Example) -> dict[str, Tensor]:
         """One optimiser step on one batch; the terms of its loss."""
-        hu = batch.hu
+        # From pinned memory a GPU takes them while it computes.
+        hu = batch.hu.to(self.device, non_blocking=True)
         middle = hu.shape[1] // 2
         slices = torch.cat([hu[:, :middle], hu[:, middle + 1 :]], 1)
-        target = hu[:, middle : middle + 1].to(self.device)
+        target = hu[:, middle : middle + 1]
         self.network.train()
         where = [batch.place] if self.network.any_place else []
         with self.autocast():
-            prediction = self.parallel(slices.to(self.device), *where)
+            prediction = self.parallel(slices, *where)
             terms = self.settings.loss.terms(
                 prediction,
                 target,
@@ -204,7 +213,7 @@ class Trainer:
             )
         if self.step < self.settings.guided_steps and prediction.half_flow is not None:
             guidance = 1.0 - self.step / self.settings.guided_steps
-            pair = hu[:, [middle - 1, middle + 1]].numpy()
+            pair = batch.hu[:, [middle - 1, middle + 1]].numpy()
             terms["guide"] = 0.02 * guidance * flow_guidance(prediction.half_flow, pair)
         loss = torch.stack(list(terms.values())).sum()
         for group in self.optimizer.param_groups:
@@ -295,18 +304,16 @@ class Trainer:
             "settings": asdict(self.settings),
             "watch": self.watch.state(),
         }
-        _replace(
-            self.folder / CHECKPOINT,
-            lambda path: save_file(tensors, path, metadata={"state": json.dumps(state)}),
-        )
+        checkpoints.write(self.folder, tensors, state)
         weights = {
             name: tensor.contiguous() for name, tensor in self.average.module.state_dict().items()
         }
-        _replace(self.folder / "model.safetensors", lambda path: save_file(weights, path))
+        checkpoints.replace_file(self.folder / "model.safetensors", partial(save_file, weights))
+        self._saved_at = self.seconds
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on exactly where the folder's checkpoint, with this state, was written."""
-        tensors = load_file(self.folder / CHECKPOINT, device=str(self.device))
+        tensors = checkpoints.read_tensors(self.folder, self.device)
         self.step, self.seconds = state["step"], state["seconds"]
         self.watch.restore(state["watch"])
         self.network.load_state_dict(_part(tensors, "network."))
@@ -385,10 +392,3 @@ def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
         for name, tensor in tensors.items()
         if name.startswith(prefix)
     }
-
-
-def _replace(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` make a file under a temporary name, then put it in its place."""
-    temporary = path.with_name(path.name + ".part")
-    write(temporary)
-    os.replace(temporary, path)

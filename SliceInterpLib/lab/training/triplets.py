@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
+from scipy import ndimage
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -161,7 +162,7 @@ class Triplets(Dataset):
         thickness, apart, step = self._layout(rng, which)
         starts = self._starts(rng, len(stack) - thickness, apart, step)
         slices = np.stack(
-            [stack[k : k + thickness, rows, columns].mean(0, dtype=np.float32) for k in starts]
+            [stack[k : k + thickness, rows, columns].astype(np.float32).mean(0) for k in starts]
         )
         slices = _padded(slices, side)
         if zoom == 2.0:
@@ -224,7 +225,7 @@ def _is_of_bone_kernel(stack: np.ndarray) -> bool:
     """Whether brain drowns in noise."""
     noise = []
     for hu in stack[:: max(1, len(stack) // 8)]:
-        smooth = cv2.blur(hu.astype(np.float32), (7, 7))
+        smooth = ndimage.uniform_filter(hu.astype(np.float32), 7)
         noise.append(np.abs(hu - smooth)[(smooth > 15.0) & (smooth < 60.0)])
     deviations = np.concatenate(noise)
     return bool(len(deviations)) and 1.4826 * float(np.median(deviations)) > _BONE_KERNEL_HU
@@ -258,6 +259,8 @@ def _crop_window(
 def _padded(slices: np.ndarray, size: int) -> np.ndarray:
     """Slices smaller than the crop are filled up by repeating their edge, which is air."""
     missing = [max(0, size - side) for side in slices.shape[1:]]
+    if not any(missing):
+        return slices
     return np.pad(slices, [(0, 0), (0, missing[0]), (0, missing[1])], mode="edge")
 
 
@@ -270,11 +273,14 @@ def _shrunk(slices: np.ndarray, factor: int) -> np.ndarray:
 
 def _turned(slices: np.ndarray, degrees: float, zoom: float, size: int) -> np.ndarray:
     """Rotated about the centre, `zoom` of the old pixels to a new one, (n, size, size)."""
-    centre = (slices.shape[1] - 1) / 2.0
-    matrix = cv2.getRotationMatrix2D((centre, centre), degrees, 1.0 / zoom)
-    matrix[:, 2] += (size - 1) / 2.0 - centre
-    border = cv2.BORDER_REPLICATE
-    return np.stack([cv2.warpAffine(hu, matrix, (size, size), borderMode=border) for hu in slices])
+    angle = math.radians(degrees)
+    # affine_grid has both pictures reach from −1 to 1.
+    part = zoom * size / slices.shape[1]
+    across, along = part * math.cos(angle), part * math.sin(angle)
+    matrix = torch.tensor([[[across, -along, 0.0], [along, across, 0.0]]])
+    grid = F.affine_grid(matrix, [1, 1, size, size], align_corners=False)
+    images = torch.from_numpy(slices)[None]
+    return F.grid_sample(images, grid, padding_mode="border", align_corners=False)[0].numpy()
 
 
 def _mirrored(rng: np.random.Generator, slices: np.ndarray) -> np.ndarray:
