@@ -35,8 +35,7 @@ def write(folder: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any])
     for part in _parts(tensors):
         names.append(f"checkpoint-{state['step']}-{len(names) + 1}.safetensors")
         replace_file(folder / names[-1], partial(save_file, part))
-    content = json.dumps({"files": names, "state": state}, indent=1)
-    replace_file(folder / _INDEX, lambda path: path.write_text(content, encoding="utf-8"))
+    replace_text(folder / _INDEX, json.dumps({"files": names, "state": state}, indent=1))
     for old in folder.glob("checkpoint-*.safetensors"):
         if old.name not in names:
             old.unlink()
@@ -60,6 +59,11 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     temporary = path.with_name(path.name + ".part")
     write(temporary)
     os.replace(temporary, path)
+
+
+def replace_text(path: Path, text: str) -> None:
+    """The same for a text."""
+    replace_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def _index(folder: Path) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from SliceInterpLib.errors import TrainingError
-from SliceInterpLib.files.whole import write_text
+from SliceInterpLib.lab.training.checkpoints import replace_text
 from SliceInterpLib.volume import Volume
 
 FILE = "run.json"
@@ -73,7 +73,7 @@ def begin_stretch(
     if write:
         folder.mkdir(parents=True, exist_ok=True)
         known = {"source": source, "stretches": stretches}
-        write_text(folder / FILE, json.dumps(known, indent=2) + "\n")
+        replace_text(folder / FILE, json.dumps(known, indent=2) + "\n")
     return stretches
 
 
