@@ -82,11 +82,12 @@ def _refuse_wide_gaps(volume: Volume, widest_gap_mm: float | None) -> None:
         places = ", ".join(
             f"{i + 1} and {i + 2} ({gaps[i]:.1f} mm)" for i in np.flatnonzero(wide)[:6]
         )
+        enough = math.ceil((gaps.max() - GAP_TOLERANCE) * 10) / 10
         raise VolumeError(
             f"Slices are missing: between slices {places}, where a slice put there would be "
             "invented. Load the complete series, take its longest evenly spaced stretch "
             "(sliceinterp upsample --gaps longest), "
-            f"or say that gaps up to {gaps.max():.1f} mm are to be bridged (--widest-gap)."
+            f"or say that gaps up to {enough:.1f} mm are to be bridged (--widest-gap)."
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -110,6 +111,16 @@ def test_missing_slices_are_not_bridged_unasked() -> None:
     assert len(upsample(gappy, LINEAR, widest_gap_mm=10).slices) == 9
     with pytest.raises(VolumeError, match="Slices are missing"):
         upsample(gappy, LINEAR, widest_gap_mm=9)
+
+
+@pytest.mark.parametrize("gap", [10, 10.01, 10.04, 10.05])
+def test_the_width_that_is_told_suffices(gap: float) -> None:
+    gappy = stack([0, 5, 10, 10 + gap, 15 + gap], thickness=5.0)
+    with pytest.raises(VolumeError, match="gaps up to") as refused:
+        upsample(gappy, LINEAR)
+    told = re.search(r"gaps up to ([\d.]+) mm", str(refused.value))
+    assert float(told[1]) <= 10.1
+    assert len(upsample(gappy, LINEAR, widest_gap_mm=float(told[1])).slices) == 9
 
 
 @pytest.mark.parametrize("tilt", [0, 18.5])
