@@ -68,9 +68,7 @@ def _judge_thin_gaps(volume: Volume, allow_thin: bool) -> None:
         "resolution is already at or above the in-plane one"
     )
     if not allow_thin:
-        raise ThinSlicesError(
-            f"{message}, so doubling adds no detail. Use the scan as it is, or allow thin slices."
-        )
+        raise ThinSlicesError(f"{message}, so doubling adds no detail.")
     warnings.warn(f"{message}: doubling adds no detail.", stacklevel=3)
 
 

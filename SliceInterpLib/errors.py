@@ -10,10 +10,19 @@ class VolumeError(SliceInterpError):
 
 
 class ThinSlicesError(VolumeError):
-    """The slices are as close as pixels.
+    """The slices are as close as pixels, and are doubled only where a user allows it.
 
-    They can be doubled where a user allows it; each door has its own way to do so, and names it.
+    Args:
+        cause: a sentence.
+        way: how to allow it: what a script does, unless the door that tells a user names its own.
     """
+
+    def __init__(self, cause: str, way: str = "pass allow_thin=True") -> None:
+        super().__init__(cause, way)
+        self.cause, self.way = cause, way
+
+    def __str__(self) -> str:
+        return f"{self.cause} Use the scan as it is, or {self.way}."
 
 
 class MethodError(SliceInterpError):

@@ -88,7 +88,7 @@ def test_a_mixed_archive_is_sorted_out_once(tmp_path):
         "plain.mha": ("failed", "same name"),
         "plain.nrrd": ("failed", "same name"),
         "chest.nrrd": ("skipped", "size of a head"),
-        "thin.nrrd": ("skipped", "no detail.*'sliceinterp upsample --allow-thin' doubles it"),
+        "thin.nrrd": ("skipped", "no detail.*'sliceinterp upsample --allow-thin' double it"),
         "broken.nii.gz": ("failed", "damaged"),
         "mr": ("skipped", "no CT slices"),
     }

@@ -124,7 +124,7 @@ def test_thin_slices_are_refused_with_this_program_s_way_out(tmp_path, capsys):
     for name, options in commands.items():
         main([name, thin, *options])
         said = " ".join(capsys.readouterr())
-        assert "or allow thin slices. The option is --allow-thin (of upsample, " in said, name
+        assert "or allow thin slices with --allow-thin (upsample, " in said, name
         if name != "info":
             assert main([name, thin, *options, "--allow-thin"]) == 0
 

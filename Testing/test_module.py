@@ -20,7 +20,6 @@ headless.start()
 import qt  # noqa: E402
 import slicer  # noqa: E402
 from driving import (  # noqa: E402
-    SPACING,
     add_ct,
     choose,
     events,
@@ -35,70 +34,6 @@ from SliceInterpLib.scene.comparison import Comparison  # noqa: E402
 from SliceInterpLib.scene.comparison_layout import LAYOUT  # noqa: E402
 from SliceInterpLib.scene.marks import provenance_of  # noqa: E402
 from SliceInterpLib.scene.overlays import Kind  # noqa: E402
-
-# What the panel says
-
-
-def test_an_empty_scene_says_what_to_do(widget):
-    assert not widget.ui.applyButton.enabled
-    assert "Choose the volume" in widget.ui.planLabel.text
-    assert widget.ui.applyButton.toolTip == widget.ui.planLabel.text
-
-
-def test_the_plan_is_told_beforehand(widget):
-    choose(widget, add_ct(slices=32))
-    text = widget.ui.planLabel.text
-    assert text.startswith("32 slices, 5.0 mm → 63 slices, 2.5 mm, about ")
-    assert text.endswith("on CPU")
-    assert widget.ui.applyButton.enabled
-    widget.panel._parameters.factor = 4
-    assert "→ 125 slices, 1.2 mm" in widget.ui.planLabel.text
-
-
-def test_the_first_volume_is_chosen_on_opening(widget):
-    widget.parent.exit()
-    node = add_ct()
-    widget.parent.enter()
-    assert widget.ui.inputSelector.currentNode() is node
-    assert widget.ui.applyButton.enabled
-
-
-@pytest.mark.parametrize(
-    ("shape", "spacing", "reason"),
-    [
-        (dict(slices=1), SPACING, "fewer than 2 slices"),
-        (dict(slices=6), (1.0, 1.0, 1.0), "adds no detail"),
-    ],
-)
-def test_why_apply_is_disabled(widget, shape, spacing, reason):
-    choose(widget, add_ct(**shape, spacing=spacing))
-    assert not widget.ui.applyButton.enabled
-    assert reason in widget.ui.planLabel.text
-
-
-def test_thin_slices_can_be_allowed(widget):
-    choose(widget, add_ct(spacing=(1.0, 1.0, 1.0)))
-    assert not widget.ui.applyButton.enabled
-    assert "allow thin slices. The choice is in Advanced." in widget.ui.planLabel.text
-    widget.ui.allowThinCheckBox.checked = True
-    assert widget.ui.applyButton.enabled
-
-
-def test_allowing_thin_slices_allows_nothing_else(widget):
-    node = add_ct()
-    slicer.util.updateVolumeFromArray(node, abs(slicer.util.arrayFromVolume(node)))
-    choose(widget, node)
-    widget.ui.allowThinCheckBox.checked = True
-    assert not widget.ui.applyButton.enabled
-    assert "not HU" in widget.ui.planLabel.text
-
-
-def test_the_input_is_never_the_output(widget):
-    node = add_ct()
-    choose(widget, node, outputVolume=node)
-    assert not widget.ui.applyButton.enabled
-    assert "must not be the input" in widget.ui.planLabel.text
-
 
 # Runs
 

@@ -144,7 +144,7 @@ def test_thin_slices_need_a_flag_and_then_warn():
     thin = Volume.from_grid(
         hu=volume.hu, origin=volume.origin, spacing=(0.5, 0.5, 0.4), direction=volume.direction
     )
-    with pytest.raises(VolumeError, match="allow thin"):
+    with pytest.raises(VolumeError, match="or pass allow_thin=True"):
         upsample(thin, LINEAR)
     with pytest.warns(UserWarning, match="adds no detail"):
         assert upsample(thin, LINEAR, allow_thin=True).slice_count == 9

@@ -203,7 +203,8 @@ def why_no_head_ct(volume: Volume) -> str:
     try:
         require_doublable(volume)
     except ThinSlicesError as problem:
-        return f"{problem} 'sliceinterp upsample --allow-thin' doubles it all the same."
+        way = "let 'sliceinterp upsample --allow-thin' double it"
+        return str(ThinSlicesError(problem.cause, way))
     except VolumeError as problem:
         return str(problem)
     rows, columns = (

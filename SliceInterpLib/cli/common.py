@@ -191,7 +191,8 @@ def say(line: str) -> None:
 def in_words(problem: BaseException) -> str:
     """What an error says, and which option is the way out that it speaks of."""
     if isinstance(problem, ThinSlicesError):
-        return f"{problem} The option is --allow-thin (of upsample, report and volume)."
+        way = "allow thin slices with --allow-thin (upsample, report and volume)"
+        return str(ThinSlicesError(problem.cause, way))
     return str(problem)
 
 

@@ -23,9 +23,6 @@ SOURCE = "SliceInterp.source"
 QUANTITY = "quantity"
 """In the provenance of a volume that is no CT: what its numbers are."""
 
-_ALLOW_THIN = "The choice is in Advanced."
-"""Where the panel lets a user allow thin slices."""
-
 _RIGID_MM = 0.1
 """How far a transform that moves slices as a whole may distort them."""
 
@@ -109,15 +106,12 @@ def require_doublable_node(volume: Volume, *, allow_thin: bool = False) -> None:
         VolumeError: with cause and way out, for what is refused.
     """
     require_acquired(volume, way_out="Choose the volume that it was made from.")
-    try:
-        require_doublable(volume, allow_thin=allow_thin)
-    except ThinSlicesError as thin:
-        raise ThinSlicesError(f"{thin} {_ALLOW_THIN}") from None
+    require_doublable(volume, allow_thin=allow_thin)
     if not allow_thin and not wide_stretches(volume).all():
-        raise VolumeError(
+        raise ThinSlicesError(
             "Some of the gaps between slices are no wider than the pixels and would stay as they "
-            "are, but a volume in Slicer has every gap filled or none. Allow thin slices, or crop "
-            f"the volume to its thick ones (Crop Volume). {_ALLOW_THIN}"
+            "are, but a volume in Slicer has every gap filled or none; Crop Volume can take its "
+            "thick slices out."
         )
 
 
@@ -334,7 +328,7 @@ def _times(result: Volume) -> int:
     if len(times) != 1:
         raise VolumeError(
             "The gaps between the slices were not all filled, and a volume in Slicer has to be an "
-            f"even grid. Allow thin slices, and run it again. {_ALLOW_THIN}"
+            "even grid. Double it again with allow_thin=True."
         )
     return int(times[0])
 

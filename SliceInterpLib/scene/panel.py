@@ -212,7 +212,7 @@ class Panel:
                     warnings.simplefilter("ignore")
                     nodes.require_doublable_node(volume, allow_thin=self._parameters.allowThin)
             except SliceInterpError as problem:
-                obstacle = str(problem)
+                obstacle = slots.in_words(problem)
             self._looked_at = (state, volume, obstacle)
         return self._looked_at[1:]
 

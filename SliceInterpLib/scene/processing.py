@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import slicer
 
+from SliceInterpLib.errors import ThinSlicesError
 from SliceInterpLib.scene import nodes, sample_data
 from SliceInterpLib.scene.jobs import Job
 from SliceInterpLib.scene.marks import derived_by_others
@@ -53,7 +54,10 @@ def process(
         SliceInterpError: with a text fit for a user; the scene is as it was.
     """
     volume = nodes.volume_from_node(inputNode)
-    nodes.require_doublable_node(volume, allow_thin=allowThin)
+    try:
+        nodes.require_doublable_node(volume, allow_thin=allowThin)
+    except ThinSlicesError as thin:
+        raise ThinSlicesError(thin.cause, "pass allowThin=True") from None
     warning = derived_by_others(inputNode)
     if warning:
         warnings.warn(warning, stacklevel=2)

@@ -10,7 +10,7 @@ from typing import Any
 import slicer
 import vtk
 
-from SliceInterpLib.errors import SliceInterpError
+from SliceInterpLib.errors import SliceInterpError, ThinSlicesError
 
 _told: set[str] = set()
 """What observers have reported; they may run at every move of the mouse."""
@@ -51,9 +51,16 @@ def reporting(called: Callable[..., Any], *, once: bool = False) -> Callable[...
     return call
 
 
+def in_words(problem: BaseException) -> str:
+    """What an error says, and which of the panel's check boxes is the way out that it speaks of."""
+    if isinstance(problem, ThinSlicesError):
+        return str(ThinSlicesError(problem.cause, "check 'Allow thin slices' in Advanced"))
+    return str(problem)
+
+
 def report(problem: Exception, *, once: bool = False) -> None:
     """Show an error: one of ours says what to do, of any other the details say where it was."""
-    text, details = str(problem), getattr(problem, "details", "")
+    text, details = in_words(problem), getattr(problem, "details", "")
     if not isinstance(problem, SliceInterpError):
         text = f"This should not have happened: {text or type(problem).__name__}."
         details = "".join(traceback.format_exception(problem))
