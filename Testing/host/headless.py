@@ -24,12 +24,14 @@ def start(*, bare: bool = False) -> slicer.vtkMRMLScene:
     """
     global _started
     import host_app
+    import host_i18n
     import host_qt
     import host_scripted
     import host_widgets
 
     if not _started:
         host_qt.install()
+        host_i18n.install()
         host_scripted.install()
         host_app.install()
         host_widgets.install()

@@ -103,7 +103,7 @@ class Application(host_qt.PythonQtObject, QtCore.QObject):
         return QtCore.QProcessEnvironment.systemEnvironment()
 
     def translate(self, context: str, text: str) -> str:
-        return text
+        return QtCore.QCoreApplication.translate(context, text)
 
 
 class Module:

@@ -383,11 +383,8 @@ def install() -> None:
     wrapper = types.ModuleType("slicer.parameterNodeWrapper")
     for kind in (parameterNodeWrapper, Default, Choice, WithinRange):
         setattr(wrapper, kind.__name__, kind)
-    i18n = types.ModuleType("slicer.i18n")
-    i18n.tr = i18n.translate = lambda *text: text[-1]
-    i18n.getContext = lambda path: os.path.splitext(os.path.basename(path))[0]
     slicer.qSlicerScriptedLoadableModule = ScriptedModule
     slicer.qSlicerScriptedLoadableModuleWidget = ScriptedModulePanel
-    for module in (base, wrapper, i18n):
+    for module in (base, wrapper):
         sys.modules[module.__name__] = module
         setattr(slicer, module.__name__.split(".")[1], module)
