@@ -64,14 +64,33 @@ def test_apply_gives_nodes_and_the_comparison(widget, slices, size):
     assert f"{2 * slices - 1} slices" in widget.ui.statusLabel.text
 
 
-def test_three_clicks_from_opening_to_the_first_picture(widget):
-    widget.parent.exit()
-    add_ct()
-    widget.parent.enter()  # 1: the module
-    choose(widget, widget.ui.inputSelector.currentNode())  # the input is chosen already
-    widget.ui.applyButton.click()  # 2
+@pytest.mark.parametrize("opened", ["before", "after"])
+def test_from_opening_to_the_first_picture_it_is_one_click(widget, opened):
+    if opened == "after":
+        widget.parent.exit()
+    source = add_ct(slices=3)
+    if opened == "after":
+        widget.parent.enter()
+    assert widget.ui.planLabel.text.startswith("3 slices, 5.0 mm → 5 slices, 2.5 mm")
+    widget.ui.applyButton.click()
     finish(widget)
-    assert widget.panel.compare.comparison.shown
+    shown = widget.panel.compare.comparison.shown
+    assert shown[0] is source
+    assert [provenance_of(node)["method"] for node in shown[1:]] == ["linear", "learned"]
+
+
+@pytest.mark.parametrize("compare", ["Cubic", "Nothing"])
+def test_the_views_stay_where_that_is_wanted(widget, compare):
+    choose(widget, add_ct(), compare=compare)
+    widget.ui.showResultCheckBox.click()
+    views = slicer.app.applicationLogic().GetSelectionNode()
+    before = views.GetActiveVolumeID()
+    widget.ui.applyButton.click()
+    finish(widget)
+    assert "11 slices" in widget.ui.statusLabel.text
+    assert not widget.panel.compare.comparison.shown
+    assert widget.ui.compareButton.enabled == (compare == "Cubic")
+    assert views.GetActiveVolumeID() == before
 
 
 def test_one_method_alone(widget):
@@ -210,6 +229,27 @@ def test_the_event_loop_goes_on_during_a_run_and_shows_its_progress(widget):
     assert any("of 177 slices" in text and "left" in text for text in texts)
 
 
+@pytest.fixture
+def status_bar(scene):
+    """That of Slicer's main window."""
+    window = qt.QMainWindow()
+    window.objectName = "qSlicerMainWindow"
+    yield window.statusBar()
+    window.objectName = "closed"
+    window.close()
+
+
+def test_the_status_bar_tells_of_the_run(widget, status_bar):
+    choose(widget, add_ct(slices=60, size=128), method="Sinc", factor=4)
+    texts = set()
+    status_bar.messageChanged.connect(texts.add)
+    widget.panel.on_apply()
+    finish(widget)
+    assert "SliceInterp: Starting…" in texts
+    assert any(text.startswith("SliceInterp: Sinc: ") and text.endswith(" left") for text in texts)
+    assert status_bar.currentMessage() == f"SliceInterp: {widget.ui.statusLabel.text}"
+
+
 def long_run(widget):
     source = add_ct(slices=300, size=192)
     choose(widget, source, method="Sinc", compare="Nothing", factor=4)
@@ -258,11 +298,12 @@ def test_closing_the_module_ends_the_run(widget):
     assert snapshot() == before
 
 
-def test_leaving_the_module_does_not_end_the_run(widget):
+def test_leaving_the_module_does_not_end_the_run(widget, status_bar):
     choose(widget, add_ct())
     widget.panel.on_apply()
     widget.parent.exit()
     finish(widget)
+    assert status_bar.currentMessage() == "SliceInterp: CT (linear ×2): 11 slices."
     assert len(slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")) == 3
     assert widget.panel.compare.comparison.shown is None  # the views are another module's now
 
@@ -306,7 +347,7 @@ def test_a_panel_that_stumbles_over_progress_still_ends_the_run(widget, monkeypa
         calls.append(what)
         raise RuntimeError("stumbled")
 
-    monkeypatch.setattr(widget.panel, "_on_progress", stumble)
+    monkeypatch.setattr(widget.panel._progress, "on_progress", stumble)
     widget.panel.on_apply()
     finish(widget)
     assert calls

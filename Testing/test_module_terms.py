@@ -67,7 +67,7 @@ def apply(widget):
     """Press Apply; whether a run began."""
     before = FinishedJob.started
     widget.panel.job = None
-    widget.panel._show_running(False)
+    widget.panel._hold(False)
     widget.panel.refresh()
     widget.ui.applyButton.click()
     widget.panel.job = None

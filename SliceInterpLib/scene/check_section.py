@@ -17,12 +17,11 @@ from SliceInterpLib.report.orientation import PatientOrder
 from SliceInterpLib.scene import nodes, segmentations, slots
 from SliceInterpLib.scene.check import Rows, add_check_nodes, check_table
 from SliceInterpLib.scene.tables import rich_text
-from SliceInterpLib.scene.wrapping import say
 from SliceInterpLib.tasks import Checking, MethodSettings, Reporting, Task
 from SliceInterpLib.volume import Volume
 
-Keep = Callable[[Any, slicer.vtkMRMLScalarVolumeNode], None]
-"""Takes what a task gave, and the node that it ran on."""
+Keep = Callable[[Any, slicer.vtkMRMLScalarVolumeNode], str]
+"""Takes what a task gave, and the node that it ran on; says what has come of it."""
 
 
 class CheckSection:
@@ -96,18 +95,18 @@ class CheckSection:
             )
         return replace(settings, methods=methods)
 
-    def _show_check(self, results: Rows, source: slicer.vtkMRMLScalarVolumeNode) -> None:
+    def _show_check(self, results: Rows, source: slicer.vtkMRMLScalarVolumeNode) -> str:
         self.ui.checkLabel.text = rich_text(check_table(results))
-        count = len(next(iter(results.values())))
-        self.ui.statusLabel.text = f"Checked on {count} slices of this scan."
         add_check_nodes(results, source)
+        count = len(next(iter(results.values())))
+        return f"Checked on {count} slices of this scan."
 
-    def _write_report(self, path: Path, page: str, _source: object) -> None:
+    def _write_report(self, path: Path, page: str, _source: object) -> str:
         from SliceInterpLib.files.whole import write_text  # brings pydicom, which takes its time
 
         write_text(path, page)
-        say(self.ui.statusLabel, f"Report written: {path}")
         self.open_file(path)
+        return f"Report written: {path}"
 
 
 def _checked(chosen: str) -> Path:

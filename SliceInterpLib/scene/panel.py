@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import time
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 import slicer
 import vtk
 
-from SliceInterpLib.errors import Cancelled, SliceInterpError
+from SliceInterpLib.errors import Cancelled
 from SliceInterpLib.scene import expected_error, nodes, slots
 from SliceInterpLib.scene.check_section import CheckSection, Keep
 from SliceInterpLib.scene.comparison import Comparison
 from SliceInterpLib.scene.comparison_section import ComparisonSection
 from SliceInterpLib.scene.dependencies import Dependencies, device_note
-from SliceInterpLib.scene.estimate import Estimate, in_words
 from SliceInterpLib.scene.export_section import ExportSection
 from SliceInterpLib.scene.jobs import Job, Outcome
-from SliceInterpLib.scene.marks import derived_by_others, marks_of
-from SliceInterpLib.scene.parameters import METHODS
+from SliceInterpLib.scene.marks import marks_of
+from SliceInterpLib.scene.parameters import settings_of
+from SliceInterpLib.scene.plan import Planner
+from SliceInterpLib.scene.progress import Progress
 from SliceInterpLib.scene.results import add_results
 from SliceInterpLib.scene.terms import Terms
 from SliceInterpLib.scene.volumetry_section import VolumetrySection
 from SliceInterpLib.scene.wrapping import say
-from SliceInterpLib.tasks import Doubled, Doubling, MethodSettings, Task
-from SliceInterpLib.volume import Volume
+from SliceInterpLib.tasks import Doubled, Doubling, Task
 
 _DECLINED = (
     "Nothing was started, since the terms of the model were not agreed to. The other methods have "
@@ -71,12 +69,6 @@ def _let_keyboard_in(selector: Any) -> None:
             selector.setFocusProxy(child)
 
 
-def _gaps(volume: Volume, factor: int, style: str) -> str:
-    """The gaps between slices after `factor` times as many; of an uneven scan from…to."""
-    low, high = (format(gap / factor, style) for gap in (volume.gaps.min(), volume.gaps.max()))
-    return f"{low} mm" if volume.is_even else f"{low}–{high} mm"
-
-
 class Panel:
     """The behaviour of the widgets in SliceInterp.ui.
 
@@ -103,7 +95,7 @@ class Panel:
         self.dependencies = dependencies or Dependencies(requirements)
         self.terms = terms or Terms()
         self.compare = ComparisonSection(ui, comparison)
-        self.check = CheckSection(ui, self._settings, self.start)
+        self.check = CheckSection(ui, lambda: settings_of(self._parameters), self.start)
         self.export = ExportSection(ui)
         self.volumetry = VolumetrySection(ui)
         self.job: Job | None = None
@@ -111,16 +103,16 @@ class Panel:
         self._parameters: Any = None
         self._source: Any = None
         self._output: Any = None
-        self._began: dict[str, tuple[int, float]] = {}
         self._watched: tuple = (None, [])
-        self._estimate = Estimate()
-        self._looked_at: tuple = (None, None, "")
+        self._planner = Planner(self.dependencies)
+        self._progress = Progress(ui)
         for selector in (ui.inputSelector, ui.outputSelector, ui.segmentationSelector):
             _let_keyboard_in(selector)
         slots.connect(ui.applyButton, "clicked()", self.on_apply)
         slots.connect(ui.cancelButton, "clicked()", self.cancel)
         self.tell_replaced("")
-        self._show_running(False)
+        self._progress.end()
+        self._hold(False)
 
     # What the panel says
 
@@ -146,16 +138,17 @@ class Panel:
         """Say what Apply would do, or why it cannot; it can observe nodes."""
         if self._parameters is None:
             return
-        self._watch(self._parameters.inputVolume)
-        self.compare.refresh(self._parameters.inputVolume)
-        plan, obstacle = self._plan()
+        source = self._parameters.inputVolume
+        self._watch(source)
+        self.compare.refresh(source)
+        plan, obstacle = self._planner.plan(self._parameters)
         say(self.ui.planLabel, plan or obstacle)
         self.ui.applyButton.enabled = not obstacle and not self.job
         self.ui.applyButton.toolTip = obstacle or ("A run is in progress." if self.job else plan)
-        volume = self._look_at(self._parameters.inputVolume)[0]
-        self.check.refresh(self._parameters.inputVolume, volume, bool(self.job))
-        self.export.refresh(self._parameters.inputVolume)
-        self.volumetry.refresh(self._parameters.inputVolume)
+        volume, _obstacle = self._planner.look_at(source, allow_thin=self._parameters.allowThin)
+        self.check.refresh(source, volume, bool(self.job))
+        self.export.refresh(source)
+        self.volumetry.refresh(source)
         self.ui.deviceLabel.text = device_note(self._parameters.device)
 
     def _watch(self, node: Any) -> None:
@@ -173,102 +166,43 @@ class Panel:
         tags = [slots.observe(node, event, self.refresh) for event in events if node]
         self._watched = (node, tags)
 
-    def _plan(self) -> tuple[str, str]:
-        """What will happen, or, if nothing can, why."""
-        chosen = self._parameters
-        if not chosen.inputVolume:
-            return "", "Choose the volume to double. Sample Data has a head phantom."
-        if chosen.outputVolume and chosen.outputVolume.GetID() == chosen.inputVolume.GetID():
-            return "", "The output must not be the input: the acquired scan would be lost."
-        volume, obstacle = self._look_at(chosen.inputVolume)
-        if volume is None or obstacle:
-            return "", obstacle
-        count = (volume.slice_count - 1) * chosen.factor + 1
-        seconds = self._estimate.seconds(volume, self._settings())
-        where = self._estimate.device(chosen.device)
-        plan = (
-            f"{volume.slice_count} slices, {_gaps(volume, 1, '.1f')} → {count} slices, "
-            f"{_gaps(volume, chosen.factor, '.2g')}, about {in_words(seconds)} on {where}"
-        )
-        missing = self.dependencies.missing(self._settings().methods)
-        if missing:
-            plan += f", after installing {', '.join(missing)}"
-        warning = derived_by_others(chosen.inputVolume)
-        return f"{plan}. {warning}" if warning else plan, ""
-
-    def _look_at(self, node: Any) -> tuple[Volume | None, str]:
-        """The node's volume and what stands against doubling it; kept until the node changes."""
-        if not node:
-            return None, ""
-        # The voxels, the geometry and what lies above them are three things that change.
-        parts = (node, node.GetImageData(), node.GetParentTransformNode())
-        times = [part.GetMTime() for part in parts if part]
-        state = (node.GetID(), times, self._parameters.allowThin)
-        if self._looked_at[0] != state:
-            volume, obstacle = None, ""
-            try:
-                volume = nodes.volume_from_node(node)
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")
-                    nodes.require_doublable_node(volume, allow_thin=self._parameters.allowThin)
-            except SliceInterpError as problem:
-                obstacle = slots.in_words(problem)
-            self._looked_at = (state, volume, obstacle)
-        return self._looked_at[1:]
-
-    def _settings(self) -> MethodSettings:
-        chosen = self._parameters
-        methods = [METHODS[chosen.method]]
-        if chosen.compareWith in METHODS:
-            # The quick one first, so that progress is that of the slow one.
-            methods.insert(0, METHODS[chosen.compareWith])
-        return MethodSettings(
-            methods=tuple(dict.fromkeys(methods)),
-            factor=chosen.factor,
-            model=chosen.model,
-            device=chosen.device,
-            allow_thin=chosen.allowThin,
-            expected_error=chosen.tellError,
-        )
-
     # Runs
 
     def on_apply(self) -> None:
         """Apply was pressed."""
         volume = nodes.volume_from_node(self._parameters.inputVolume)
-        self.start(Doubling(volume, self._settings()), self._add_results)
+        self.start(Doubling(volume, settings_of(self._parameters)), self._add_results)
 
     def start(self, task: Task, keep: Keep) -> None:
         """Start a run on the input; `keep` takes its result."""
         if self.job:
             return
         if "learned" in task.methods and not self.terms.agreed(self._parameters.model):
-            say(self.ui.statusLabel, _DECLINED)
+            self._progress.tell_end(_DECLINED)
             return
         self.dependencies.ensure(task.methods, check=task.judges)
         self._source, self._output = self._parameters.inputVolume, self._parameters.outputVolume
-        self._began = {}
         self.job = self._start_job(
             task,
-            progress=slots.reporting(self._on_progress, once=True),
-            step=self._on_step,
+            progress=slots.reporting(self._progress.on_progress, once=True),
+            step=self._progress.tell,
             finished=lambda outcome: self._on_finished(outcome, task, keep),
         )
-        self._show_running(True)
+        self._hold(True)
         self.tell_replaced("")
-        self.ui.statusLabel.text = "Starting…"
+        self._progress.start()
         self.job.deliver_by_timer()
 
     def cancel(self) -> None:
         """End the run, if there is one; nothing of it is kept."""
         if self.job:
-            self.ui.statusLabel.text = "Cancelling…"
+            self._progress.tell("Cancelling…")
             self.ui.cancelButton.enabled = False
             self.job.cancel()
 
     def node_removed(self, node: object) -> None:
         """End the run on a volume that was deleted, and let go of it."""
-        self._looked_at = (None, None, "")
+        self._planner.forget()
         if self.job and node in (self._source, self._output):
             self.cancel()
         self.compare.node_removed(node)
@@ -288,57 +222,43 @@ class Panel:
         self.compare.leave()
         self.set_parameters(None)
 
-    def _on_progress(self, method: str, done: int, total: int) -> None:
-        self.ui.progressBar.maximum = total
-        self.ui.progressBar.value = done
-        first, began = self._began.setdefault(method, (done, time.monotonic()))
-        name = next(name for name, key in METHODS.items() if key == method)
-        text = f"{name}: {done} of {total} slices"
-        if done > first:
-            left = (time.monotonic() - began) / (done - first) * (total - done)
-            text += f", about {in_words(left)} left"
-        self.ui.statusLabel.text = text
-
-    def _on_step(self, text: str) -> None:
-        self.ui.statusLabel.text = text
-
     def _on_finished(self, outcome: Outcome, task: Task, keep: Keep) -> None:
         self.job = None
-        self._show_running(False)
+        self._hold(False)
+        self._progress.end()
         source, self._source = self._source, None
         try:
             result = outcome.unwrap()
             if not slicer.mrmlScene.IsNodePresent(source):
                 raise Cancelled("The volume was deleted.")
             if isinstance(task, Doubling):
-                self._estimate.learn(task.volume, task.settings, self._began)
-            keep(result, source)
+                self._planner.estimate.learn(task.volume, task.settings, self._progress.began)
+            self._progress.tell_end(keep(result, source))
         except Cancelled:
-            self.ui.statusLabel.text = "Cancelled. Nothing was kept."
+            self._progress.tell_end("Cancelled. Nothing was kept.")
         except Exception as problem:
-            self.ui.statusLabel.text = "Failed. The scene is as it was."
+            self._progress.tell_end("Failed. The scene is as it was.")
             slots.report(problem)
         finally:
             self._output = None
             self.refresh()
 
-    def _add_results(self, doubled: Doubled, source: slicer.vtkMRMLScalarVolumeNode) -> None:
+    def _add_results(self, doubled: Doubled, source: slicer.vtkMRMLScalarVolumeNode) -> str:
         made = list(add_results(doubled, source, self._output).values())
         main, result = made[-1], list(doubled.volumes.values())[-1]
-        say(self.ui.statusLabel, f"{main.GetName()}: {result.slice_count} slices.")
         self.compare.offer((source, *made) if len(made) == 2 else None)
-        if self._parameters is None:
-            return  # another module is open, and the views are its own
-        if self.compare.volumes:
-            self.compare.open()
-        else:
-            show_in_views(main)
+        # Where another module is open, the views are its own.
+        if self._parameters and self._parameters.showResult:
+            if self.compare.volumes:
+                self.compare.open()
+            else:
+                show_in_views(main)
+        return f"{main.GetName()}: {result.slice_count} slices."
 
-    def _show_running(self, running: bool) -> None:
-        self.ui.cancelButton.enabled = running
-        self.ui.progressBar.visible = running
-        self.ui.progressBar.maximum = 0  # until it is known how much there is to do
+    def _hold(self, held: bool) -> None:
+        """Let go of the choices, or hold them fast while a run goes on."""
+        self.ui.cancelButton.enabled = held
         self.ui.applyButton.enabled = False
         self.ui.checkButton.enabled = self.ui.reportButton.enabled = False
         for name in _CHOICES:
-            getattr(self.ui, name).enabled = not running
+            getattr(self.ui, name).enabled = not held

@@ -9,6 +9,7 @@ import slicer
 from slicer.parameterNodeWrapper import Choice, parameterNodeWrapper
 
 from SliceInterpLib.networks.registry import DEFAULT_MODEL, available_models
+from SliceInterpLib.tasks import MethodSettings
 
 METHODS = {
     "Learned": "learned",
@@ -37,6 +38,7 @@ _CHOICES: dict[str, Sequence[Any]] = {
     "device": ["auto", "cuda", "cpu"],
     "allowThin": [False, True],
     "tellError": [True, False],
+    "showResult": [True, False],
 }
 """What each parameter can be, its default first."""
 
@@ -50,6 +52,7 @@ _LABELS = {
     "device": "device",
     "allowThin": "thin slices",
     "tellError": "expected error",
+    "showResult": "show the result",
 }
 """What the panel calls each parameter."""
 
@@ -67,6 +70,23 @@ class Parameters:
     device: Annotated[str, Choice(_CHOICES["device"])] = _CHOICES["device"][0]
     allowThin: bool = _CHOICES["allowThin"][0]  # noqa: N815
     tellError: bool = _CHOICES["tellError"][0]  # noqa: N815
+    showResult: bool = _CHOICES["showResult"][0]  # noqa: N815
+
+
+def settings_of(chosen: Parameters) -> MethodSettings:
+    """The methods, and how they are to run."""
+    methods = [METHODS[chosen.method]]
+    if chosen.compareWith in METHODS:
+        # The quick one first, so that progress is that of the slow one.
+        methods.insert(0, METHODS[chosen.compareWith])
+    return MethodSettings(
+        methods=tuple(dict.fromkeys(methods)),
+        factor=chosen.factor,
+        model=chosen.model,
+        device=chosen.device,
+        allow_thin=chosen.allowThin,
+        expected_error=chosen.tellError,
+    )
 
 
 def mend(node: slicer.vtkMRMLScriptedModuleNode) -> str:
