@@ -20,6 +20,7 @@ CHOICES = {
     "device": ("cpu", "auto"),
     "allowThin": ("True", "False"),
     "tellError": ("False", "True"),
+    "showResult": ("False", "True"),
 }
 """By parameter: one that can be chosen, and the default."""
 
@@ -32,6 +33,7 @@ OTHERS = [
     ("device", "mps", "device 'mps' by 'auto'"),
     ("allowThin", "maybe", "thin slices 'maybe' by 'no'"),
     ("tellError", None, "expected error (not in the scene) by 'yes'"),
+    ("showResult", "1", "show the result '1' by 'yes'"),
 ]
 """What scenes of other versions hold, and what is said of it."""
 

@@ -204,11 +204,15 @@ class ctkSliderWidget(qt.QDoubleSpinBox):  # noqa: N801
     """A slider with a number beside it."""
 
 
+def _nobody(box: qt.QMessageBox) -> object:
+    raise RuntimeError(f"There is nobody to answer: {box.text}")
+
+
 class ctkMessageBox(qt.QMessageBox):  # noqa: N801
     """A message box that can remember its answer under a key of Slicer's settings."""
 
-    reader: Callable[[object], None] | None = None
-    """Who answers the box once it is open."""
+    reader: Callable[[object], object] = staticmethod(_nobody)
+    """Reads the box, may tick its check box, and says which button is pressed."""
 
     def __init__(self, parent: object = None) -> None:
         super().__init__(parent)
@@ -223,20 +227,15 @@ class ctkMessageBox(qt.QMessageBox):  # noqa: N801
         self._key = key
         self.setCheckBox(qt.QCheckBox("Don't show this message again and always OK", self))
 
-    def deleteLater(self) -> None:  # noqa: N802
-        """Not now: here its own is the first event loop, whose end would delete it."""
-
     def exec_(self) -> object:
         settings = slicer.app.settings()
         if self._key and settings.value(self._key) is not None:
             return qt.QMessageBox.StandardButton(int(settings.value(self._key)))
-        if self.reader:
-            qt.QTimer.singleShot(0, lambda: self.reader(self))
-        result = qt.QMessageBox.StandardButton(self.exec())
+        pressed = self.reader(self)
         # As in CTK: only what was accepted is remembered.
-        if self._key and self.checkBox().isChecked() and result == qt.QMessageBox.Ok:
-            settings.setValue(self._key, result.value)
-        return result
+        if self._key and self.checkBox().isChecked() and pressed == qt.QMessageBox.Ok:
+            settings.setValue(self._key, pressed.value)
+        return pressed
 
 
 ctk = types.ModuleType("ctk")
