@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import time
@@ -41,8 +42,13 @@ class Run:
 
     def start(self) -> subprocess.Popen:
         """In a process of its own."""
-        command = [sys.executable, __file__, json.dumps(asdict(self))]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        return subprocess.Popen(
+            [sys.executable, __file__, json.dumps(asdict(self))],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        )
 
     def __call__(self) -> dict[str, object]:
         """Carry it out here.
