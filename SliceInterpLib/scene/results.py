@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import slicer
 
+from SliceInterpLib.errors import VolumeError
 from SliceInterpLib.scene import nodes
 from SliceInterpLib.scene.expected_error import (
     add_expected_error,
@@ -12,6 +14,10 @@ from SliceInterpLib.scene.expected_error import (
 )
 from SliceInterpLib.scene.marks import provenance_of
 from SliceInterpLib.tasks import Doubled
+from SliceInterpLib.volume import Volume
+
+_SAME_MM = 1e-3
+"""Slices that are no further apart lie in one place."""
 
 Compared = tuple[slicer.vtkMRMLScalarVolumeNode, ...]
 """Original, classical and learned volume."""
@@ -24,7 +30,8 @@ def add_results(
 ) -> dict[str, slicer.vtkMRMLScalarVolumeNode]:
     """Put all volumes of a run into the scene, each with its map of errors.
 
-    If anything fails, the scene is as it was.
+    They go along where the source was moved as a whole meanwhile, hardened or not. If anything
+    fails, the scene is as it was.
 
     Args:
         doubled: what the run gave.
@@ -33,8 +40,17 @@ def add_results(
 
     Returns:
         The results by method.
+
+    Raises:
+        VolumeError: if the source is another scan by now, so that the acquired slices of the
+            results would not be its own, and as `add_output_node` does.
     """
     last = list(doubled.volumes)[-1]
+    if not _has_slices_of(doubled.volumes[last], nodes.volume_from_node(source)):
+        raise VolumeError(
+            f"{source.GetName()} has changed while it was doubled, its voxels or where its slices "
+            "lie. Double it once more."
+        )
     made, maps = {}, {}
     try:
         for method, error in doubled.expected_errors.items():
@@ -53,6 +69,24 @@ def add_results(
     for method, node in maps.items():
         give_to(node, made[method])
     return made
+
+
+def _has_slices_of(result: Volume, scan: Volume) -> bool:
+    """Whether the result's acquired slices are those of the scan, wherever that lies as a whole."""
+    acquired = np.flatnonzero(~result.synthetic)
+    if (len(acquired), *result.slices.shape[1:]) != scan.slices.shape:
+        return False
+    return (
+        np.allclose(result.pixel_spacing, scan.pixel_spacing, atol=_SAME_MM)
+        and np.allclose(_within_stack(result)[acquired], _within_stack(scan), atol=_SAME_MM)
+        and all(np.array_equal(result.slices[i], scan.slices[n]) for n, i in enumerate(acquired))
+    )
+
+
+def _within_stack(volume: Volume) -> np.ndarray:
+    """(n, 3) mm along columns, rows and normal, from the first slice to each."""
+    axes = np.column_stack([volume.in_plane_axes, volume.normal])
+    return (volume.slice_origins - volume.slice_origins[0]) @ axes
 
 
 def earlier_results(source: slicer.vtkMRMLScalarVolumeNode | None) -> Compared | None:
