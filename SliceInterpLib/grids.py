@@ -12,7 +12,8 @@ from functools import partial
 import numpy as np
 from scipy import ndimage
 
-from SliceInterpLib.hounsfield import is_padding, padding_as_air
+from SliceInterpLib.hounsfield import Ranges
+from SliceInterpLib.padding import AIR, is_padding, padding_as_air, without_padding
 from SliceInterpLib.volume import Volume
 
 SAME_PLACE = 0.005
@@ -56,7 +57,7 @@ def evenly_spaced(volume: Volume, spacing: float | None = None) -> Volume:
         if same[index]:
             filled[index] = slices[nearest[index]]
         else:
-            mixed = _mixed(slices[second - 1], slices[second], weight)
+            mixed = _mixed(slices[second - 1], slices[second], weight, volume.padding)
             filled[index] = np.rint(mixed) if filled.dtype.kind in "iu" else mixed
     step = (volume.slice_origins[-1] - volume.slice_origins[0]) * (spacing / positions[-1])
     marks = {"spaced_evenly_mm": spacing, "mixed_slices": int(np.count_nonzero(~same))}
@@ -80,7 +81,8 @@ def upright(volume: Volume, *, fill: float | None = None) -> Volume:
 
     Args:
         volume: one without a tilt is returned as it is.
-        fill: what the frame is filled with; by default the volume's lowest value.
+        fill: what the frame is filled with; by default the padding around the slices or, without
+            any, the volume's lowest value.
     """
     if not volume.tilt_degrees:
         return volume
@@ -90,10 +92,10 @@ def upright(volume: Volume, *, fill: float | None = None) -> Volume:
     places = ((origins - origins[0]) @ axes)[:, ::-1] / np.array(volume.pixel_spacing)
     lowest = np.floor(places.min(0))
     shape = tuple(np.array(slices.shape[1:]) + (np.ceil(places.max(0)) - lowest).astype(int))
-    fill = float(slices.min()) if fill is None else fill
+    fill = _surroundings(volume) if fill is None else fill
     shifted = np.stack(
         [
-            _shifted(hu, place - lowest, shape, fill=fill)
+            _shifted(hu, is_padding(hu, volume.padding), place - lowest, shape, fill)
             for hu, place in zip(slices, places, strict=True)
         ]
     )
@@ -108,12 +110,12 @@ def upright(volume: Volume, *, fill: float | None = None) -> Volume:
 
 
 def as_drawn(volume: Volume) -> Volume:
-    """The volume on an even, upright grid, as pictures need it.
+    """The volume on an even, upright grid, as pictures need it, with air for padding.
 
     Slices of an uneven volume are repeated every _DRAWN_MM over what each stands for, so that
     stairs are where they are.
     """
-    shown = upright(volume)
+    shown = upright(without_padding(volume))
     if shown.is_even:
         return shown
     edges = shown.slab_edges
@@ -130,18 +132,27 @@ def as_drawn(volume: Volume) -> Volume:
     )
 
 
-def _mixed(one: np.ndarray, other: np.ndarray, weight: float) -> np.ndarray:
+def _mixed(one: np.ndarray, other: np.ndarray, weight: float, declared: Ranges) -> np.ndarray:
     """One slice (h, w) and, with this weight, another; padding of both stays padding."""
-    first = padding_as_air(one)
-    mixed = first + np.float32(weight) * (padding_as_air(other) - first)
-    stays = is_padding(one) & is_padding(other)
+    first = padding_as_air(one, declared)
+    mixed = first + np.float32(weight) * (padding_as_air(other, declared) - first)
+    stays = is_padding(one, declared) & is_padding(other, declared)
     return np.where(stays, np.minimum(one, other), mixed)
 
 
+def _surroundings(volume: Volume) -> float:
+    """What is around the slices: their padding or, without any, the lowest value."""
+    for hu in volume.slices:
+        padding = is_padding(hu, volume.padding)
+        if padding.any():
+            return float(hu[padding][0])
+    return float(volume.slices.min())
+
+
 def _shifted(
-    hu: np.ndarray, place: np.ndarray, shape: tuple[int, ...], *, fill: float
+    hu: np.ndarray, padding: np.ndarray, place: np.ndarray, shape: tuple[int, ...], fill: float
 ) -> np.ndarray:
-    """`hu` with its first pixel at `place` (row, column) in a larger slice."""
+    """`hu` (h, w), some of it padding, with its first pixel at `place` in a larger slice."""
     whole = np.floor(place).astype(int)
     move = partial(
         ndimage.affine_transform,
@@ -150,12 +161,11 @@ def _shifted(
         output_shape=(hu.shape[0] + 1, hu.shape[1] + 1),
         mode="constant",
     )
-    seen = padding_as_air(hu)
+    seen = np.where(padding, AIR, hu.astype(np.float32))
     moved = np.clip(move(seen, order=3, cval=fill), seen.min(), seen.max())
-    padding = is_padding(hu)
     if padding.any():
-        outside = float(is_padding(np.array(fill)))
-        moved[move(padding.astype(np.float32), order=0, cval=outside) > 0] = hu.min()
+        stays = move(padding.astype(np.float32), order=0, cval=1.0) > 0
+        moved[stays] = move(hu.astype(np.float32), order=0, cval=fill)[stays]
     larger = np.full(shape, fill, np.float32)
     rows, columns = np.minimum(np.array(moved.shape), np.array(shape) - whole)
     larger[whole[0] : whole[0] + rows, whole[1] : whole[1] + columns] = moved[:rows, :columns]

@@ -1,10 +1,13 @@
-"""Hounsfield units (HU): windows of them, and what is none."""
+"""Windows and ranges of Hounsfield units (HU)."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
+
+Ranges: TypeAlias = "tuple[tuple[float, float], ...]"
+"""The lowest and the highest HU of each, both included."""
 
 
 class Window(NamedTuple):
@@ -34,22 +37,3 @@ BRAIN = Window(-20.0, 107.0)
 
 WIDE = Window(-1000.0, 1500.0)
 """Air to dense bone: what moves where the brain window is black or white."""
-
-AIR = np.float32(-1024.0)
-"""The lowest HU that 12 bits hold: what padding is taken for where slices are mixed."""
-
-_PADDING_BELOW = -1500.0
-"""What is darker is no HU, not even of air with noise or streaks, but what scanners put outside the
-circle that they reconstruct: -2000, -2048, -3024 and the like."""
-
-
-def is_padding(hu: np.ndarray) -> np.ndarray:
-    """Which values, of any shape, are padding rather than HU."""
-    return hu < _PADDING_BELOW
-
-
-def padding_as_air(hu: np.ndarray) -> np.ndarray:
-    """The HU, of any shape, as float32 with AIR for padding."""
-    found = np.array(hu, dtype=np.float32)
-    found[is_padding(found)] = AIR
-    return found

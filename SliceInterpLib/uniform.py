@@ -11,7 +11,8 @@ from dataclasses import replace
 import numpy as np
 from scipy import ndimage
 
-from SliceInterpLib.hounsfield import BRAIN, is_padding, padding_as_air
+from SliceInterpLib.hounsfield import BRAIN
+from SliceInterpLib.padding import is_padding, padding_as_air
 from SliceInterpLib.upsampling import as_type
 from SliceInterpLib.volume import Volume
 
@@ -51,11 +52,14 @@ def uniform(result: Volume, strength: float = 1.0) -> Volume:
         # At an end the one neighbour counts twice.
         one, other = abs(index - 1), last - abs(last - index - 1)
         nearer = np.float32(_share(result.positions[[one, index, other]]))
-        before, own, after = map(padding_as_air, (slices[one], slices[index], slices[other]))
+        before, own, after = (
+            padding_as_air(slices[number], result.padding) for number in (one, index, other)
+        )
         expected = (1 - nearer) * before + nearer * after
         quiet = np.clip(expected + _wiener(own - expected, own, box), own.min(), own.max())
         made = as_type(own + np.float32(strength) * (quiet - own), slices.dtype)
-        changed[index] = np.where(is_padding(slices[index]), slices[index], made)
+        padding = is_padding(slices[index], result.padding)
+        changed[index] = np.where(padding, slices[index], made)
     denoised = acquired.tolist() if strength > 0.0 else []
     marks = {"strength": strength, "denoised_slices": denoised}
     return replace(result, slices=changed, provenance={**result.provenance, "uniform": marks})

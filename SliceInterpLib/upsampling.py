@@ -12,8 +12,9 @@ import numpy as np
 import SliceInterpLib
 from SliceInterpLib.doublable import require_doublable, stretch_gaps, wide_stretches
 from SliceInterpLib.errors import Cancelled, MethodError
-from SliceInterpLib.hounsfield import AIR, is_padding
+from SliceInterpLib.hounsfield import Ranges
 from SliceInterpLib.interpolators import Interpolator
+from SliceInterpLib.padding import AIR, is_padding
 from SliceInterpLib.volume import Volume
 
 FACTORS = (2, 4)
@@ -81,9 +82,7 @@ def upsample(
 
     slices, parts = volume.slices, stretches
     for _ in range(int(math.log2(factor))):
-        slices, parts = _doubled(
-            slices, parts, wide, volume.slice_axis, interpolator, count, cancelled
-        )
+        slices, parts = _doubled(volume, slices, parts, wide, interpolator, count, cancelled)
     # Where the acquired slices are now.
     times = [factor if fill else 1 for fill in wide]
     apart = np.concatenate([np.full(len(p) - 1, n) for p, n in zip(stretches, times, strict=True)])
@@ -138,17 +137,17 @@ def _parts(volume: Volume, times: Sequence[int]) -> dict[str, object]:
 
 
 def _doubled(
+    volume: Volume,
     slices: np.ndarray,
     stretches: Sequence[range],
     wide: np.ndarray,
-    axis: int,
     interpolator: Interpolator,
     count: Callable[[int], None],
     cancelled: Callable[[], bool] | None,
 ) -> tuple[np.ndarray, list[range]]:
     """(n, h, w) with a slice put into every gap of the wide stretches, and the stretches then.
 
-    The result is laid out in memory with the slices along `axis`.
+    The result is laid out in memory with the slices along the volume's axis.
     """
     spread: list[range] = []
     start = 0
@@ -157,15 +156,17 @@ def _doubled(
         spread.append(range(start, start + gaps + 1))
         start += gaps
     shape = list(slices.shape[1:])
-    shape.insert(axis, start + 1)
-    filled = np.moveaxis(np.empty(shape, slices.dtype), axis, 0)
+    shape.insert(volume.slice_axis, start + 1)
+    filled = np.moveaxis(np.empty(shape, slices.dtype), volume.slice_axis, 0)
     for part, to, fill in zip(stretches, spread, wide, strict=True):
         own = slices[part.start : part.stop]
         filled[to.start : to.stop : 2 if fill else 1] = own
         if not fill:
             continue
         firsts = np.arange(len(own) - 1)
-        for indices, middles in predict_between(own, firsts, interpolator, cancelled):
+        for indices, middles in predict_between(
+            own, firsts, interpolator, cancelled, padding=volume.padding
+        ):
             filled[to.start + 2 * indices + 1] = as_type(middles, slices.dtype)
             count(len(indices))
     return filled, spread
@@ -178,6 +179,7 @@ def predict_between(
     cancelled: Callable[[], bool] | None = None,
     *,
     step: int = 1,
+    padding: Ranges = (),
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Predict the slices midway between slices[i] and slices[i + step] for every i in `firsts`.
 
@@ -188,6 +190,7 @@ def predict_between(
             of the stack the last slice there repeats.
         cancelled: asked before every batch.
         step: with 2, the slice between is an acquired one that was hidden.
+        padding: as `Volume.padding` has it.
 
     Yields:
         Some of `firsts`, and the (k, h, w) float32 HU predicted there, batch by batch.
@@ -198,8 +201,8 @@ def predict_between(
     """
     offsets = step * np.arange(-interpolator.context, interpolator.context + 2)
     # Plane by plane, so that memory does not grow; most scans have none.
-    padded = any(is_padding(plane).any() for plane in slices)
-    predict = partial(_without_padding, interpolator) if padded else interpolator
+    padded = any(is_padding(plane, padding).any() for plane in slices)
+    predict = partial(_beside_padding, interpolator, padding) if padded else interpolator
     for start in range(0, len(firsts), interpolator.batch):
         if cancelled and cancelled():
             raise Cancelled("The run was cancelled; nothing was kept.")
@@ -217,12 +220,12 @@ def predict_between(
         yield indices, middles
 
 
-def _without_padding(interpolator: Interpolator, slices: np.ndarray) -> np.ndarray:
+def _beside_padding(interpolator: Interpolator, declared: Ranges, slices: np.ndarray) -> np.ndarray:
     """What the interpolator predicts where it sees air for padding, as (k, h, w) float32 HU.
 
     What is padding in both slices around stays padding in the one between them.
     """
-    padding = is_padding(slices)
+    padding = is_padding(slices, declared)
     pair = slice(interpolator.context, interpolator.context + 2)
     stays, lowest = padding[:, pair].all(1), slices[:, pair].min(1)
     slices[padding] = AIR

@@ -18,6 +18,7 @@ from SliceInterpLib.gaps import (
     stretches_of,
     through_plane_axis,
 )
+from SliceInterpLib.hounsfield import Ranges
 from SliceInterpLib.volume_checks import (
     ORTHONORMAL,
     check_array,
@@ -67,6 +68,8 @@ class Volume:
     """(n,) bool, True where a slice was predicted rather than acquired; by default nowhere."""
     provenance: Mapping[str, object] = field(default_factory=dict)
     """How a derived volume was made; empty for an acquired one."""
+    padding: Ranges = ()
+    """HU that the files declare as padding; `padding.is_padding` tells where they are."""
     slice_axis: int = 0
     """Axis of the array in the file or node that runs through-plane: how `hu` is laid out."""
     files: tuple[Path, ...] = ()
@@ -79,14 +82,12 @@ class Volume:
         count = len(slices)
         pixel = numbers("pixel spacing", self.pixel_spacing, 2)
         check_spacing(pixel)
+        origins = numbers("slice positions", self.slice_origins, 3 * count)
         marks = self.synthetic if len(self.synthetic) else np.zeros(count)
         known = self.thickness if len(self.thickness) else np.full(count, np.nan)
         for name, value in (
             ("slices", slices),
-            (
-                "slice_origins",
-                numbers("slice positions", self.slice_origins, 3 * count).reshape(-1, 3),
-            ),
+            ("slice_origins", origins.reshape(-1, 3)),
             ("pixel_spacing", tuple(pixel.tolist())),
             ("in_plane_axes", numbers("orientation", self.in_plane_axes, 6).reshape(3, 2)),
             ("thickness", np.array(known, dtype=np.float64)),

@@ -11,7 +11,7 @@ LIBRARY = ROOT / "SliceInterpLib"
 FLOORS = (
     ("errors", "gaps", "hounsfield", "dense_flow", "table"),
     ("volume", "volume_checks"),
-    ("marks", "acquired", "doublable", "grids", "phantom", "phantom_anatomy"),
+    ("padding", "marks", "acquired", "doublable", "grids", "phantom", "phantom_anatomy"),
     ("files",),
     ("networks",),
     ("interpolators",),

@@ -159,6 +159,29 @@ def test_our_own_series_is_refused_and_not_warned_of(widget, tmp_path, monkeypat
     assert "Image Type" not in widget.ui.planLabel.text
 
 
+def test_padding_that_the_images_declare_is_known_in_slicer(scene, tmp_path, monkeypatch):
+    """Also to the child process, and of the result."""
+    files = write_head(tmp_path / "scan")
+    for path in files:
+        image = pydicom.dcmread(path)
+        stored = image.pixel_array.copy()
+        stored[:8], stored[:, :8] = 4095, 4095
+        image.PixelData = stored.tobytes()
+        image.add_new("PixelPaddingValue", "SS", 4095)
+        image.save_as(path)
+    by_uid = {str(pydicom.dcmread(path).SOPInstanceUID): str(path) for path in files}
+    database = SimpleNamespace(fileForInstance=lambda uid: by_uid.get(uid, ""))
+    monkeypatch.setattr(slicer, "dicomDatabase", database, raising=False)
+    scan = read_dicom(tmp_path / "scan")
+    axes = np.diag([-3.76, -3.76, 5.0, 1.0])
+    node = slicer.util.addVolumeFromArray(scan.hu.copy(), axes, "CT", "vtkMRMLScalarVolumeNode")
+    node.SetAttribute("DICOM.instanceUIDs", " ".join(by_uid))
+    result = processing.process(node, method="linear")
+    np.testing.assert_array_equal(slicer.util.arrayFromVolume(result), doubled(scan).hu)
+    assert nodes.volume_from_node(node).padding == scan.padding == ((3071.0, 3071.0),)
+    assert nodes.volume_from_node(result).padding == scan.padding
+
+
 @pytest.mark.parametrize("mark", ['{"axis":0,"slices":"0101"}', "{", '{"axis":"x"}', "[]"])
 def test_marks_that_do_not_fit_do_not_make_a_volume_acquired(mark, made):
     """Crop Volume copies a node's attributes."""

@@ -1,14 +1,10 @@
 """The engine: geometry, acquired slices, factor, progress, cancel, provenance."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from SliceInterpLib.errors import Cancelled, MethodError, VolumeError
-from SliceInterpLib.grids import evenly_spaced, upright
 from SliceInterpLib.interpolators import make_interpolator
-from SliceInterpLib.uniform import uniform
 from SliceInterpLib.upsampling import upsample
 from SliceInterpLib.volume import Volume
 
@@ -153,46 +149,3 @@ def test_thin_slices_need_a_flag_and_then_warn():
 def test_an_unknown_factor_is_refused():
     with pytest.raises(ValueError, match="factor"):
         upsample(head_like(), LINEAR, factor=3)
-
-
-def padded_head():
-    """A head in the circle that was reconstructed, and the same with air around it."""
-    volume = head_like(slices=6, rows=40, columns=40)
-    y, x = np.mgrid[:40, :40] - 19.5
-    # The circle moves, so that some pixels are padding in one of two neighbours only.
-    outside = np.stack([np.hypot(y, x - k) > 19 for k in range(6)])
-    with_air = replace(volume, slices=np.where(outside, -1024, volume.slices).astype(np.int16))
-    return replace(volume, slices=np.where(outside, -3024, with_air.slices)), with_air, outside
-
-
-@pytest.mark.parametrize("method", ["nearest", "linear", "cubic", "sinc", "optical-flow"])
-def test_padding_stays_padding_and_nothing_else_changes(method):
-    padded, with_air, outside = padded_head()
-    interpolator = make_interpolator(method)
-    found, expected = (upsample(volume, interpolator).slices for volume in (padded, with_air))
-    np.testing.assert_array_equal(found[::2], padded.slices)
-    both = outside[:-1] & outside[1:]
-    assert both.any() and (outside[:-1] != outside[1:]).any()
-    assert (found[1::2][both] == -3024).all()
-    np.testing.assert_array_equal(found[1::2][~both], expected[1::2][~both])
-
-
-def test_padding_is_not_moved_or_blurred_later():
-    padded, with_air, outside = padded_head()
-    results = [upsample(volume, LINEAR) for volume in (padded, with_air)]
-    found, expected = (uniform(result).slices for result in results)
-    padding = results[0].slices == -3024
-    np.testing.assert_array_equal(found == -3024, padding)
-    np.testing.assert_array_equal(found[~padding], expected[~padding])
-    tilted, tilted_air = (
-        replace(
-            volume, slice_origins=volume.slice_origins + np.arange(6)[:, None] * [0.0, 0.73, 0.0]
-        )
-        for volume in (padded, with_air)
-    )
-    found, expected = (upright(v, fill=-1024).slices for v in (tilted, tilted_air))
-    inside = found != -3024
-    assert set(np.unique(found[found < -1024])) == {-3024}
-    np.testing.assert_array_equal(found[inside], expected[inside])
-    moved = evenly_spaced(padded, 3.0).slices
-    assert set(np.unique(moved[moved < -1024])) == {-3024}

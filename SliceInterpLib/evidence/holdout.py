@@ -9,6 +9,7 @@ import numpy as np
 from SliceInterpLib.acquired import require_acquired
 from SliceInterpLib.errors import VolumeError
 from SliceInterpLib.interpolators import Interpolator
+from SliceInterpLib.padding import without_padding
 from SliceInterpLib.upsampling import predict_between
 from SliceInterpLib.volume import Volume
 
@@ -37,6 +38,7 @@ def hold_one_out(
         VolumeError: as `require_acquired` does, and where there are not three slices in a row.
     """
     require_acquired(volume)
+    volume = without_padding(volume)
     if not hidden_count(volume):
         raise VolumeError("Holding a slice out needs at least 3 slices, evenly spaced in a row.")
     for part in volume.stretches:

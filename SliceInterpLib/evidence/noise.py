@@ -21,6 +21,7 @@ from SliceInterpLib.evidence.holdout import hidden_count, hold_one_out
 from SliceInterpLib.evidence.noise_spectrum import mean_frequency, radial_nps
 from SliceInterpLib.hounsfield import Window
 from SliceInterpLib.interpolators import Interpolator
+from SliceInterpLib.padding import without_padding
 from SliceInterpLib.upsampling import predict_between
 from SliceInterpLib.volume import Volume
 from SliceInterpLib.volumetry.intracranial import bone_hu, intracranial_mask
@@ -83,6 +84,7 @@ def noise_signature(
         Cancelled: as soon as `cancelled()` is true.
     """
     require_acquired(volume)
+    volume = without_padding(volume)
     if volume.slice_count < 3:
         raise VolumeError("Measuring the noise of synthetic slices needs at least 3 slices.")
     inside = intracranial_mask(volume)

@@ -16,7 +16,7 @@ from pydicom.dataset import Dataset
 
 from SliceInterpLib.errors import VolumeError
 from SliceInterpLib.files import dicom_marks
-from SliceInterpLib.files.dicom_pixels import damaged_slice
+from SliceInterpLib.files.dicom_pixels import damaged_slice, stored_values
 
 CT, SEG = "CT", "SEG"
 """Modalities that can be asked for."""
@@ -71,7 +71,8 @@ _TAGS = (
     *dict.fromkeys((*IDENTITIES, *SETTINGS, *dicom_marks.TAGS)),
     *("NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "Rows", "Columns"),
     *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness"),
-    *("RescaleSlope", "RescaleIntercept"),
+    *("RescaleSlope", "RescaleIntercept", "PixelPaddingValue", "PixelPaddingRangeLimit"),
+    *("BitsStored", "PixelRepresentation"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
 )
 """All that is read of a header. Of comments and descriptions our own words alone are kept."""
@@ -104,6 +105,8 @@ class Frame:
     thickness: float = np.nan
     rescale: tuple[float, float] = (1.0, 0.0)
     """Slope and intercept."""
+    padding: tuple[float, float] | None = None
+    """The lowest and the highest HU that are padding by the header, right or wrong."""
     mark: dicom_marks.SliceMark = dicom_marks.SliceMark()
     """How the image was made, as far as it tells."""
     facts: Mapping[str, str | float] = field(default_factory=dict)
@@ -295,9 +298,28 @@ def _placed(frame: Frame, attributes: Dataset) -> Frame:
         in_plane_axes=axes / np.linalg.norm(axes, axis=0),
         thickness=np.nan if thickness is None else float(thickness[0]),
         rescale=(float(rescale[0]), float(rescale[1])),
+        padding=_padding(attributes, *rescale),
         mark=dicom_marks.mark_of(attributes),
         facts={name: _fact(attributes, name) for name in (*IDENTITIES, *SETTINGS)},
     )
+
+
+def _padding(attributes: Dataset, slope: float, intercept: float) -> tuple[float, float] | None:
+    """The HU that are padding by the header (PS3.3 C.7.5.1.1.2); None if it declares none.
+
+    Only the bits of a stored value count, for writers take these attributes for signed or unsigned
+    as they like.
+    """
+    bits, signed = attributes.get("BitsStored"), bool(attributes.get("PixelRepresentation"))
+    value, limit = (
+        _numbers([attributes.get(name)], 1)
+        for name in ("PixelPaddingValue", "PixelPaddingRangeLimit")
+    )
+    if value is None or not isinstance(bits, int) or not 1 <= bits <= 32:
+        return None
+    words = np.array([value[0], (value if limit is None else limit)[0]])
+    ends = stored_values(words, 0, bits, signed) * slope + intercept
+    return float(ends.min()), float(ends.max())
 
 
 def _other_values(attributes: Dataset) -> str:

@@ -27,6 +27,7 @@ from SliceInterpLib.files.dicom_marks import (
     UNCHANGED,
 )
 from SliceInterpLib.files.dicom_sources import FACTS, IDENTITY, WINDOW, Source, agreed
+from SliceInterpLib.padding import credible, is_padding
 from SliceInterpLib.volume import Volume
 
 _MUST_BE_THERE = (
@@ -93,6 +94,7 @@ def derived_images(
             image.SpacingBetweenSlices = _ds(result.slice_spacing)
         _set_derivation(image, result, around, index, unchanged[index], uid)
         _set_pixels(image, result.slices[index], rescale)
+        _set_padding(image, result.slices[index], around, rescale)
         yield image
 
 
@@ -242,6 +244,28 @@ def _set_pixels(image: Dataset, hu: np.ndarray, rescale: tuple[float, float]) ->
     image.PixelData = _stored(hu, rescale).astype("<i2").tobytes()
     image.file_meta = FileMetaDataset()
     image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+
+
+def _set_padding(
+    image: Dataset, hu: np.ndarray, sources: Sequence[Source], rescale: tuple[float, float]
+) -> None:
+    """State the padding of the sources where they agree and no tissue has its value.
+
+    Viewers hide whatever has the value, wherever it lies.
+    """
+    declared = {source.frame.padding for source in sources}
+    padding = credible(declared) if len(declared) == 1 else ()
+    if not padding:
+        return
+    (low, high), (slope, intercept) = padding[0], rescale
+    ends = _stored(np.array([low, high]), rescale)
+    exact = np.abs(ends * slope + intercept - (low, high)).max() <= 1e-3 * abs(slope)
+    tissue = ~is_padding(hu, padding)
+    if not exact or (tissue & (hu >= low) & (hu <= high)).any():
+        return
+    image.add_new("PixelPaddingValue", "SS", int(ends.min()))
+    if low < high:
+        image.add_new("PixelPaddingRangeLimit", "SS", int(ends.max()))
 
 
 def rescale_for(

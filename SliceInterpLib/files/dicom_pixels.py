@@ -58,7 +58,7 @@ def read_planes(path: Path) -> np.ndarray:
             reader.SetFileName(part)
             with quiet_itk():
                 planes = sitk.GetArrayFromImage(reader.Execute())
-        return _taken(planes, *bits) if bits else planes
+        return stored_values(planes, *bits) if bits else planes
     except (OSError, VolumeError):
         raise
     except Exception as error:  # pydicom's parsers raise whatever they stumble over
@@ -176,7 +176,7 @@ def _bits_to_take(path: Path, image: Dataset) -> tuple[int, int, bool] | None:
     return lowest, bits, signed
 
 
-def _taken(words: np.ndarray, lowest: int, bits: int, signed: bool) -> np.ndarray:
+def stored_values(words: np.ndarray, lowest: int, bits: int, signed: bool) -> np.ndarray:
     """The values that some bits of each word are, of any shape; int64."""
     values = (words.astype(np.int64) >> lowest) & ((1 << bits) - 1)
     return values - ((values >> (bits - 1)) << bits) if signed else values

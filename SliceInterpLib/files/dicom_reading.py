@@ -17,7 +17,9 @@ from SliceInterpLib.files.dicom_marks import stack_marks, warn_if_derived
 from SliceInterpLib.files.dicom_pixels import read_planes
 from SliceInterpLib.files.dicom_stacks import ALL, by_shape, chosen, stacks_of
 from SliceInterpLib.gaps import GAP_TOLERANCE
+from SliceInterpLib.hounsfield import Ranges
 from SliceInterpLib.marks import marked
+from SliceInterpLib.padding import credible
 from SliceInterpLib.volume import Volume
 
 
@@ -155,6 +157,7 @@ def _volume(slices: list[Frame]) -> Volume:
         pixel_spacing=first.pixel_spacing,
         in_plane_axes=first.in_plane_axes,
         thickness=np.array([image.thickness for image in slices]),
+        padding=_padding(slices),
         files=tuple(image.path for image in slices),
     )
     volume.require_line()
@@ -220,6 +223,19 @@ def _pixels(slices: Sequence[Frame]) -> np.ndarray:
             hu = hu.astype(np.float32)
         hu[index] = plane
     return hu
+
+
+def _padding(slices: Sequence[Frame]) -> Ranges:
+    """The HU that the slices declare as padding; warns of what cannot be."""
+    declared = {image.padding for image in slices if image.padding}
+    found = credible(declared)
+    for low, high in sorted(declared.difference(found)):
+        warnings.warn(
+            f"By their headers {low:g}…{high:g} HU are padding, but that is tissue; it is taken "
+            "for tissue.",
+            stacklevel=2,
+        )
+    return found
 
 
 def _fits_int16(plane: np.ndarray) -> bool:

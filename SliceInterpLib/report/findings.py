@@ -15,6 +15,7 @@ from SliceInterpLib.evidence.noise import noise_signature
 from SliceInterpLib.evidence.scan_check import check_scan
 from SliceInterpLib.evidence.stripes import stripe_index
 from SliceInterpLib.interpolators import Interpolator, tells_error
+from SliceInterpLib.padding import without_padding
 from SliceInterpLib.upsampling import upsample
 from SliceInterpLib.volume import Volume
 from SliceInterpLib.volumetry.carrying import carried_space
@@ -84,6 +85,7 @@ def examine(
         VolumeError, MethodError: what `upsample` raises.
         Cancelled: as soon as `cancelled()` is true.
     """
+    volume = without_padding(volume)
     methods = [classical, method]
     reasons: dict[str, str] = {}
 

@@ -12,7 +12,11 @@ import numpy as np
 import slicer
 
 from SliceInterpLib.errors import SliceInterpError
+from SliceInterpLib.hounsfield import Ranges
 from SliceInterpLib.marks import NODE_PROVENANCE, Marks, marks_in
+
+SOURCE = "SliceInterp.source"
+"""Node reference from a result to the volume it was made from; saved with the scene."""
 
 
 def provenance_of(node: slicer.vtkMRMLNode) -> dict[str, object]:
@@ -56,15 +60,23 @@ def derived_by_others(node: slicer.vtkMRMLVolumeNode) -> str:
     return derived_in_words(image_type)
 
 
+def padding_of(node: slicer.vtkMRMLVolumeNode) -> Ranges:
+    """The padding that the DICOM images declare which the node was loaded from, or made from."""
+    from_node, made_from = _sources(node), node.GetNodeReference(SOURCE)
+    sources = from_node + (_sources(made_from) if made_from else [])
+    return next((source.padding for source in sources if source.padding), ())
+
+
 def _attributes(node: slicer.vtkMRMLNode) -> Mapping[str, str]:
     return {name: node.GetAttribute(name) for name in node.GetAttributeNames()}
 
 
 class _Source(NamedTuple):
-    """What a DICOM image or another file says of how it was made."""
+    """What a DICOM image or another file says of how it was made, and of its padding."""
 
     marks: Marks | None = None
     image_type: str = ""
+    padding: Ranges = ()
 
 
 def _sources(node: slicer.vtkMRMLVolumeNode) -> list[_Source]:
@@ -80,17 +92,19 @@ def _sources(node: slicer.vtkMRMLVolumeNode) -> list[_Source]:
 # Kept, since the panel asks whenever it says anew what it would do.
 @lru_cache(maxsize=64)
 def _said_by(path: Path, _changed: int) -> _Source:
-    # These bring pydicom, which takes its time.
+    # These bring pydicom and SciPy, which take their time.
     from SliceInterpLib.files.dicom_frames import frames_of
     from SliceInterpLib.files.reading import READABLE, header_texts, matching_suffix
+    from SliceInterpLib.padding import credible
 
     if matching_suffix(path, READABLE):
         texts = header_texts(path)
         return _Source(marks_in(texts), str(texts.get("ImageType") or ""))
     try:
-        marks = [frame.mark for frame in frames_of(path)]
+        frames = frames_of(path)
     except (SliceInterpError, OSError):
         return _Source()
     # One image of a series tells no more than that it is a result.
-    ours = Marks() if any(mark.ours for mark in marks) else None
-    return _Source(ours, " ".join(mark.image_type for mark in marks))
+    ours = Marks() if any(frame.mark.ours for frame in frames) else None
+    image_types = " ".join(frame.mark.image_type for frame in frames)
+    return _Source(ours, image_types, credible(frame.padding for frame in frames))

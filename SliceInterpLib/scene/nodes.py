@@ -14,11 +14,8 @@ from SliceInterpLib.doublable import require_doublable, wide_stretches
 from SliceInterpLib.errors import ThinSlicesError, VolumeError
 from SliceInterpLib.gaps import through_plane_axis
 from SliceInterpLib.marks import NODE_PROVENANCE, NODE_SYNTHETIC, UNKNOWN_SLICES, marked
-from SliceInterpLib.scene.marks import marks_of, provenance_of
+from SliceInterpLib.scene.marks import SOURCE, marks_of, padding_of, provenance_of
 from SliceInterpLib.volume import Volume
-
-SOURCE = "SliceInterp.source"
-"""Node reference from a result to the volume it was made from; saved with the scene."""
 
 QUANTITY = "quantity"
 """In the provenance of a volume that is no CT: what its numbers are."""
@@ -59,7 +56,7 @@ def volume_from_node(node: slicer.vtkMRMLScalarVolumeNode | None) -> Volume:
         raise VolumeError(f"{node.GetName()} has no voxels. Load the scan again.")
     if image.GetNumberOfScalarComponents() != 1:
         raise VolumeError(f"{node.GetName()} has colours, and a CT has none. Choose the CT itself.")
-    volume = marked(_grid_volume(node), marks_of(node))
+    volume = replace(marked(_grid_volume(node), marks_of(node)), padding=padding_of(node))
     acquired = _as_acquired(node, volume)
     if acquired is None:
         return volume

@@ -6,6 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from SliceInterpLib.errors import VolumeError
+from SliceInterpLib.padding import without_padding
 from SliceInterpLib.volume import Volume
 from SliceInterpLib.volumetry import morphology
 from SliceInterpLib.volumetry.mask import largest_piece
@@ -52,6 +53,7 @@ def intracranial_mask(volume: Volume) -> np.ndarray:
     head will do, if some slices show the whole skull around the brain. Raises VolumeError where
     no skull surrounds anything.
     """
+    volume = without_padding(volume)
     slices = volume.slices
     steps = [max(1, round(_PIXEL_MM / size)) for size in volume.pixel_spacing]
     down, across = volume.pixel_spacing

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from SliceInterpLib.padding import without_padding
 from SliceInterpLib.volume import Volume
 from SliceInterpLib.volumetry import morphology
 from SliceInterpLib.volumetry.diameters import kothari_diameters, largest_diameter_mm
@@ -77,6 +78,7 @@ def measure(volume: Volume, mask: np.ndarray, space: np.ndarray | None = None) -
         raise SegmentationError(
             "The segmentation is empty: 0 ml. Choose another, or segment the hematoma first."
         )
+    volume = without_padding(volume)
     surface = closed_surface(volume, mask)
     ruler = kothari_diameters(volume, mask)
     blood = volume.slices[mask].astype(np.float64)

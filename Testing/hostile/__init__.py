@@ -18,6 +18,7 @@ _MODULES = (
     "cases_marks",
     "cases_dicom",
     "cases_seg",
+    "cases_padding",
     "cases_places",
     "cases_moments",
     "cases_models",

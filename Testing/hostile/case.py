@@ -57,6 +57,12 @@ def doubling(path: str, output: str = "out/doubled.nii") -> tuple[str, ...]:
     return ("upsample", "--method", "linear", "--json", f"--output={output}", "--", path)
 
 
+def deriving(path: str) -> tuple[str, ...]:
+    """The arguments that make a derived series of the DICOM scan at `path`."""
+    options = ("--method", "linear", "--json", "--dicom", "--widest-gap=7", "--output=out/derived")
+    return ("upsample", *options, "--", path)
+
+
 def written(
     files: Mapping[str, bytes | Callable[[], bytes]], hu: np.ndarray | None = None
 ) -> Callable[[Path], np.ndarray | None]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+import struct
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -13,8 +14,8 @@ from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage
 
 from hostile.case import EITHER, RIGHT, SECRET, Case
-from hostile.elements import PREAMBLE
-from hostile.images import HEAD
+from hostile.elements import PREAMBLE, set_raw
+from hostile.images import HEAD, PADDED, PADDING_STORED
 from hostile.series import (
     altered,
     deflated_bomb,
@@ -217,17 +218,30 @@ _PLACES = {
 
 
 def _combined() -> Iterator[Case]:
-    """Every mixture of tilt, display, kind of object and gaps."""
-    for tilted, display, (kind, make), (places, heights) in itertools.product(
+    """Every mixture of tilt, display, kind of object, gaps and padding."""
+    for tilted, display, (kind, make), (places, heights), padded in itertools.product(
         (False, True),
         ("MONOCHROME1", "MONOCHROME2"),
         (("classic", placed), ("enhanced", enhanced_head)),
         _PLACES.items(),
+        (False, True),
     ):
-        title = f"{kind}, {display}, {places}{', tilted' * tilted}"
-        made = partial(make, heights=heights, tilted=tilted, PhotometricInterpretation=display)
+        title = f"{kind}, {display}, {places}{', tilted' * tilted}{', padded' * padded}"
+        hu = PADDED if padded else HEAD
+        values = {"PhotometricInterpretation": display, "heights": heights, "tilted": tilted}
+        made = partial(_combination, make, padded=padded, hu=hu, **values)
+        # Only DICOM holds them all.
         ends = "uneven" if places == "uneven" else "--upright" if tilted else RIGHT
-        yield series_case("combined", title, made, ends)
+        yield series_case("combined", title, made, ends, hu=hu)
+        yield series_case("combined, derived", title, made, RIGHT, hu=hu, derive=True)
+
+
+def _combination(
+    make: Callable[..., None], folder: Path, *, padded: bool, **values: object
+) -> None:
+    make(folder, **values)
+    for path in folder.iterdir() if padded else ():
+        set_raw(path, {"PixelPaddingValue": struct.pack("<h", PADDING_STORED)})
 
 
 def _passes() -> Iterator[Case]:

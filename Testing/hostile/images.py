@@ -19,6 +19,14 @@ def _head() -> np.ndarray:
 HEAD = _head()
 """HU (slice, row, column) of brain in air."""
 
+PADDED = HEAD.copy()
+"""The same with metal in the brain, and around the slices padding of the same value."""
+
+PADDED[:, :2] = PADDED[:, -1:] = PADDED[:, :, :1] = PADDED[:, 6:8, 5] = 3071
+
+PADDING_STORED = 4095
+"""That value as the DICOM files store it."""
+
 SPACING = (0.5, 0.5, 5.0)
 
 NIFTI_HEADER = 352

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
+import pydicom
 
 from hostile.case import CANCELLED, EITHER, RIGHT, SECRET, Case, Impossible
 from SliceInterpLib import cli
@@ -73,7 +74,7 @@ def run(case: Case, folder: Path) -> Outcome:
     _judge_words(out, err, outcome)
     _judge_files(before, _listing(folder), outcome)
     if outcome.ended == RIGHT and expected is not None:
-        _judge_result(folder / "out/doubled.nii", expected, outcome)
+        _judge_result(folder / "out", expected, outcome)
     if peak > PEAK_MIB:
         outcome.complaints.append(f"it used {peak} MiB")
     return outcome
@@ -131,12 +132,23 @@ def _judge_files(
         judge(f"it changed {', '.join(changed)}")
 
 
-def _judge_result(path: Path, expected: np.ndarray, outcome: Outcome) -> None:
+def _judge_result(folder: Path, expected: np.ndarray, outcome: Outcome) -> None:
     """The result as another reader sees it."""
-    found = np.asarray(nibabel.load(path).dataobj).T
+    derived = folder / "derived"
+    if derived.is_dir():
+        paths = sorted(derived.iterdir())
+        images = [pydicom.dcmread(path) for path in paths]
+        # Slope and intercept are DICOM's decimal strings: 1 and 0 where HU are whole.
+        found = np.stack(
+            [i.pixel_array * int(i.RescaleSlope) + int(i.RescaleIntercept) for i in images]
+        )
+        found = found.astype(np.int16)
+    else:
+        paths = [folder / "doubled.nii"]
+        found = np.asarray(nibabel.load(paths[0]).dataobj).T
     if found.dtype != expected.dtype or not np.array_equal(found[::2], expected):
         outcome.complaints.append("the acquired slices are not what they were")
-    if any(part in path.read_bytes() for part in SECRET.encode().split(b"^")):
+    if any(part in path.read_bytes() for path in paths for part in SECRET.encode().split(b"^")):
         outcome.complaints.append("the patient's name is in the result")
 
 

@@ -14,32 +14,49 @@ from dicom_files import write_enhanced, write_slice
 from pydicom.encaps import encapsulate
 from pydicom.filewriter import write_file_meta_info
 
-from hostile.case import SECRET, Case, doubling, holding
+from hostile.case import SECRET, Case, deriving, doubling, holding
 from hostile.elements import PREAMBLE, set_raw
 from hostile.images import HEAD
 
 
-def series_case(category: str, name: str, make: Callable[[Path], object], ends: str) -> Case:
-    """The doubling of the folder that `make` fills."""
+def series_case(
+    category: str,
+    name: str,
+    make: Callable[[Path], object],
+    ends: str,
+    *,
+    hu: np.ndarray = HEAD,
+    derive: bool = False,
+) -> Case:
+    """The doubling of the folder that `make` fills with these HU, to NIfTI or a derived series."""
 
     def made(folder: Path) -> None:
         (folder / "series").mkdir()
         make(folder / "series")
 
-    return Case(f"DICOM, {category}", name, holding(made, HEAD, ends), ends, doubling("series"))
+    arguments = deriving("series") if derive else doubling("series")
+    return Case(f"DICOM, {category}", name, holding(made, hu, ends), ends, arguments)
 
 
-def whole(folder: Path, series: str = "1.2.3.4", **changes: object) -> list[Path]:
+def whole(
+    folder: Path, series: str = "1.2.3.4", *, hu: np.ndarray = HEAD, **changes: object
+) -> list[Path]:
     """Write the head, a file for each slice; their paths in order."""
     paths = [folder / f"{series}-{index}.dcm" for index in range(len(HEAD))]
     for index, path in enumerate(paths):
-        stored = HEAD[index] + np.int16(1024)
+        stored = hu[index] + np.int16(1024)
         own = {"PatientName": SECRET, "PatientID": SECRET, "SliceThickness": 5} | changes
         write_slice(path, (0, 0, 5.0 * index), series=series, pixels=stored, **own)
     return paths
 
 
-def placed(folder: Path, heights: Sequence[float], tilted: bool = False, **changes: object) -> None:
+def placed(
+    folder: Path,
+    heights: Sequence[float],
+    tilted: bool = False,
+    hu: np.ndarray = HEAD,
+    **changes: object,
+) -> None:
     """The head with its slices at these heights, by a tilted gantry or not."""
     axes = [1, 0, 0, 0, 0.94, -0.342] if tilted else [1, 0, 0, 0, 1, 0]
     for index, height in enumerate(heights):
@@ -47,7 +64,7 @@ def placed(folder: Path, heights: Sequence[float], tilted: bool = False, **chang
             folder / f"{index}",
             (0, 0, float(height)),
             series="1.2.3.4",
-            pixels=HEAD[index] + np.int16(1024),
+            pixels=hu[index] + np.int16(1024),
             **{"PatientName": SECRET, "ImageOrientationPatient": axes, **changes},
         )
 
@@ -56,6 +73,7 @@ def enhanced_head(
     folder: Path,
     heights: Sequence[float],
     tilted: bool = False,
+    hu: np.ndarray = HEAD,
     change: Callable[[pydicom.Dataset], None] = lambda image: None,
     **changes: object,
 ) -> None:
@@ -63,8 +81,8 @@ def enhanced_head(
     path = folder / "enhanced.dcm"
     write_enhanced(path, list(heights), [-1024.0] * len(heights), patient=SECRET)
     image = pydicom.dcmread(path)
-    image.PixelData = (HEAD + np.int16(1024)).tobytes()
-    image.Rows, image.Columns = HEAD.shape[1:]
+    image.PixelData = (hu + np.int16(1024)).tobytes()
+    image.Rows, image.Columns = hu.shape[1:]
     if tilted:
         orientation = image.SharedFunctionalGroupsSequence[0].PlaneOrientationSequence[0]
         orientation.ImageOrientationPatient = [1, 0, 0, 0, 0.94, -0.342]
