@@ -90,10 +90,10 @@ def without_padding(volume: Volume) -> Volume:
     Args:
         volume: one without padding is returned as it is.
     """
-    padded = [is_padding(hu, volume.padding) for hu in volume.slices]
-    if not any(map(np.any, padded)):
+    if not any(is_padding(hu, volume.padding).any() for hu in volume.slices):
         return volume
     slices = volume.in_slices(volume.hu.copy())
+    padded = [is_padding(hu, volume.padding) for hu in slices]
     darkest = min(hu[~outside].min(initial=0) for hu, outside in zip(slices, padded, strict=True))
     for hu, outside in zip(slices, padded, strict=True):
         hu[outside] = max(darkest, AIR)
