@@ -62,9 +62,9 @@ def derived_by_others(node: slicer.vtkMRMLVolumeNode) -> str:
 
 def padding_of(node: slicer.vtkMRMLVolumeNode) -> Ranges:
     """The padding that the DICOM images declare which the node was loaded from, or made from."""
-    from_node, made_from = _sources(node), node.GetNodeReference(SOURCE)
-    sources = from_node + (_sources(made_from) if made_from else [])
-    return next((source.padding for source in sources if source.padding), ())
+    nodes = filter(None, (node, node.GetNodeReference(SOURCE)))
+    declared = [source.padding for one in nodes for source in _sources(one)]
+    return next(filter(None, declared), ())
 
 
 def _attributes(node: slicer.vtkMRMLNode) -> Mapping[str, str]:
