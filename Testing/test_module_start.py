@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -146,6 +147,12 @@ def test_a_run_in_a_scene_without_views_and_colours(widget):
     assert "Checked on 4 slices" in widget.ui.statusLabel.text
     active = slicer.app.applicationLogic().GetSelectionNode().GetActiveVolumeID()
     assert slicer.mrmlScene.GetNodeByID(active).GetNodeReference("SliceInterp.source") is source
+
+
+def test_slicers_own_test_passes_without_views(bare_scene, quiet, caplog):
+    headless.register_module(MODULE)
+    slicer.selfTests["SliceInterp"]()
+    assert not [one for one in caplog.records if one.levelno >= logging.ERROR]
 
 
 def test_reload_takes_the_library_along():
