@@ -145,22 +145,33 @@ class Doubling(_WithMethods):
 
 
 @dataclass(frozen=True)
+class Checked:
+    """What `Checking` gives."""
+
+    rows: dict[str, list[dict[str, float | None]]]
+    """Metrics of every hidden slice by method: {"slice": index, "psnr": …, …}."""
+    without_head: int
+    """How many slices were not hidden since they show no head."""
+
+
+@dataclass(frozen=True)
 class Checking(_WithMethods):
     """Hide each slice in turn, and predict it by each of the methods."""
 
     judges = True
 
-    def run(self, owner: Owner) -> dict[str, list[dict[str, float | None]]]:
-        """Metrics of every hidden slice by method: {"slice": index, "psnr": …, …}."""
-        from SliceInterpLib.evidence.holdout import hidden_count
+    def run(self, owner: Owner) -> Checked:
+        """The metrics of the hidden slices."""
+        from SliceInterpLib.evidence.holdout import to_hide
         from SliceInterpLib.evidence.scan_check import hidden_slices
 
+        hidden = to_hide(self.volume)
         found = {}
         for method in self.methods:
             owner.heed()
 
             def progress(done: int, method: str = method) -> None:
-                owner.progress(method, done, hidden_count(self.volume))
+                owner.progress(method, done, len(hidden.indices))
 
             found[method] = hidden_slices(
                 self.volume,
@@ -168,7 +179,7 @@ class Checking(_WithMethods):
                 progress=progress,
                 cancelled=owner.cancelled,
             )
-        return found
+        return Checked(found, hidden.without_head)
 
 
 @dataclass(frozen=True)

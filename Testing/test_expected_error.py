@@ -10,11 +10,12 @@ import torch
 from SliceInterpLib.cli import main
 from SliceInterpLib.errors import MethodError
 from SliceInterpLib.evidence.expected_error import upsample_with_expected_error
+from SliceInterpLib.evidence.heads import head_mask
 from SliceInterpLib.files.reading import read_volume
 from SliceInterpLib.files.writing import write_volume
 from SliceInterpLib.interpolators import make_interpolator
 from SliceInterpLib.interpolators.learned import Learned
-from SliceInterpLib.lab.calibration import calibration_text, head_of, judge_expected_error
+from SliceInterpLib.lab.calibration import calibration_text, judge_expected_error
 from SliceInterpLib.lab.peers.reference_unet import SMALL, ReferenceUNet
 from SliceInterpLib.networks.expected_error import (
     CLUES,
@@ -133,8 +134,8 @@ def test_a_voxel_has_one_score():
 
 def test_the_head_is_found_where_air_is_saturated_too(head):
     hu = head.slices[12]
-    full = head_of(hu)
-    saturated = head_of(np.clip(hu, -20, 100))
+    full = head_mask(hu)
+    saturated = head_mask(np.clip(hu, -20, 100))
     assert 0.1 < full.mean() < 0.9
     assert (full & saturated).sum() > 0.9 * saturated.sum() > 0
 

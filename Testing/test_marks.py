@@ -32,10 +32,10 @@ from SliceInterpLib.files import read_dicom, read_volume, write_volume
 from SliceInterpLib.files.dicom_writing import write_dicom
 from SliceInterpLib.grids import evenly_spaced, upright
 from SliceInterpLib.interpolators import make_interpolator
+from SliceInterpLib.lab.averaging import thick_slices
 from SliceInterpLib.lab.benchmark import benchmark
 from SliceInterpLib.lab.contrast import contrast_kept
 from SliceInterpLib.lab.training.triplets import Triplets
-from SliceInterpLib.lab.true_middles import true_middles
 from SliceInterpLib.uniform import uniform
 from SliceInterpLib.upsampling import upsample
 from SliceInterpLib.volume import Volume
@@ -219,10 +219,10 @@ def test_acquired_volumes_are_let_through(tmp_path: Path) -> None:
         lambda volume: noise_signature(volume, [LINEAR]),
         lambda volume: benchmark({"p": lambda: volume}, [LINEAR]),
         lambda volume: contrast_kept({"p": lambda: volume}, [LINEAR]),
-        lambda volume: list(true_middles(volume, LINEAR, thickness=2)),
+        lambda volume: thick_slices(volume, 2),
         lambda volume: Triplets([volume], 32),
     ],
-    ids=["check", "noise", "benchmark", "contrast", "true-middles", "training"],
+    ids=["check", "noise", "benchmark", "contrast", "thick-slices", "training"],
 )
 def test_nothing_is_judged_or_trained_by_predicted_slices(
     need: Callable[[Volume], object], result: Path

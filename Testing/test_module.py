@@ -393,6 +393,28 @@ def test_check_on_this_scan(widget):
     assert slicer.util.getNodesByClass("vtkMRMLPlotChartNode")
 
 
+def test_slices_without_a_head_do_not_count_in_a_check(widget):
+    source = add_ct()
+    slicer.util.arrayFromVolume(source)[3:] = -1000
+    choose(widget, source)
+    widget.panel.check.on_check()
+    finish(widget)
+    said = "2 slices, 2 without a head left out"
+    assert said in widget.ui.checkLabel.text
+    assert widget.ui.statusLabel.text == f"Checked on {said} of this scan."
+    (table,) = slicer.util.getNodesByClass("vtkMRMLTableNode")
+    assert table.GetNumberOfRows() == 2
+
+
+def test_a_scan_without_a_head_is_not_checked_and_the_panel_says_why(widget, shown_errors):
+    source = add_ct()
+    slicer.util.arrayFromVolume(source)[:] = -1000
+    choose(widget, source)
+    widget.panel.check.on_check()
+    finish(widget)
+    assert "shows a head, so no prediction can be judged" in shown_errors[0][0]
+
+
 def test_two_slices_cannot_be_checked(widget):
     choose(widget, add_ct(slices=2))
     assert not widget.ui.checkButton.enabled

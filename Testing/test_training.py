@@ -55,6 +55,23 @@ def weights(trainer):
     return torch.cat([p.detach().ravel() for p in trainer.network.parameters()])
 
 
+def test_the_validation_leaves_out_slices_without_a_head(tmp_path, head):
+    air = np.full_like(head.slices, -1000)
+    step = 11 * 5.0 + 5.0
+    taller = replace(
+        head,
+        slices=np.concatenate([head.slices, air]),
+        slice_origins=np.concatenate([head.slice_origins, head.slice_origins + [0, 0, step]]),
+        thickness=(),
+        synthetic=(),
+    )
+    trainer = trainer_for(tmp_path, head)
+    trainer.validation = [taller]
+    assert 0 < trainer.validate() < 60
+    trainer.validation = [replace(head, slices=air)]
+    assert trainer.validate() is None
+
+
 def test_going_on_from_a_checkpoint_is_the_same_as_never_having_stopped(tmp_path, head):
     whole = trainer_for(tmp_path / "whole", head, steps=4)
     whole.run()

@@ -104,7 +104,8 @@ def test_the_learned_method_runs_in_the_child_only():
 
 def test_a_check_gives_metrics_of_every_hidden_slice():
     volume = head(slices=6)
-    rows = Job(Checking(volume, MethodSettings(("nearest", "linear")))).wait().unwrap()
+    check = Job(Checking(volume, MethodSettings(("nearest", "linear")))).wait().unwrap()
+    rows = check.rows
     assert [row["slice"] for row in rows["linear"]] == [1, 2, 3, 4]
     assert all(np.isfinite(row["psnr"]) for row in rows["nearest"])
     assert rows["linear"][0]["ms_ssim"] is None  # too small a slice for it

@@ -50,14 +50,8 @@ def _check(options: argparse.Namespace) -> None:
     ]
     with progress_bar("slices", quiet=options.json) as progress:
         result = check_scan(volume, methods, progress=progress)
-    left_out = (
-        f" {result['not_hidden']} more are not midway between their neighbours and were not hidden."
-        if result["not_hidden"]
-        else ""
-    )
     text = (
-        f"{volume.slice_count - 2 - result['not_hidden']} slices hidden in turn.{left_out} The "
-        f"slices beside a hidden one lie {result['hidden_gap_mm']:.4g} mm apart, twice the "
+        f"The slices beside a hidden one lie {result['hidden_gap_mm']:.4g} mm apart, twice the "
         f"{result['gap_mm']:.4g} mm of the scan, so that these figures are conservative. Slices "
         "are numbered from 1.\n\n"
         f"{check_table(result).markdown()}"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 from pytorch_msssim import ms_ssim, ssim
-from scipy import ndimage
 
+from SliceInterpLib.evidence.heads import head_mask
 from SliceInterpLib.hounsfield import BRAIN
 
 METRICS = ("psnr", "ssim", "ms_ssim", "mae", "mae_hu", "gradient_mae", "ncc")
@@ -41,7 +41,7 @@ def slice_metrics(predicted: np.ndarray, truth: np.ndarray) -> dict[str, float |
     head = head_mask(truth)
     with torch.inference_mode():
         return {
-            "psnr": -10.0 * float(np.log10(max(squared, 1e-12))),
+            "psnr": psnr(squared),
             "ssim": float(ssim(*images, data_range=1.0)),
             "ms_ssim": float(ms_ssim(*images, data_range=1.0))
             if min(truth.shape) >= _MS_SSIM_SMALLEST
@@ -55,23 +55,13 @@ def slice_metrics(predicted: np.ndarray, truth: np.ndarray) -> dict[str, float |
         }
 
 
+def psnr(squared: float) -> float:
+    """PSNR in dB of a mean squared error on [0, 1]; 120 where there is next to none."""
+    return -10.0 * float(np.log10(max(squared, 1e-12)))
+
+
 def _cross_correlation(one: np.ndarray, other: np.ndarray) -> float | None:
     """Pearson's coefficient over the pixels of two images; None where one of them is constant."""
     if np.ptp(one) == 0.0 or np.ptp(other) == 0.0:
         return None
     return float(np.corrcoef(one.ravel(), other.ravel())[0, 1])
-
-
-def head_mask(hu: np.ndarray) -> np.ndarray:
-    """(h, w) bool: the largest connected region above −300 HU, with its holes (sinuses) filled."""
-    labels, count = ndimage.label(hu > -300)
-    if count == 0:
-        return np.zeros(hu.shape, bool)
-    sizes = np.bincount(labels.ravel())
-    sizes[0] = 0
-    return ndimage.binary_fill_holes(labels == sizes.argmax())
-
-
-def has_full_range(hu: np.ndarray) -> bool:
-    """Whether a volume has HU beyond a brain window, so that an error in HU means something."""
-    return bool(hu.min() < -200)

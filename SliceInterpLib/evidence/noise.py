@@ -17,7 +17,7 @@ from scipy.stats import median_abs_deviation
 from SliceInterpLib.acquired import require_acquired
 from SliceInterpLib.errors import Cancelled, VolumeError
 from SliceInterpLib.evidence.edges import hematoma_width, inner_table_width
-from SliceInterpLib.evidence.holdout import hidden_count, hold_one_out
+from SliceInterpLib.evidence.holdout import hold_one_out, to_hide
 from SliceInterpLib.evidence.noise_spectrum import mean_frequency, radial_nps
 from SliceInterpLib.hounsfield import Window
 from SliceInterpLib.interpolators import Interpolator
@@ -97,7 +97,8 @@ def noise_signature(
     widths = _widths(gaps, acquired, volume)
     rows: dict[str, dict[str, Any]] = {"acquired": _row(gaps, acquired, volume.pixel_spacing)}
     rows["acquired"] |= {edge: _median(found) for edge, found in widths.items()}
-    done, total = 0, len(methods) * (len(gaps) + hidden_count(volume, _EVERY))
+    hidden = len(to_hide(volume, every=_EVERY).indices)
+    done, total = 0, len(methods) * (len(gaps) + hidden)
 
     def count() -> None:
         nonlocal done
@@ -117,7 +118,9 @@ def noise_signature(
         for edge, found in _widths(gaps, predicted, volume).items():
             row[edge] = _median(found)
             row["of_acquired"][edge] = _median(found / widths[edge])
-        row["edge_correlation"] = _edge_correlation(volume, inside, method, count)
+        row["edge_correlation"] = (
+            _edge_correlation(volume, inside, method, count) if hidden else None
+        )
         rows[method.name] = row
     correlation = _mean([(gap.correlation, gap.pixels("tissue")) for gap in gaps])
     theory = None if correlation is None else float(np.sqrt(0.5 * (1.0 + correlation)))
@@ -250,8 +253,6 @@ def _edge_correlation(
     volume: Volume, inside: np.ndarray, method: Interpolator, count: Callable[[], None]
 ) -> float | None:
     errors, edges = [], []
-    if not hidden_count(volume):
-        return None
     for index, predicted, acquired in hold_one_out(volume, method, every=_EVERY):
         where = inside[index]
         acquired = acquired.astype(np.float32)

@@ -1,15 +1,16 @@
-"""Check on this scan: every inner acquired slice is hidden and predicted by each method."""
+"""Check on this scan: every inner slice with a head is hidden and predicted by each method."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from SliceInterpLib.errors import Cancelled
-from SliceInterpLib.evidence.holdout import hidden_count, hold_one_out
-from SliceInterpLib.evidence.metrics import METRICS, has_full_range, slice_metrics
+from SliceInterpLib.evidence.heads import has_full_range
+from SliceInterpLib.evidence.holdout import hold_one_out, left_out, to_hide
+from SliceInterpLib.evidence.metrics import METRICS, slice_metrics
 from SliceInterpLib.hounsfield import BRAIN
 from SliceInterpLib.interpolators import Interpolator
 from SliceInterpLib.table import Column, Table
@@ -35,7 +36,7 @@ def check_scan(
     progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> dict[str, Any]:
-    """Hide each inner slice of `volume` in turn and compare it with each method's prediction.
+    """Hide the slices of `to_hide` in turn and compare each with each method's prediction.
 
     The slices beside a hidden one lie twice the real gap apart, so that the figures are
     conservative.
@@ -49,21 +50,23 @@ def check_scan(
     Returns:
         {"gap_mm": real gap, in an uneven scan the mean beside hidden slices, "hidden_gap_mm":
         twice that, "not_hidden": number of inner slices that are not midway between their
-        neighbours, "methods": {name: {"slices": [a Row a slice], "mean": {metric: …}, "worst": the
-        Row with the lowest PSNR}}}. Metrics are those of `slice_metrics` and mae_window_hu, its mae
-        in HU; mae_hu is None where the scan lacks the full range.
+        neighbours, "without_head": number of those that are, but show no head, "methods": {name:
+        {"slices": [a Row a slice], "mean": {metric: …}, "worst": the Row with the lowest PSNR}}}.
+        Metrics are those of `slice_metrics` and mae_window_hu, its mae in HU; mae_hu is None where
+        the scan lacks the full range.
 
     Raises:
-        VolumeError: without three evenly spaced slices in a row.
+        VolumeError: as `hold_one_out` does.
         Cancelled: as soon as `cancelled()` is true.
     """
     rows = {}
-    hidden = hidden_count(volume)
+    hidden = to_hide(volume)
+    per_method = len(hidden.indices)
     for number, method in enumerate(methods):
 
-        def count(done: int, before: int = number * hidden) -> None:
+        def count(done: int, before: int = number * per_method) -> None:
             if progress:
-                progress(before + done, hidden * len(methods))
+                progress(before + done, per_method * len(methods))
 
         rows[method.name] = hidden_slices(volume, method, progress=count, cancelled=cancelled)
     found = next(iter(rows.values()))
@@ -71,7 +74,8 @@ def check_scan(
     return {
         "gap_mm": gap,
         "hidden_gap_mm": 2.0 * gap,
-        "not_hidden": volume.slice_count - 2 - hidden,
+        "not_hidden": volume.slice_count - 2 - per_method - hidden.without_head,
+        "without_head": hidden.without_head,
         "methods": {
             name: {
                 "slices": found,
@@ -90,7 +94,7 @@ def hidden_slices(
     progress: Callable[[int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> list[Row]:
-    """The metrics of each inner slice, hidden in turn and predicted by one method.
+    """The metrics of the slices of `to_hide`, each predicted by one method.
 
     Args:
         volume: as it was acquired.
@@ -99,7 +103,7 @@ def hidden_slices(
         cancelled: asked after every prediction.
 
     Raises:
-        VolumeError: without three evenly spaced slices in a row.
+        VolumeError: as `hold_one_out` does.
         Cancelled: as soon as `cancelled()` is true.
     """
     full_range = has_full_range(volume.slices)
@@ -115,17 +119,28 @@ def hidden_slices(
     return rows
 
 
-def check_table(result: dict) -> Table:
-    """A check's means by method, with the worst slice of each, numbered from 1."""
+def check_table(result: Mapping) -> Table:
+    """A check's means by method, with the worst slice of each, numbered from 1.
+
+    The caption says over how many slices, and how many are left out.
+    """
     rows = []
     for name, found in result["methods"].items():
         worst = found["worst"]
         place = f"{worst['slice'] + 1} ({worst['psnr']:.2f} dB)"
         rows.append({"method": name, **found["mean"], "worst": place})
-    return Table([Column("method"), *SHOWN, Column("worst", "worst slice")], rows)
+    caption = f"{hidden_count(result)} slices hidden in turn{left_out(result['without_head'])}"
+    if result["not_hidden"]:
+        caption += f", {result['not_hidden']} not midway between their neighbours left out"
+    return Table([Column("method"), *SHOWN, Column("worst", "worst slice")], rows, caption)
 
 
-def slice_table(result: dict) -> Table:
+def hidden_count(result: Mapping) -> int:
+    """How many slices a check has hidden in turn."""
+    return len(next(iter(result["methods"].values()))["slices"])
+
+
+def slice_table(result: Mapping) -> Table:
     """PSNR of every hidden slice by method; slices are numbered from 1."""
     methods = result["methods"]
     rows = [

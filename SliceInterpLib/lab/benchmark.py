@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from SliceInterpLib.errors import MethodError, VolumeError
-from SliceInterpLib.evidence.holdout import Comparison, hold_one_out
-from SliceInterpLib.evidence.metrics import METRICS, has_full_range, slice_metrics
+from SliceInterpLib.evidence.heads import has_full_range
+from SliceInterpLib.evidence.holdout import Comparison, hold_one_out, left_out, to_hide
+from SliceInterpLib.evidence.metrics import METRICS, slice_metrics
 from SliceInterpLib.interpolators import Interpolator
+from SliceInterpLib.lab.averaging import thick_slices
 from SliceInterpLib.lab.ceiling import PERFECT, with_new_noise
 from SliceInterpLib.lab.patient_statistics import (
     adjusted,
@@ -19,7 +21,6 @@ from SliceInterpLib.lab.patient_statistics import (
     mean_with_interval,
     paired_p,
 )
-from SliceInterpLib.lab.true_middles import true_middles
 from SliceInterpLib.table import Column, Estimate, Table
 from SliceInterpLib.volume import Volume
 
@@ -53,7 +54,9 @@ def benchmark(
         progress: called with how many methods are done, of all patients together, and their number.
 
     Returns:
-        {"patients": n, "protocol": …, "methods": {method: {metric: {"mean", "ci95"}}},
+        {"patients": n, "protocol": …, "hidden": {patient: {"slices": how many were compared,
+        "without_head": how many show no head and were not}}, "methods": {method: {metric: {"mean",
+        "ci95"}}},
         "comparisons": {method: {against: {metric: {"difference": mean of method − against, "ci95",
         "p", "q"}}}}, "per_patient": {patient: {method: {metric: mean over slices}}}}; a metric that
         a volume does not allow (mae_hu without the full range, the ceiling without brain) is None.
@@ -62,30 +65,38 @@ def benchmark(
 
     Raises:
         MethodError: if `against` names a method that is not among `methods`.
+        VolumeError: with the patient's name, as `thick_slices` and `hold_one_out` do.
     """
     references = _references(methods, against)
     per_patient: dict[str, dict[str, dict[str, float | None]]] = {}
+    hidden: dict[str, dict[str, int]] = {}
     done = 0
     for patient, load in patients.items():
         volume = load()
+        try:
+            if thickness:
+                volume = thick_slices(volume, thickness)
+            found = to_hide(volume, every=every)
+            found.require()
+        except VolumeError as problem:
+            raise VolumeError(f"{patient}: {problem}") from problem
+        hidden[patient] = {"slices": len(found.indices), "without_head": found.without_head}
         per_patient[patient] = {}
         for method in methods:
-            pairs = _pairs(volume, method, thickness, every)
+            pairs = hold_one_out(volume, method, every=every)
             per_patient[patient][method.name] = _mean_metrics(pairs, volume)
             done += 1
             if progress:
                 progress(done, len(patients) * len(methods))
         if ceiling:
-            per_patient[patient][PERFECT] = _perfect(
-                _pairs(volume, ceiling, thickness, every), volume
-            )
+            pairs = hold_one_out(volume, ceiling, every=every)
+            per_patient[patient][PERFECT] = _perfect(pairs, volume)
     names = [method.name for method in methods]
     shown = [*names, PERFECT] if ceiling else names
     return {
         "patients": len(per_patient),
-        "protocol": f"true middle of {thickness} averaged slices, every {every}"
-        if thickness
-        else f"one slice held out, every {every}",
+        "protocol": _protocol(hidden, thickness, every),
+        "hidden": hidden,
         "methods": {
             name: {metric: _over_patients(per_patient, name, metric) for metric in METRICS}
             for name in shown
@@ -95,12 +106,10 @@ def benchmark(
     }
 
 
-def _pairs(
-    volume: Volume, method: Interpolator, thickness: int | None, every: int
-) -> Iterator[Comparison]:
-    if thickness:
-        return true_middles(volume, method, thickness=thickness, every=every)
-    return hold_one_out(volume, method, every=every)
+def _protocol(hidden: Mapping[str, Mapping[str, int]], thickness: int | None, every: int) -> str:
+    how = f"true middle of {thickness} averaged slices" if thickness else "one slice held out"
+    without_head = sum(found["without_head"] for found in hidden.values())
+    return f"{how}, every {every}{left_out(without_head)}"
 
 
 def _mean_metrics(pairs: Iterable[Comparison], volume: Volume) -> dict[str, float | None]:
@@ -115,7 +124,7 @@ def _mean_metrics(pairs: Iterable[Comparison], volume: Volume) -> dict[str, floa
     return means
 
 
-def _perfect(pairs: Iterator[Comparison], volume: Volume) -> dict[str, float | None]:
+def _perfect(pairs: Iterable[Comparison], volume: Volume) -> dict[str, float | None]:
     try:
         return _mean_metrics(with_new_noise(pairs), volume)
     except VolumeError:  # no place to measure noise in
@@ -244,10 +253,12 @@ def timing_table(speed: Mapping[str, Mapping[str, float]]) -> Table:
 
 
 def patient_table(result: Mapping) -> Table:
-    """A benchmark's result by patient and method, for CSV: a column for each metric."""
+    """A benchmark's result by patient and method, for CSV: slices, and a column for each metric."""
     rows = [
-        {"patient": patient, "method": method, **metrics}
+        {"patient": patient, "method": method, **result["hidden"][patient], **metrics}
         for patient, methods in result["per_patient"].items()
         for method, metrics in methods.items()
     ]
-    return Table([Column(key) for key in ("patient", "method", *METRICS)], rows)
+    return Table(
+        [Column(key) for key in ("patient", "method", "slices", "without_head", *METRICS)], rows
+    )

@@ -10,22 +10,15 @@ from scipy import stats
 
 from SliceInterpLib.errors import VolumeError
 from SliceInterpLib.evidence.expected_error import BRAIN_BELOW_HU, Watched
+from SliceInterpLib.evidence.heads import head_mask
 from SliceInterpLib.evidence.holdout import hold_one_out
-from SliceInterpLib.evidence.metrics import has_full_range, head_mask
 from SliceInterpLib.interpolators.learned import Learned
-from SliceInterpLib.lab.true_middles import true_middles
+from SliceInterpLib.lab.averaging import thick_slices
 from SliceInterpLib.table import Column, Table
 from SliceInterpLib.volume import Volume
 
 _PART = 1 / 16
 """Voxels judged: a random part, since neighbours share their noise and memory is finite."""
-
-
-def head_of(hu: np.ndarray) -> np.ndarray:
-    """(h, w) bool: the head in a slice, also where a scan is saturated and its air is not dark."""
-    if has_full_range(hu):
-        return head_mask(hu)
-    return head_mask(np.where(hu > hu.min() + 5, hu, -1024))
 
 
 def judge_expected_error(
@@ -43,7 +36,7 @@ def judge_expected_error(
         patients: by name, what loads a patient's volume.
         learned: the method whose expected error is judged.
         every: as `hold_one_out` takes it.
-        thickness: where it is given, `every` and it are as `true_middles` takes them.
+        thickness: where it is given, scans are taken as `thick_slices` makes them.
         seed: of the voxels that are taken, and of the normal distribution.
         progress: called with the number of patients done and their number.
 
@@ -56,18 +49,19 @@ def judge_expected_error(
         {patient: {"head", "brain": Spearman}}}.
 
     Raises:
-        VolumeError: where no slice shows a head.
+        VolumeError: with the patient's name, as `thick_slices` and `hold_one_out` do.
     """
     rng = np.random.default_rng(seed)
     voxels = []
     for number, (patient, load) in enumerate(patients.items()):
-        rows = list(_voxels(load(), learned, every, thickness, rng))
-        if rows:
-            voxels.append((patient, *np.concatenate(rows, 1)))
+        volume = load()
+        try:
+            rows = list(_voxels(volume, learned, every, thickness, rng))
+        except VolumeError as problem:
+            raise VolumeError(f"{patient}: {problem}") from problem
+        voxels.append((patient, *np.concatenate(rows, 1)))
         if progress:
             progress(number + 1, len(patients))
-    if not voxels:
-        raise VolumeError("There is no head in these scans, so no error can be judged.")
     expected, real, truth = (np.concatenate([row[k] for row in voxels]) for k in (1, 2, 3))
     order = np.array_split(np.argsort(expected), 10)
     brain = truth < BRAIN_BELOW_HU
@@ -96,14 +90,11 @@ def _voxels(
 ) -> Iterator[np.ndarray]:
     """Expected error, real error and truth in HU, (3, k), slice by slice."""
     watched = Watched(learned, learned.with_expected_error)
-    if thickness:
-        slices = true_middles(volume, watched, thickness=thickness, every=every)
-    else:
-        slices = hold_one_out(volume, watched, every=every)
-    for _, found, truth in slices:
+    scan = thick_slices(volume, thickness) if thickness else volume
+    for _, found, truth in hold_one_out(scan, watched, every=every):
         expected = watched.besides.popleft()
         real = np.abs(found - truth.astype(np.float32))
-        chosen = head_of(truth) & (rng.random(truth.shape) < _PART)
+        chosen = head_mask(truth) & (rng.random(truth.shape) < _PART)
         yield np.stack([values[chosen] for values in (expected, real, truth)])
 
 

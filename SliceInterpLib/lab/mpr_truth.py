@@ -18,6 +18,7 @@ from scipy import ndimage
 from SliceInterpLib.acquired import require_acquired
 from SliceInterpLib.errors import Cancelled, VolumeError
 from SliceInterpLib.evidence.edges import border_radii, edge_width, roughness
+from SliceInterpLib.evidence.metrics import psnr
 from SliceInterpLib.hounsfield import BRAIN
 from SliceInterpLib.interpolators import Interpolator
 from SliceInterpLib.table import Column, Table
@@ -253,7 +254,7 @@ def _likeness(
     found = {}
     for name, region in regions.items():
         error = float(np.mean(squared[region], dtype=np.float64))
-        found[f"{name}_psnr"] = -10.0 * float(np.log10(max(error, 1e-12)))
+        found[f"{name}_psnr"] = psnr(error)
         found[f"{name}_ssim"] = float(np.mean(ssim[region], dtype=np.float64))
     return found
 

@@ -10,7 +10,8 @@ from typing import TypeAlias
 
 from SliceInterpLib.doublable import require_doublable
 from SliceInterpLib.errors import VolumeError
-from SliceInterpLib.evidence.metrics import has_full_range
+from SliceInterpLib.evidence.heads import has_full_range
+from SliceInterpLib.evidence.holdout import to_hide
 from SliceInterpLib.evidence.noise import noise_signature
 from SliceInterpLib.interpolators import Interpolator
 from SliceInterpLib.lab.benchmark import benchmark, quality_table
@@ -63,8 +64,7 @@ def validate(
         try:
             volume, facts = scan()
             require_doublable(volume, allow_thin=True)
-            if volume.slice_count < 3:
-                raise VolumeError("Holding a slice out needs at least 3 slices.")
+            to_hide(volume).require()
         except VolumeError as problem:
             notes.append(f"Scan {number} left out: {problem}")
             continue
@@ -121,7 +121,7 @@ def _table(result: Mapping) -> Table:
         found += [None] * (len(others) - len(found))
         values = zip(others, map(Estimate.of, found), strict=True)
         rows.append({**row, **{column.key: value for column, value in values}})
-    return Table([*quality.columns, *others], rows)
+    return Table([*quality.columns, *others], rows, quality.caption)
 
 
 def _kind_line(kind: Mapping) -> str:

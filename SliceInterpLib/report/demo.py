@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from SliceInterpLib.evidence.metrics import has_full_range
+from SliceInterpLib.evidence.heads import has_full_range
 from SliceInterpLib.evidence.scan_check import check_scan, check_table
 from SliceInterpLib.files.writing import write_volume
 from SliceInterpLib.interpolators import make_interpolator, usable_interpolators
@@ -65,7 +65,7 @@ def make_demo(
     say("Hiding each acquired slice in turn and predicting it…")
     result = check_scan(volume, usable_interpolators(COMPARED, device=device))
     files[2].write_text(
-        f"# {name}: every inner slice hidden and predicted from its neighbours\n\n"
+        f"# {name}: every inner slice with a head hidden and predicted from its neighbours\n\n"
         "The neighbours of a hidden slice lie twice the real gap apart, so the figures are "
         "conservative. PSNR and SSIM are taken on the window −20…107 HU; slices are numbered "
         "from 1.\n\n"

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from SliceInterpLib.evidence.scan_check import hidden_count
 from SliceInterpLib.report.findings import Findings
 from SliceInterpLib.volume import Volume
 
@@ -71,12 +72,11 @@ def _error(findings: Findings) -> Headline | None:
         method: findings.check["methods"][method]["mean"]["mae_window_hu"]
         for method in (name, plain)
     }
-    hidden = findings.volume.slice_count - 2 - findings.check["not_hidden"]
     gained = "" if errors[name] < errors[plain] else f": no gain over {plain} on this scan"
     return Headline(
         f"Error {errors[name]:.1f} HU, {plain} {errors[plain]:.1f}",
         f"mean, on hidden slices, in the brain window{gained}",
-        f"each of {hidden} inner slices predicted from neighbours "
+        f"each of {hidden_count(findings.check)} inner slices predicted from neighbours "
         f"{findings.check['hidden_gap_mm']:.3g} mm apart, twice the real gap: conservative",
     )
 

@@ -8,6 +8,7 @@ import slicer
 
 from SliceInterpLib.scene.tables import add_table_node
 from SliceInterpLib.table import Column, Table
+from SliceInterpLib.tasks import Checked
 
 Rows = Mapping[str, Sequence[Mapping[str, float | None]]]
 """Metrics of every hidden slice by method; "slice" is its index."""
@@ -23,14 +24,18 @@ _COLOURS = ((0.90, 0.62, 0.0), (0.34, 0.71, 0.91), (0.0, 0.62, 0.45))
 """Told apart by colour-blind eyes too (Okabe and Ito)."""
 
 
-def check_table(results: Rows) -> Table:
-    """Means over the hidden slices."""
+def check_table(check: Checked) -> Table:
+    """Means over the hidden slices; the caption says over how many."""
+    from SliceInterpLib.evidence.holdout import left_out  # brings scipy, which takes its time
+
     means = [
         {"method": method.capitalize()}
         | {column.key: _mean([row[column.key] for row in rows]) for column in METRICS}
-        for method, rows in results.items()
+        for method, rows in check.rows.items()
     ]
-    return Table([Column("method", ""), *METRICS], means)
+    count = len(next(iter(check.rows.values())))
+    caption = f"{count} slices{left_out(check.without_head)}"
+    return Table([Column("method", ""), *METRICS], means, caption)
 
 
 def add_check_nodes(

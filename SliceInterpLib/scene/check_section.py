@@ -15,9 +15,9 @@ from SliceInterpLib.doublable import require_doublable
 from SliceInterpLib.errors import MethodError, OutputError
 from SliceInterpLib.report.orientation import PatientOrder
 from SliceInterpLib.scene import nodes, segmentations, slots
-from SliceInterpLib.scene.check import Rows, add_check_nodes, check_table
+from SliceInterpLib.scene.check import add_check_nodes, check_table
 from SliceInterpLib.scene.tables import rich_text
-from SliceInterpLib.tasks import Checking, MethodSettings, Reporting, Task
+from SliceInterpLib.tasks import Checked, Checking, MethodSettings, Reporting, Task
 from SliceInterpLib.volume import Volume
 
 Keep = Callable[[Any, slicer.vtkMRMLScalarVolumeNode], str]
@@ -95,11 +95,11 @@ class CheckSection:
             )
         return replace(settings, methods=methods)
 
-    def _show_check(self, results: Rows, source: slicer.vtkMRMLScalarVolumeNode) -> str:
-        self.ui.checkLabel.text = rich_text(check_table(results))
-        add_check_nodes(results, source)
-        count = len(next(iter(results.values())))
-        return f"Checked on {count} slices of this scan."
+    def _show_check(self, check: Checked, source: slicer.vtkMRMLScalarVolumeNode) -> str:
+        table = check_table(check)
+        self.ui.checkLabel.text = rich_text(table)
+        add_check_nodes(check.rows, source)
+        return f"Checked on {table.caption} of this scan."
 
     def _write_report(self, path: Path, page: str, _source: object) -> str:
         from SliceInterpLib.files.whole import write_text  # brings pydicom, which takes its time

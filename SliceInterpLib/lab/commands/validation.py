@@ -18,11 +18,11 @@ from SliceInterpLib.lab.contenders import make_contender
 from SliceInterpLib.volume import Volume
 
 _LEGEND = (
-    "Every inner slice hidden and predicted from its neighbours, at twice the real gap; means and "
-    "95 % intervals over patients (three or more), in the window −20…107 HU; MAE HU inside the "
-    "head over the full range. Noise in brain tissue and the 10–90 % edge width of the skull's "
-    "inner table: parts of the acquired slices', at the real gap. Contrast kept of discs of 6 HU "
-    "in both neighbouring slices, by radius, with intervals over places."
+    "Every inner slice with a head hidden and predicted from its neighbours, at twice the real "
+    "gap; means and 95 % intervals over patients (three or more), in the window −20…107 HU; MAE HU "
+    "inside the head over the full range. Noise in brain tissue and the 10–90 % edge width of the "
+    "skull's inner table: parts of the acquired slices', at the real gap. Contrast kept of discs "
+    "of 6 HU in both neighbouring slices, by radius, with intervals over places."
 )
 
 

@@ -18,11 +18,10 @@ from torch import Tensor
 
 from SliceInterpLib.errors import TrainingError
 from SliceInterpLib.evidence.expected_error import Watched
-from SliceInterpLib.evidence.holdout import hold_one_out
-from SliceInterpLib.evidence.metrics import has_full_range
+from SliceInterpLib.evidence.heads import has_full_range, head_mask
+from SliceInterpLib.evidence.holdout import hold_one_out, to_hide
 from SliceInterpLib.interpolators.learned import Learned
-from SliceInterpLib.lab.calibration import head_of
-from SliceInterpLib.lab.true_middles import true_middles
+from SliceInterpLib.lab.averaging import thick_slices
 from SliceInterpLib.networks.expected_error import ErrorScore, ExpectedError, log_size
 from SliceInterpLib.volume import Volume
 
@@ -96,21 +95,24 @@ def _voxels(
     volume: Volume, learned: Learned, every: int, rng: np.random.Generator, *, averaged: bool
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Clues (k, CLUES), absolute error in HU (k,) and weight (k,) of voxels of each slice."""
-    if volume.slice_count < 3:
-        return
     watched = Watched(learned, learned.with_clues)
-    slices = [hold_one_out(volume, watched, every=every)]
+    scans = [volume]
     for thickness in (2, 4) if averaged else ():
         enough = volume.slice_count >= 2 * thickness
         if enough and thickness * volume.slice_spacing <= _THICKEST_MM:
-            slices.append(true_middles(volume, watched, thickness=thickness, every=every))
+            scans.append(thick_slices(volume, thickness))
     # Voxels of a scan with the full range all count the same.
     low, high = -np.inf, np.inf
     if not has_full_range(volume.hu):
         low, high = volume.hu.min(), volume.hu.max()
-    for _, found, truth in chain.from_iterable(slices):
+    compared = (
+        hold_one_out(scan, watched, every=every)
+        for scan in scans
+        if to_hide(scan, every=every).indices
+    )
+    for _, found, truth in chain.from_iterable(compared):
         seen = watched.besides.popleft()
-        inside = np.flatnonzero(head_of(truth))
+        inside = np.flatnonzero(head_mask(truth))
         chosen = rng.choice(inside, min(_VOXELS, len(inside)), replace=False)
         wanted = truth.ravel()[chosen].astype(np.float32)
         error = np.abs(found.ravel()[chosen] - wanted)

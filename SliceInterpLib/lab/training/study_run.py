@@ -22,6 +22,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from SliceInterpLib.evidence.heads import shows_head
 from SliceInterpLib.evidence.metrics import slice_metrics
 from SliceInterpLib.lab.peers.reference_unet import SMALL, ReferenceUNet
 from SliceInterpLib.lab.training.guard import UNGUARDED, Guard
@@ -153,9 +154,13 @@ class Examples(NamedTuple):
 
         All are cut to the size of the smallest, and to what a network takes.
         """
-        stacks = [v.slices for v in self.validation if v.slice_count >= 3][:CHECKED_VOLUMES]
+        stacks = [
+            volume.slices
+            for volume in self.validation
+            if volume.slice_count >= 3 and shows_head(volume.slices[volume.slice_count // 2])
+        ][:CHECKED_VOLUMES]
         if not stacks:
-            raise ValueError("No volume with at least 3 slices to validate on")
+            raise ValueError("No volume with at least 3 slices and a head to validate on")
         height, width = (
             min(stack.shape[axis] for stack in stacks) // SIZE_MULTIPLE * SIZE_MULTIPLE
             for axis in (1, 2)

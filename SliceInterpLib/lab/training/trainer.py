@@ -26,6 +26,8 @@ from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
 from SliceInterpLib.errors import TrainingError
+from SliceInterpLib.evidence.holdout import to_hide
+from SliceInterpLib.evidence.metrics import psnr
 from SliceInterpLib.hounsfield import BRAIN
 from SliceInterpLib.lab.training import checkpoints
 from SliceInterpLib.lab.training.guard import Guard, Watch
@@ -255,15 +257,16 @@ class Trainer:
         network = self.average.module.eval()
         predictor = _Predictor(network, self.network.context, self.device, self.autocast)
         for volume in self.validation:
-            stack = volume.slices
-            # Not the outermost: in nearly empty slices a little error is many decibels.
-            middles = (
-                np.linspace(1, len(stack) - 2, slices_per_volume + 2)[1:-1].round().astype(int)
-            )
+            stack, shown = volume.slices, to_hide(volume).indices
+            if not shown:
+                continue
+            # Not the outermost: where the head ends, a little error is many decibels.
+            places = np.linspace(1, len(shown), slices_per_volume + 2)[1:-1].round().astype(int)
+            middles = np.take(shown, places - 1)
             for indices, found in predict_between(stack, middles - 1, predictor, step=2):
                 error = BRAIN.scale(found) - BRAIN.scale(stack[indices + 1])
                 errors += np.mean(error.astype(np.float64) ** 2, axis=(1, 2)).tolist()
-        return float(np.mean(-10.0 * np.log10(errors))) if errors else None
+        return float(np.mean([psnr(error) for error in errors])) if errors else None
 
     def record(self, **values: object) -> None:
         """One line of the log, to the folder and to the caller."""
