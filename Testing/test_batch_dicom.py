@@ -38,7 +38,11 @@ def test_an_archive_becomes_derived_series(tmp_path: Path) -> None:
     (archive / "ward").mkdir(parents=True)
     write_head(archive / "ward" / "even")
     write_head(archive / "ward" / "tilted", tilt=15.0)
-    write_scan(archive / "uneven", head(seed=1), "1.2.3.1", heights=UNEVEN_MM)
+    write_scan(
+        *(archive / "uneven", head(seed=1), "1.2.3.1"),
+        heights=UNEVEN_MM,
+        ImageType=["DERIVED", "SECONDARY", "AXIAL", "MPR"],
+    )
     write_scan(archive / "two", head(seed=2), "1.2.3.2")
     write_scan(archive / "two", head(seed=3), "1.2.3.3")
     write_scan(archive / "thin", head(slice_spacing=3.6), "1.2.3.4")
@@ -51,7 +55,7 @@ def test_an_archive_becomes_derived_series(tmp_path: Path) -> None:
     assert "5 done, 4 skipped, 0 failed" in output
     table = results(out)
     assert table["thin"]["state"] == table["missing"]["state"] == "skipped"
-    assert "'sliceinterp upsample --allow-thin' doubles it" in table["thin"]["reason"]
+    assert "let 'sliceinterp upsample --allow-thin' double it" in table["thin"]["reason"]
     assert "sliceinterp upsample --gaps longest" in table["missing"]["reason"]
     told = (out / "manifest.jsonl").read_text(encoding="utf-8")
     for name in ("same.nii.gz", "same.nrrd"):
@@ -61,6 +65,10 @@ def test_an_archive_becomes_derived_series(tmp_path: Path) -> None:
     assert table["ward/even"]["spacing_after_mm"] == "2.5"
     assert table["uneven"]["spacing_before_mm"] == table["uneven"]["spacing_after_mm"] == ""
     assert (table["uneven"]["slices_before"], table["uneven"]["slices_after"]) == ("10", "19")
+    assert (
+        "not what a scanner reconstructs (Image Type: DERIVED, MPR)" in table["uneven"]["remarks"]
+    )
+    assert table["ward/even"]["remarks"] == ""
     made = series_in(out)
     assert len(made) == 5
     for name in ("ward/even", "ward/tilted"):

@@ -39,6 +39,8 @@ FIELD_MM = (100.0, 330.0)
 LENGTH_MM = (30.0, 350.0)
 """First to last slice of a head, with or without the neck; bodies go on for longer."""
 
+_PACKAGE = Path(SliceInterpLib.__file__).parent
+
 HEAD_WORDS = ("HEAD", "BRAIN", "SKULL")
 """One of these is in DICOM's Body Part Examined of a head (PS3.16, Annex L)."""
 
@@ -123,25 +125,37 @@ def double(task: Task) -> Result:
     their type alone.
     """
     started = time.monotonic()
-    found: dict[str, Any]
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        try:
             found = _double(task)
-    except Cancelled:
-        return task.pending
-    except SliceInterpError as problem:
-        reason = str(problem)
-        for place in (task.target, task.source):
-            reason = reason.removeprefix(f"{place}: ")
-        found = {"state": "failed", "reason": reason}
-    except MemoryError:
-        found = {"state": "failed", "reason": "There is not enough memory for this series."}
-    except Exception as problem:
-        name = type(problem).__name__
-        reason = f"Unexpected {name}: 'sliceinterp upsample --debug' on this series shows where."
-        found = {"state": "failed", "reason": reason}
-    return replace(task.pending, **found, seconds=round(time.monotonic() - started, 3))
+        except Cancelled:
+            return task.pending
+        except SliceInterpError as problem:
+            reason = str(problem)
+            for place in (task.target, task.source):
+                reason = reason.removeprefix(f"{place}: ")
+            found = {"state": "failed", "reason": reason}
+        except MemoryError:
+            found = {"state": "failed", "reason": "There is not enough memory for this series."}
+        except Exception as problem:
+            name = type(problem).__name__
+            reason = (
+                f"Unexpected {name}: 'sliceinterp upsample --debug' on this series shows where."
+            )
+            found = {"state": "failed", "reason": reason}
+    seconds = round(time.monotonic() - started, 3)
+    return replace(task.pending, **found, remarks=_remarks(warned), seconds=seconds)
+
+
+def _remarks(warned: Sequence[warnings.WarningMessage]) -> str:
+    """Our own warnings, each once: those of other libraries may quote a header."""
+    ours = [
+        str(one.message)
+        for one in warned
+        if one.category is UserWarning and _PACKAGE in Path(one.filename).parents
+    ]
+    return " ".join(dict.fromkeys(ours))
 
 
 def _double(task: Task) -> dict[str, Any]:

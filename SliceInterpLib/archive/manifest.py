@@ -31,6 +31,8 @@ class Result:
     state: State = "pending"
     reason: str = ""
     """Why it was skipped or failed."""
+    remarks: str = ""
+    """What a user is warned of, whatever became of it."""
     slices_before: int | None = None
     slices_after: int | None = None
     spacing_before_mm: float | None = None
