@@ -33,13 +33,13 @@ from SliceInterpLib.networks.registry import find_model
 from SliceInterpLib.upsampling import upsample
 from SliceInterpLib.volume import Volume
 
+_PACKAGE = Path(SliceInterpLib.__file__).parent
+
 FIELD_MM = (100.0, 330.0)
 """Side of the image of a head. Heads are scanned with 180 to 300 mm, bodies with 350 to 500."""
 
 LENGTH_MM = (30.0, 350.0)
 """First to last slice of a head, with or without the neck; bodies go on for longer."""
-
-_PACKAGE = Path(SliceInterpLib.__file__).parent
 
 HEAD_WORDS = ("HEAD", "BRAIN", "SKULL")
 """One of these is in DICOM's Body Part Examined of a head (PS3.16, Annex L)."""
