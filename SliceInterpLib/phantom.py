@@ -14,6 +14,7 @@ random wave (M. V. Berry, J. Phys. A 10, 1977, 2083), whose zeros wind like sulc
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -319,6 +320,7 @@ def head_phantom(
     seed: int = 0,
     hematoma_ml: float = 30.0,
     z_offset_mm: float = 0.0,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Phantom:
     """Scan the head that belongs to `seed`.
 
@@ -334,6 +336,7 @@ def head_phantom(
         seed: of the head and its noise.
         hematoma_ml: 0 (none) to 80.
         z_offset_mm: the slices lie centred around this z.
+        progress: called after each slice, with the number of those drawn and of all.
 
     Returns:
         The scan, HU int16 with air of -1000, and the truth about its hematoma.
@@ -368,6 +371,8 @@ def head_phantom(
         noise = _noise(np.random.default_rng((seed, index)), image.shape)
         image += noise_hu * np.clip((image - AIR) / -AIR, 0, 1) * noise
         hu[index, rows, columns] = np.rint(image)
+        if progress:
+            progress(index + 1, count)
     corner = float(in_plane[0])
     volume = Volume.from_grid(
         hu=hu,
@@ -376,3 +381,23 @@ def head_phantom(
         direction=np.eye(3),
     )
     return Phantom(volume, hematoma_ml, fraction)
+
+
+def sample_head(
+    matrix: int = 512,
+    slice_spacing: float = 5.0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Volume:
+    """The whole head, in as many pixels as asked for, with a hematoma of 30 ml.
+
+    Args:
+        matrix: as of `head_phantom`.
+        slice_spacing: mm.
+        progress: as of `head_phantom`.
+    """
+    return head_phantom(
+        matrix=matrix,
+        pixel_spacing=0.47 * 512 / matrix,
+        slice_spacing=slice_spacing,
+        progress=progress,
+    ).volume

@@ -26,6 +26,8 @@ class Task(ABC):
 
     judges: ClassVar[bool] = False
     """Whether methods are judged, which takes packages besides those of the methods."""
+    answers: ClassVar[bool] = False
+    """Whether it does nothing until it is asked, and then answers."""
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -205,6 +207,47 @@ class Reporting(_WithMethods):
             allow_thin=self.settings.allow_thin,
             seeds=self.seeds,
             say=owner.step,
+            cancelled=owner.cancelled,
+        )
+
+
+@dataclass(frozen=True)
+class Drawing(Task):
+    """Draw the built-in head: the arguments of `sample_head`."""
+
+    matrix: int
+    slice_spacing: float
+
+    def run(self, owner: Owner) -> Volume:
+        """The scan of it."""
+        from SliceInterpLib.phantom import sample_head
+
+        def progress(done: int, total: int) -> None:
+            owner.progress("phantom", done, total)
+
+        return sample_head(self.matrix, self.slice_spacing, progress)
+
+
+@dataclass(frozen=True)
+class SeriesWriting(Task):
+    """Write a result as DICOM, in its patient's study: the arguments of `write_dicom`."""
+
+    result: Volume
+    sources: Sequence[str]
+    folder: str
+    overwrite: bool = False
+
+    def run(self, owner: Owner) -> None:
+        """The series is all that it gives."""
+        from SliceInterpLib.files.dicom_writing import write_dicom
+
+        write_dicom(
+            self.result,
+            self.sources,
+            self.folder,
+            keep_identity=True,
+            overwrite=self.overwrite,
+            progress=lambda done, total: owner.progress("DICOM", done, total),
             cancelled=owner.cancelled,
         )
 

@@ -29,6 +29,7 @@ if __name__ == "__main__" and not __package__:
 
 from SliceInterpLib import job_folder
 from SliceInterpLib.errors import Cancelled, SliceInterpError
+from SliceInterpLib.files import whole
 
 DONE, FAILED, CANCELLED = 0, 1, 3
 """Exit codes."""
@@ -85,6 +86,7 @@ class Owner:
         self._gone.set()
         self._requests.put(None)
         time.sleep(PATIENCE)
+        whole.remove_private_folders()
         job_folder.remove(self._folder)
         os._exit(CANCELLED)
 

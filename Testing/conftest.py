@@ -6,6 +6,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -50,7 +51,13 @@ def quick_phantom(
     scene: object, drawn: Callable[..., object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The sample data's head is drawn once; its nodes have voxels of their own."""
-    monkeypatch.setattr("SliceInterpLib.phantom.head_phantom", drawn)
+
+    def own(**what: object) -> object:
+        phantom = drawn(**{name: value for name, value in what.items() if name != "progress"})
+        volume = replace(phantom.volume, slices=phantom.volume.slices.copy())
+        return replace(phantom, volume=volume)
+
+    monkeypatch.setattr("SliceInterpLib.phantom.head_phantom", own)
 
 
 @pytest.fixture

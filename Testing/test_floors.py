@@ -20,7 +20,7 @@ FLOORS = (
     ("evidence",),
     ("archive",),
     ("report",),
-    ("job_folder", "tasks", "worker"),
+    ("job_folder", "tasks", "hematoma", "worker"),
     ("scene",),
     ("cli",),
     ("lab",),

@@ -24,7 +24,8 @@ from SliceInterpLib.volume import Volume
 from SliceInterpLib.volumetry.carrying import carried_over
 from SliceInterpLib.volumetry.mask import voxel_ml
 from SliceInterpLib.volumetry.measures import Measurement, measure
-from SliceInterpLib.volumetry.segmentation import SegmentationSettings, Segmenter
+from SliceInterpLib.volumetry.segmentation import Segmenter
+from SliceInterpLib.volumetry.settings import SegmentationSettings
 
 RADIUS = 20.0
 """mm, of the ball that is cut."""
@@ -209,6 +210,7 @@ def test_an_uneven_scan_measures_alike_from_dicom_and_from_slicer(
 ) -> None:
     from as_slicer_loads import load
 
+    from SliceInterpLib.hematoma import Find, Scan
     from SliceInterpLib.scene import nodes, segmentations, volumetry
 
     acquired = tilted(uneven_head(), degrees)
@@ -226,10 +228,9 @@ def test_an_uneven_scan_measures_alike_from_dicom_and_from_slicer(
     node = load(acquired)
     in_slicer = nodes.volume_from_node(node)
     np.testing.assert_allclose(in_slicer.slice_origins, acquired.slice_origins, atol=1e-3)
-    segmenter = Segmenter(in_slicer)
-    found = segmenter.segment([seed])
-    segmentation = segmentations.add_segmentation(node, found, [seed], SegmentationSettings())
-    (row,) = volumetry.measured_rows(segmentation, node, segmenter)
+    scan, rule = Scan(in_slicer), ([seed], SegmentationSettings())
+    segmentation = segmentations.add_segmentation(node, Find(rule).answer(scan), rule)
+    (row,) = volumetry.measure_request(segmentation, node).rows(scan)
     one_figure(row.measured, python)
 
     ras = ",".join(f"{mm:.3f}" for mm in (-seed[0], -seed[1], seed[2]))

@@ -19,7 +19,7 @@ headless.start()
 
 import qt  # noqa: E402
 import slicer  # noqa: E402
-from driving import MODULE, choose, events, finish, place_seed  # noqa: E402
+from driving import MODULE, choose, events, finish, place_seed, settle  # noqa: E402
 from PySide6.QtCore import QEvent, Qt  # noqa: E402
 from PySide6.QtGui import QKeyEvent  # noqa: E402
 
@@ -67,7 +67,9 @@ def test_the_panel_fits_into_400_pixels(opened, quick_phantom, tmp_path):
     finish(opened)
     place_seed(source)
     opened.ui.segmentButton.click()
+    settle(opened)
     opened.ui.measureButton.click()
+    settle(opened)
     assert "All measures" in opened.ui.volumetryLabel.text
     assert LONG in plain(opened.ui.exportLabel.text)
     events(0.1)

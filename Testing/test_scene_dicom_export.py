@@ -16,13 +16,14 @@ slicer = pytest.importorskip("slicer", reason="the headless host needs slicer-co
 pytest.importorskip("PySide6", reason="the headless host needs PySide6")
 
 import headless  # noqa: E402
-from driving import choose  # noqa: E402
+from driving import choose, finish  # noqa: E402
 
-from SliceInterpLib.errors import OutputError, VolumeError  # noqa: E402
+from SliceInterpLib.errors import OutputError, SliceInterpError  # noqa: E402
 from SliceInterpLib.files import read_dicom  # noqa: E402
 from SliceInterpLib.interpolators import make_interpolator  # noqa: E402
 from SliceInterpLib.scene import nodes  # noqa: E402
-from SliceInterpLib.scene.dicom_export import export_result  # noqa: E402
+from SliceInterpLib.scene.dicom_export import add_to_database, series_writing  # noqa: E402
+from SliceInterpLib.scene.jobs import Job  # noqa: E402
 from SliceInterpLib.scene.wrapping import plain  # noqa: E402
 from SliceInterpLib.upsampling import upsample  # noqa: E402
 
@@ -70,10 +71,16 @@ def doubled(source):
     return nodes.add_output_node(result, source)
 
 
+def export(node, source, folder):
+    """Write it, but do not list it."""
+    Job(series_writing(node, source, folder)).wait().unwrap()
+
+
 def test_a_result_goes_into_its_study_and_the_database(load, database, tmp_path):
     source = load()
     result = doubled(source)
-    export_result(result, source, tmp_path / "out")
+    export(result, source, tmp_path / "out")
+    add_to_database(tmp_path / "out")
     assert database.imported == [str(tmp_path / "out")]
     acquired, derived = read_dicom(tmp_path / "acquired"), read_dicom(tmp_path / "out")
     np.testing.assert_array_equal(derived.slices, slicer.util.arrayFromVolume(result))
@@ -88,7 +95,7 @@ def test_a_result_goes_into_its_study_and_the_database(load, database, tmp_path)
 
 def test_a_tilted_scan(load, tmp_path):
     source = load(tilt=15.0)
-    export_result(doubled(source), source, tmp_path / "out")
+    export(doubled(source), source, tmp_path / "out")
     assert_between(read_dicom(tmp_path / "acquired"), read_dicom(tmp_path / "out"))
 
 
@@ -102,7 +109,7 @@ def test_an_uneven_scan_under_its_acquisition_transform(scene, load, tmp_path):
     acquired = read_dicom(tmp_path / "acquired")
     even = nodes.volume_from_node(source).slice_origins
     acquisition_transform(source, (acquired.slice_origins - even) * [-1, -1, 1])
-    export_result(doubled(source), source, tmp_path / "out")
+    export(doubled(source), source, tmp_path / "out")
     assert_between(acquired, read_dicom(tmp_path / "out"))
 
 
@@ -119,14 +126,14 @@ def test_a_registration_moves_no_slices(scene, load, tmp_path):
     matrix[:3, 3] = 30
     parent.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(matrix))
     source.SetAndObserveTransformNodeID(parent.GetID())
-    export_result(doubled(source), source, tmp_path / "out", add_to_database=False)
+    export(doubled(source), source, tmp_path / "out")
     assert_between(read_dicom(tmp_path / "acquired"), read_dicom(tmp_path / "out"))
 
 
 def test_what_cannot_be_exported(scene, load, database, tmp_path):
     def refused(cause, node, of):
-        with pytest.raises((OutputError, VolumeError), match=cause):
-            export_result(node, of, tmp_path / "out")
+        with pytest.raises(SliceInterpError, match=cause):
+            export(node, of, tmp_path / "out")
         assert not (tmp_path / "out").exists()
         assert not database.imported
 
@@ -149,8 +156,9 @@ def test_what_cannot_be_exported(scene, load, database, tmp_path):
 def test_a_database_that_refuses(load, database, tmp_path):
     source = load()
     database.works = False
+    export(doubled(source), source, tmp_path / "out")
     with pytest.raises(OutputError, match="could not be added to the DICOM database"):
-        export_result(doubled(source), source, tmp_path / "out")
+        add_to_database(tmp_path / "out")
     assert len(read_dicom(tmp_path / "out").slices) == 17
 
 
@@ -169,9 +177,11 @@ def test_the_panel_writes_the_last_result(scene, load, database, tmp_path):
         assert not database.imported
         widget.panel.export.choose_folder = lambda: str(tmp_path)
         widget.ui.dicomButton.click()
+        assert not widget.ui.dicomButton.enabled
+        finish(widget)
         (folder,) = database.imported
         assert Path(folder).parent == tmp_path
-        assert folder in plain(widget.ui.exportLabel.text)
+        assert folder in plain(widget.ui.statusLabel.text)
         np.testing.assert_array_equal(
             read_dicom(folder).slices, slicer.util.arrayFromVolume(result)
         )

@@ -23,12 +23,13 @@ from SliceInterpLib.acquired import acquired_only  # noqa: E402
 from SliceInterpLib.errors import VolumeError  # noqa: E402
 from SliceInterpLib.files import read_dicom, read_volume, write_volume  # noqa: E402
 from SliceInterpLib.files.dicom_writing import write_dicom  # noqa: E402
+from SliceInterpLib.hematoma import Scan  # noqa: E402
 from SliceInterpLib.interpolators import make_interpolator  # noqa: E402
 from SliceInterpLib.marks import NODE_SYNTHETIC  # noqa: E402
 from SliceInterpLib.scene import nodes, processing  # noqa: E402
 from SliceInterpLib.scene.panel import choose_first_volume  # noqa: E402
 from SliceInterpLib.scene.segmentations import add_mask  # noqa: E402
-from SliceInterpLib.scene.volumetry import measured_rows  # noqa: E402
+from SliceInterpLib.scene.volumetry import measure_request  # noqa: E402
 from SliceInterpLib.upsampling import upsample  # noqa: E402
 
 STORAGE = {
@@ -227,6 +228,7 @@ def test_a_result_can_be_measured(made):
     result = made[1]
     mask = nodes.volume_from_node(result).slices > 0
     segmentation = add_mask(result, mask, "lesion", (1.0, 0.0, 0.0))
-    (row,) = measured_rows(segmentation, result, None)
+    scan = Scan(nodes.volume_from_node(result))
+    (row,) = measure_request(segmentation, result).rows(scan)
     assert row.grid == "result"
     assert row.measured.voxel_ml == pytest.approx(mask.sum() * 0.8 * 0.8 * 2.5 / 1000)

@@ -13,8 +13,9 @@ pytest.importorskip("PySide6", reason="the headless host needs PySide6")
 import headless  # noqa: E402
 import vtk  # noqa: E402
 from as_slicer_loads import acquisition_transform  # noqa: E402
-from driving import CLOT, choose, events, open_scene, place_seed, save_scene  # noqa: E402
+from driving import CLOT, choose, close, open_scene, place_seed, save_scene, settle  # noqa: E402
 
+from SliceInterpLib.hematoma import Scan  # noqa: E402
 from SliceInterpLib.interpolators import make_interpolator  # noqa: E402
 from SliceInterpLib.scene import nodes, sample_data, segmentations, volumetry  # noqa: E402
 from SliceInterpLib.upsampling import upsample  # noqa: E402
@@ -26,7 +27,8 @@ from SliceInterpLib.volumetry.comparison import (  # noqa: E402
     difference_ml,
 )
 from SliceInterpLib.volumetry.mask import SegmentationError, voxel_ml  # noqa: E402
-from SliceInterpLib.volumetry.segmentation import SegmentationSettings, Segmenter  # noqa: E402
+from SliceInterpLib.volumetry.segmentation import Segmenter  # noqa: E402
+from SliceInterpLib.volumetry.settings import SegmentationSettings  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -54,7 +56,7 @@ def widget(source):
     choose(widget, source)
     widget.ui.volumetryCollapsibleButton.collapsed = False
     yield widget
-    widget.cleanup()
+    close(widget)
 
 
 def add_result(source, method="linear"):
@@ -64,6 +66,17 @@ def add_result(source, method="linear"):
 
 def all_nodes(scene):
     return {scene.GetNthNode(i).GetID() for i in range(scene.GetNumberOfNodes())}
+
+
+def rows_of(segmentation, source):
+    """As the child process finds them."""
+    scan = Scan(nodes.volume_from_node(source))
+    return volumetry.measure_request(segmentation, source).rows(scan)
+
+
+def press(widget, name):
+    getattr(widget.ui, f"{name}Button").click()
+    settle(widget)
 
 
 def text_of(widget):
@@ -140,16 +153,15 @@ def test_which_segment_is_meant(source, found):
 
 def test_the_same_rule_on_every_grid(source, found):
     add_result(source)
-    node = segmentations.add_segmentation(source, found, [CLOT], SegmentationSettings())
-    segmenter = Segmenter(nodes.volume_from_node(source))
-    rows = volumetry.measured_rows(node, source, segmenter)
+    node = segmentations.add_segmentation(source, found, ([CLOT], SegmentationSettings()))
+    volume, rows = nodes.volume_from_node(source), rows_of(node, source)
     assert [(row.grid, row.mask_is) for row in rows] == [
         (ACQUIRED, SEGMENTED),
         ("linear ×2", SEGMENTED),
         ("linear ×2", CARRIED),
     ]
     acquired, fresh, carried = (row.measured.voxel_ml for row in rows)
-    assert acquired == voxel_ml(segmenter.volume, found.mask)
+    assert acquired == voxel_ml(volume, found.mask)
     assert abs(fresh - acquired) < 0.1 * acquired
     assert abs(carried - acquired) < 0.1 * acquired
     assert fresh != carried
@@ -159,16 +171,15 @@ def test_the_same_rule_on_every_grid(source, found):
 def test_edits_are_measured(source, found):
     """And beside them what the rule finds, which is what the results are compared with."""
     add_result(source)
-    node = segmentations.add_segmentation(source, found, [CLOT], SegmentationSettings())
+    node = segmentations.add_segmentation(source, found, ([CLOT], SegmentationSettings()))
     edited = found.mask.copy()
     edited[: np.flatnonzero(edited.any((1, 2)))[0] + 2] = False
     (segment,) = node.GetSegmentation().GetSegmentIDs()
     slicer.util.updateSegmentBinaryLabelmapFromArray(edited.astype(np.uint8), node, segment, source)
-    segmenter = Segmenter(nodes.volume_from_node(source))
-    rows = volumetry.measured_rows(node, source, segmenter)
+    volume, rows = nodes.volume_from_node(source), rows_of(node, source)
     kinds = [row.mask_is for row in rows]
     assert kinds == [GIVEN, SEGMENTED, SEGMENTED, CARRIED]
-    assert rows[0].measured.voxel_ml == voxel_ml(segmenter.volume, edited)
+    assert rows[0].measured.voxel_ml == voxel_ml(volume, edited)
     given, acquired, fresh, carried = (row.measured.voxel_ml for row in rows)
     assert difference_ml(rows[2], rows) == fresh - acquired
     assert difference_ml(rows[3], rows) == carried - given
@@ -181,7 +192,7 @@ def test_a_segmentation_of_ones_own_needs_no_skull(source, found):
     slicer.util.arrayFromVolumeModified(source)
     add_result(source)
     node = segmentations.add_mask(source, found.mask, "mine")
-    rows = volumetry.measured_rows(node, source, None)
+    rows = rows_of(node, source)
     assert [row.mask_is for row in rows] == [GIVEN, CARRIED]
     assert rows[0].measured.side is None
 
@@ -193,10 +204,9 @@ def test_the_skull_of_a_saturated_scan_is_that_of_its_acquired_slices(source):
     slicer.util.arrayFromVolumeModified(source)
     result = add_result(source, "cubic")
     assert slicer.util.arrayFromVolume(result).max() > 100
-    segmenter = Segmenter(nodes.volume_from_node(source))
-    found = segmenter.segment([CLOT])
-    node = segmentations.add_segmentation(source, found, [CLOT], SegmentationSettings())
-    rows = volumetry.measured_rows(node, source, segmenter)
+    found = Segmenter(nodes.volume_from_node(source)).segment([CLOT])
+    node = segmentations.add_segmentation(source, found, ([CLOT], SegmentationSettings()))
+    rows = rows_of(node, source)
     acquired, fresh, _ = (row.measured.voxel_ml for row in rows)
     assert abs(fresh - acquired) < 0.1 * acquired
 
@@ -215,16 +225,16 @@ def test_a_scan_under_its_acquisition_transform(scene, source):
     )
     found = Segmenter(volume).segment(seeds)
     np.testing.assert_array_equal(found.mask, Segmenter(grid).segment([CLOT]).mask)
-    node = segmentations.add_segmentation(source, found, seeds, SegmentationSettings())
+    node = segmentations.add_segmentation(source, found, (seeds, SegmentationSettings()))
     np.testing.assert_array_equal(segmentations.mask_of(node, source), found.mask)
 
 
 def test_a_segmentation_of_another_volume(source, found):
     """Its seeds are not in this volume's coordinates: it is measured as anybody's."""
-    node = segmentations.add_segmentation(source, found, [CLOT], SegmentationSettings())
+    node = segmentations.add_segmentation(source, found, ([CLOT], SegmentationSettings()))
     other = sample_data.load_phantom(matrix=128)
     other.SetAndObserveTransformNodeID(source.GetTransformNodeID())
-    (row,) = volumetry.measured_rows(node, other, Segmenter(nodes.volume_from_node(other)))
+    (row,) = rows_of(node, other)
     assert row.mask_is == GIVEN
 
 
@@ -237,8 +247,8 @@ def test_results_that_no_longer_fit_are_left_out(source):
 
 def test_the_surface_is_slicers(source, found):
     """The volume in the table is that of the closed surface that Slicer shows."""
-    node = segmentations.add_segmentation(source, found, [CLOT], SegmentationSettings())
-    (row,) = volumetry.measured_rows(node, source, Segmenter(nodes.volume_from_node(source)))
+    node = segmentations.add_segmentation(source, found, ([CLOT], SegmentationSettings()))
+    (row,) = rows_of(node, source)
     node.CreateClosedSurfaceRepresentation()
     surface, properties = vtk.vtkPolyData(), vtk.vtkMassProperties()
     node.GetClosedSurfaceRepresentation(segmentations.segment_of(node), surface)
@@ -248,9 +258,10 @@ def test_the_surface_is_slicers(source, found):
 
 def test_the_table(source, found, tmp_path):
     add_result(source)
-    node = segmentations.add_segmentation(source, found, [CLOT], SegmentationSettings())
-    rows = volumetry.measured_rows(node, source, Segmenter(nodes.volume_from_node(source)))
-    table = volumetry.add_table(rows, node)
+    node = segmentations.add_segmentation(source, found, ([CLOT], SegmentationSettings()))
+    rows = rows_of(node, source)
+    measured = volumetry.measure_request(node, source).answer(Scan(nodes.volume_from_node(source)))
+    table = volumetry.add_table(measured, node.GetName())
     assert column(table, "grid") == ["acquired", "linear ×2", "linear ×2"]
     assert column(table, "voxel_ml") == [row.measured.voxel_ml for row in rows]
     assert np.isnan(column(table, "difference_ml")[0])
@@ -272,7 +283,7 @@ def test_the_table(source, found, tmp_path):
 def test_the_preview_follows_seed_and_range(widget, scene, source):
     assert not previews(scene)
     place_seed(source)
-    events(0.4)
+    settle(widget)
     (preview,) = previews(scene)
     assert not preview.GetSaveWithScene()
     display = preview.GetDisplayNode()
@@ -288,11 +299,11 @@ def test_the_preview_follows_seed_and_range(widget, scene, source):
     widget.ui.automaticCheckBox.checked = False
     assert widget.ui.lowSlider.enabled
     widget.ui.lowSlider.value = 60
-    events(0.4)
+    settle(widget)
     assert previews(scene) == [preview]
     assert segmentations.mask_of(preview, source).sum() < first.sum()
     widget.ui.automaticCheckBox.checked = True
-    events(0.4)
+    settle(widget)
     np.testing.assert_array_equal(segmentations.mask_of(preview, source), first)
 
     widget.ui.clearSeedsButton.click()
@@ -303,27 +314,28 @@ def test_the_preview_follows_seed_and_range(widget, scene, source):
 def test_what_goes_wrong_is_told_in_the_section(widget, scene, source, monkeypatch):
     monkeypatch.setattr(slicer.util, "errorDisplay", lambda *_, **__: pytest.fail("a message box"))
     place_seed(source, (0.0, 0.0, 900.0))
-    events(0.4)
+    settle(widget)
     assert "outside the volume" in text_of(widget)
     assert not previews(scene)
     widget.ui.automaticCheckBox.checked = False
     widget.ui.lowSlider.value, widget.ui.highSlider.value = 90, 50
-    widget.ui.segmentButton.click()
+    press(widget, "segment")
     assert "90…50 HU is empty" in text_of(widget)
     assert not slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
 
 
 def test_no_preview_stays_behind(widget, scene, source):
     place_seed(source)
-    events(0.4)
+    settle(widget)
     widget.parent.exit()
     assert not previews(scene)
     widget.parent.enter()
     widget.panel.volumetry.update_preview()
+    settle(widget)
     assert previews(scene)
     place_seed(source, (27.0, 5.0, 2.0))
     scene.RemoveNode(source)  # before the preview has followed
-    events(0.4)
+    settle(widget)
     assert not previews(scene)
     assert not widget.ui.seedButton.enabled
 
@@ -331,8 +343,7 @@ def test_no_preview_stays_behind(widget, scene, source):
 def test_segment_edit_and_measure(widget, scene, source):
     assert not widget.ui.measureButton.enabled
     place_seed(source)
-    widget.ui.segmentButton.click()
-    events(0.4)
+    press(widget, "segment")
     assert not previews(scene)
     node = widget.ui.segmentationSelector.currentNode()
     assert node.GetName() == f"{source.GetName()} hematoma"
@@ -352,7 +363,7 @@ def test_segment_edit_and_measure(widget, scene, source):
     assert editor.GetSourceVolumeNode() is source
     assert editor.GetSelectedSegmentID() == segmentations.segment_of(node)
 
-    widget.ui.measureButton.click()
+    press(widget, "measure")
     table = scene.GetFirstNodeByClass("vtkMRMLTableNode")
     mask = segmentations.mask_of(node, source)
     ml = voxel_ml(nodes.volume_from_node(source), mask)
@@ -363,23 +374,23 @@ def test_segment_edit_and_measure(widget, scene, source):
 
 def test_a_volume_that_changes_is_looked_at_anew(widget, source):
     place_seed(source)
-    widget.ui.segmentButton.click()
+    press(widget, "segment")
     first = text_of(widget)
     hu = slicer.util.arrayFromVolume(source)
     hu[hu.shape[0] // 2 :] = -1000
     slicer.util.arrayFromVolumeModified(source)
-    widget.ui.segmentButton.click()
+    press(widget, "segment")
     assert text_of(widget) != first
 
 
 def test_surfaces_side_by_side(widget, scene, source):
     place_seed(source)
-    widget.ui.segmentButton.click()
-    widget.ui.surfacesButton.click()
+    press(widget, "segment")
+    press(widget, "surfaces")
     assert "Press Apply first" in text_of(widget)
     result = add_result(source)
-    widget.ui.surfacesButton.click()
-    widget.ui.surfacesButton.click()
+    press(widget, "surfaces")
+    press(widget, "surfaces")
     assert len(slicer.util.getNodesByClass("vtkMRMLSegmentationNode")) == 2
     acquired = widget.ui.segmentationSelector.currentNode()
     doubled = acquired.GetNodeReference(volumetry.ON_RESULT)
@@ -393,20 +404,20 @@ def test_surfaces_side_by_side(widget, scene, source):
         assert only.GetViewNodeIDs() == (view.GetID(),)
         assert only.GetVisibility3D() and not only.GetVisibility2D()
         assert node.GetSegmentation().ContainsRepresentation("Closed surface")
-    widget.ui.segmentButton.click()  # another one takes the first one's place
-    widget.ui.surfacesButton.click()
+    press(widget, "segment")  # another one takes the first one's place
+    press(widget, "surfaces")
     assert not acquired.GetNthDisplayNode(1).GetVisibility3D()
     assert widget.ui.segmentationSelector.currentNode().GetNthDisplayNode(1).GetVisibility3D()
 
 
 def test_seeds_and_rule_are_saved_with_the_scene(widget, scene, source, tmp_path):
     place_seed(source)
-    widget.ui.segmentButton.click()
+    press(widget, "segment")
     widget.parent.exit()
     name = source.GetName()
     save_scene(tmp_path / "scene")
     open_scene(tmp_path / "scene")
     source, node = slicer.util.getNode(name), slicer.util.getNode(f"{name} hematoma")
     np.testing.assert_allclose(segmentations.seeds_of(source), [CLOT], atol=1e-3)
-    rows = volumetry.measured_rows(node, source, Segmenter(nodes.volume_from_node(source)))
+    rows = rows_of(node, source)
     assert [row.mask_is for row in rows] == [SEGMENTED]

@@ -26,6 +26,7 @@ from driving import (  # noqa: E402
     load_volume,
     opened_module,
     place_seed,
+    settle,
 )
 
 from SliceInterpLib.scene import sample_data  # noqa: E402
@@ -132,7 +133,9 @@ def test_the_steps_of_the_tutorial(widget, views, folder):
     grab(widget, "check", folder / "step-5-check.png")
     place_seed(source)
     widget.ui.segmentButton.click()
+    settle(widget)
     widget.ui.measureButton.click()
+    settle(widget)
     assert "ml" in widget.ui.volumetryLabel.text
     grab(widget, "volumetry", folder / "step-6-volumetry.png")
     grab(widget, "export", folder / "step-6-export.png")

@@ -19,7 +19,8 @@ from SliceInterpLib.volumetry.growth import REPEATABILITY, growth
 from SliceInterpLib.volumetry.intracranial import intracranial_mask
 from SliceInterpLib.volumetry.mask import SegmentationError, voxel_ml
 from SliceInterpLib.volumetry.measures import measure, partial_volume_ml
-from SliceInterpLib.volumetry.segmentation import SegmentationSettings, Segmenter
+from SliceInterpLib.volumetry.segmentation import Segmenter
+from SliceInterpLib.volumetry.settings import SegmentationSettings
 from SliceInterpLib.volumetry.surface import closed_surface
 
 CLOT = (27.0, 4.0, 2.0)

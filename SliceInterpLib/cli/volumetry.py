@@ -95,7 +95,7 @@ def _volume(options: argparse.Namespace) -> None:
     from SliceInterpLib.files.writing import check_writable, write_volume
     from SliceInterpLib.volumetry.comparison import compare, comparison_table
     from SliceInterpLib.volumetry.growth import growth
-    from SliceInterpLib.volumetry.segmentation import SegmentationSettings
+    from SliceInterpLib.volumetry.settings import SegmentationSettings
 
     if options.output:
         check_writable(options.output, overwrite=options.force, marked=False)

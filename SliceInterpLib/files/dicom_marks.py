@@ -10,12 +10,14 @@ import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydicom.dataset import Dataset
 
 from SliceInterpLib.marks import Marks
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
 
 EQUIPMENT = "SliceInterp"
 """The manufacturer in the Contributing Equipment Sequence."""
@@ -55,7 +57,10 @@ _METHOD = re.compile(
     r"Method: ([\w-]{1,60})\.(?: Model: ([\w.-]{1,60}), SHA-256 ([0-9a-f]{64})\.)?"
 )
 
-_RESAMPLED = ("MPR", "MIP", "MINIP", "MAX_IP", "MIN_IP", "RESAMPLED", "REFORMATTED")
+DERIVED_WORDS = (
+    *("DERIVED", "MPR", "MIP", "MINIP", "MAX_IP", "MIN_IP"),
+    *("RESAMPLED", "REFORMATTED"),
+)
 """In the Image Type of series that others made of the scanner's."""
 
 
@@ -154,4 +159,4 @@ def derived_in_words(image_type: object) -> str:
 def derived_words(image_type: str) -> tuple[str, ...]:
     """The words of an Image Type that tell it from that of a scanner's reconstruction."""
     words = {word.strip("'[]") for word in re.split(r"[\s,]+", image_type.upper())}
-    return tuple(word for word in ("DERIVED", *_RESAMPLED) if word in words)
+    return tuple(word for word in DERIVED_WORDS if word in words)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 from pydicom.config import disable_value_validation
 
-from SliceInterpLib.errors import OutputError
+from SliceInterpLib.errors import Cancelled, OutputError
 from SliceInterpLib.files.dicom_images import derived_images, processing, rescale_for
 from SliceInterpLib.files.dicom_pixels import read_planes
 from SliceInterpLib.files.dicom_sources import Source, Sources, stranger
@@ -27,6 +27,8 @@ def write_dicom(
     *,
     keep_identity: bool = False,
     overwrite: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
 ) -> None:
     r"""Write the result as a new series of CT images, a file a slice, into a new folder.
 
@@ -55,8 +57,11 @@ def write_dicom(
             where: patient, study and frame of reference are new, as are the UIDs in the references,
             and another export has yet others. A head's surface can show a face all the same.
         overwrite: replace a series in the folder, as `check_dicom_folder` allows it.
+        progress: called after each image, with the number of those written and of all.
+        cancelled: asked before each image.
 
     Raises:
+        Cancelled: if `cancelled` says so; nothing is left behind.
         OutputError: what `check_dicom_folder` raises, sources that the result was not made from, HU
             that 16 bits cannot hold, and whatever fails on the way; nothing is left behind.
         VolumeError: for a source that is damaged; nothing is left behind.
@@ -75,7 +80,11 @@ def write_dicom(
                 series, former = Path(private, "series"), Path(private, "former")
                 series.mkdir()
                 for number, image in enumerate(images, 1):
+                    if cancelled and cancelled():
+                        raise Cancelled("The export was cancelled; nothing was kept.")
                     image.save_as(series / f"slice-{number:04d}.dcm", enforce_file_format=True)
+                    if progress:
+                        progress(number, result.slice_count)
                 _put_in_place(series, folder, former)
         except OSError as error:
             raise OutputError(

@@ -34,6 +34,10 @@ def check_place(path: Path, *, overwrite: bool) -> None:
         )
 
 
+_private: set[Path] = set()
+"""The private folders that there are."""
+
+
 @contextmanager
 def private_folder(parent: Path) -> Iterator[Path]:
     """A folder that no one else can read and that is gone afterwards, with all that is in it.
@@ -42,10 +46,18 @@ def private_folder(parent: Path) -> Iterator[Path]:
     folder is made.
     """
     folder = parent / f"{TEMPORARY}{secrets.token_hex(6)}"
+    _private.add(folder)
     try:
         folder.mkdir(mode=0o700)
         yield folder
     finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        _private.discard(folder)
+
+
+def remove_private_folders() -> None:
+    """For a process that is about to be ended in the middle of its work, by another thread."""
+    for folder in list(_private):
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -13,15 +13,14 @@ import slicer
 
 from SliceInterpLib.doublable import require_doublable
 from SliceInterpLib.errors import MethodError, OutputError
+from SliceInterpLib.files.whole import check_place, private_folder, write_text
 from SliceInterpLib.report.orientation import PatientOrder
 from SliceInterpLib.scene import nodes, segmentations, slots
 from SliceInterpLib.scene.check import add_check_nodes, check_table
+from SliceInterpLib.scene.jobs import Start
 from SliceInterpLib.scene.tables import rich_text
-from SliceInterpLib.tasks import Checked, Checking, MethodSettings, Reporting, Task
+from SliceInterpLib.tasks import Checked, Checking, MethodSettings, Reporting
 from SliceInterpLib.volume import Volume
-
-Keep = Callable[[Any, slicer.vtkMRMLScalarVolumeNode], str]
-"""Takes what a task gave, and the node that it ran on; says what has come of it."""
 
 
 class CheckSection:
@@ -39,7 +38,7 @@ class CheckSection:
         self,
         ui: Any,
         settings: Callable[[], MethodSettings],
-        start: Callable[[Task, Keep], None],
+        start: Start,
         choose_file: Callable[[], str] | None = None,
         open_file: Callable[[Path], None] | None = None,
     ) -> None:
@@ -102,8 +101,6 @@ class CheckSection:
         return f"Checked on {table.caption} of this scan."
 
     def _write_report(self, path: Path, page: str, _source: object) -> str:
-        from SliceInterpLib.files.whole import write_text  # brings pydicom, which takes its time
-
         write_text(path, page)
         self.open_file(path)
         return f"Report written: {path}"
@@ -111,8 +108,6 @@ class CheckSection:
 
 def _checked(chosen: str) -> Path:
     """The file to write, an .html; raises OutputError where none can be made."""
-    from SliceInterpLib.files.whole import check_place, private_folder
-
     path = Path(chosen)
     as_chosen = path.suffix.lower() in (".html", ".htm")
     if not as_chosen:

@@ -10,32 +10,31 @@ from pathlib import Path
 import slicer
 
 from SliceInterpLib.errors import OutputError
-from SliceInterpLib.files.dicom_writing import write_dicom
 from SliceInterpLib.scene import nodes
+from SliceInterpLib.tasks import SeriesWriting
 
 
-def export_result(
+def series_writing(
     node: slicer.vtkMRMLScalarVolumeNode,
     source: slicer.vtkMRMLScalarVolumeNode | None,
     folder: str | Path,
     *,
     overwrite: bool = False,
-    add_to_database: bool = True,
-) -> None:
-    """Write a result into a new folder, as a series of the study that `source` was loaded from.
+) -> SeriesWriting:
+    """The task to write a result as a series of the study that `source` was loaded from.
+
+    `Job` does it in a child process, and then `add_to_database` lists the series in the DICOM
+    module.
 
     Args:
         node: the result.
         source: the volume that the result was made from; None: it is not known.
-        folder: as `write_dicom` takes it.
+        folder: a new one, as `write_dicom` takes it.
         overwrite: as `write_dicom` takes it.
-        add_to_database: list the series in Slicer's DICOM database too, which then refers to the
-            files in the folder.
 
     Raises:
-        VolumeError: if the node is no result, and as `write_dicom` does; then nothing is written.
-        OutputError: if its source does not come from the DICOM database, and as `write_dicom` does;
-            then nothing is written.
+        VolumeError: if the node is no result.
+        OutputError: if its source does not come from the DICOM database.
     """
     if source is None:
         raise OutputError(
@@ -43,11 +42,22 @@ def export_result(
             "again."
         )
     files = _files_of(source)
-    write_dicom(
-        nodes.result_from_node(node), files, folder, keep_identity=True, overwrite=overwrite
-    )
-    if add_to_database:
-        _add_to_database(folder)
+    return SeriesWriting(nodes.result_from_node(node), files, str(folder), overwrite)
+
+
+def add_to_database(folder: str | Path) -> None:
+    """List a series in Slicer's DICOM database, which refers to the files in the folder.
+
+    Raises:
+        OutputError: if that cannot be.
+    """
+    from DICOMLib import DICOMUtils  # there once Slicer has started
+
+    if not DICOMUtils.importDicom(str(folder)):
+        raise OutputError(
+            f"The series is in {folder}, but could not be added to the DICOM database. Import that "
+            "folder in the DICOM module."
+        )
 
 
 def _files_of(source: slicer.vtkMRMLScalarVolumeNode) -> list[str]:
@@ -67,14 +77,3 @@ def _files_of(source: slicer.vtkMRMLScalarVolumeNode) -> list[str]:
             "database. Import the scan in the DICOM module once more."
         )
     return files
-
-
-def _add_to_database(folder: str | Path) -> None:
-    """List the series in the DICOM module."""
-    from DICOMLib import DICOMUtils  # there once Slicer has started
-
-    if not DICOMUtils.importDicom(str(folder)):
-        raise OutputError(
-            f"The series is in {folder}, but could not be added to the DICOM database. Import that "
-            "folder in the DICOM module."
-        )

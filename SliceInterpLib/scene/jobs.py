@@ -32,12 +32,21 @@ from SliceInterpLib import job_folder, worker
 from SliceInterpLib.errors import Cancelled, MethodError, SliceInterpError
 from SliceInterpLib.tasks import Task
 
+Keep = Callable[[Any, Any], str]
+"""Takes what a task gave, and the node that the run was about; says what has come of it."""
+
+Start = Callable[[Task, Keep], None]
+"""Starts a run of the panel, unless one is going on."""
+
 GRACE = 3.0
 """Seconds that a child has to end after a cancel before it is killed."""
 
+THREAD = "SliceInterp job"
+"""Name of the threads that wait for children."""
+
 _DELIVERY_MS = 50
 _TURN_S = 0.005
-"""How long the main thread lets go of the GIL at every delivery; the threads need it."""
+"""How long the main thread lets go of the GIL at a delivery that is awaited; threads need it."""
 
 _LAST_LINES = 20
 _END = object()
@@ -100,10 +109,12 @@ class Job:
         self._process: subprocess.Popen | None = None
         self._child: int | None = None
         self._cancelled_at: float | None = None
-        threading.Thread(target=self._work, args=(task,), daemon=True).start()
+        self._awaited = 0 if task.answers else 1
+        threading.Thread(target=self._work, args=(task,), name=THREAD, daemon=True).start()
 
     def send(self, request: object) -> None:
-        """Ask something of a task that takes requests; `answered` follows."""
+        """Ask something of a task that answers; `answered` follows."""
+        self._awaited += 1
         self._requests.put(request)
 
     def cancel(self) -> None:
@@ -111,6 +122,7 @@ class Job:
         with self._lock:
             if self._cancelled_at is None:
                 self._cancelled_at = time.monotonic()
+                self._awaited += 1
                 self._close_input()
 
     def poll(self) -> bool:
@@ -145,7 +157,8 @@ class Job:
         """Deliver from Qt's event loop from now on."""
         import qt
 
-        time.sleep(_TURN_S)
+        if self._awaited:
+            time.sleep(_TURN_S)
         try:
             self.poll()
         finally:
@@ -169,6 +182,7 @@ class Job:
         elif message["event"] == "step" and self._step:
             self._step(message["text"])
         elif message["event"] == "answer" and self._answered:
+            self._awaited -= 1
             self._answered(message["value"])
 
     # On threads of their own, without MRML and without Qt

@@ -12,6 +12,8 @@ import numpy as np
 import slicer
 
 from SliceInterpLib.errors import SliceInterpError
+from SliceInterpLib.files.dicom_marks import derived_in_words
+from SliceInterpLib.files.hints import may_tell
 from SliceInterpLib.hounsfield import Ranges
 from SliceInterpLib.marks import NODE_PROVENANCE, Marks, marks_in
 
@@ -53,11 +55,7 @@ def derived_by_others(node: slicer.vtkMRMLVolumeNode) -> str:
     Asked are the file, or the first image of the series in Slicer's DICOM database.
     """
     image_type = " ".join(source.image_type for source in _sources(node))
-    if not image_type.strip() or marks_of(node):
-        return ""
-    from SliceInterpLib.files.dicom_marks import derived_in_words  # brings pydicom
-
-    return derived_in_words(image_type)
+    return "" if marks_of(node) else derived_in_words(image_type)
 
 
 def padding_of(node: slicer.vtkMRMLVolumeNode) -> Ranges:
@@ -92,7 +90,9 @@ def _sources(node: slicer.vtkMRMLVolumeNode) -> list[_Source]:
 # Kept, since the panel asks whenever it says anew what it would do.
 @lru_cache(maxsize=64)
 def _said_by(path: Path, _changed: int) -> _Source:
-    # These bring pydicom and SciPy, which take their time.
+    if not may_tell(path):
+        return _Source()
+    # These bring pydicom, which takes its time.
     from SliceInterpLib.files.dicom_frames import frames_of
     from SliceInterpLib.files.reading import READABLE, header_texts, matching_suffix
     from SliceInterpLib.padding import credible

@@ -15,6 +15,7 @@ from SliceInterpLib.errors import ThinSlicesError, VolumeError
 from SliceInterpLib.gaps import through_plane_axis
 from SliceInterpLib.marks import NODE_PROVENANCE, NODE_SYNTHETIC, UNKNOWN_SLICES, marked
 from SliceInterpLib.scene.marks import SOURCE, marks_of, padding_of, provenance_of
+from SliceInterpLib.scene.voxels import image_of
 from SliceInterpLib.volume import Volume
 
 QUANTITY = "quantity"
@@ -185,7 +186,7 @@ def add_output_node(
     for it is another image. If anything fails, the scene is as it was.
 
     Args:
-        result: of `upsample`, or a map of the same geometry.
+        result: of `upsample`, or a map of the same geometry; its voxels are the node's from now on.
         source: the node that it was made from.
         name: of the node; by default one that tells the source and the method.
         output: a node to fill instead of adding one.
@@ -298,12 +299,10 @@ def _result_state(result: Volume, source: slicer.vtkMRMLVolumeNode, name: str | 
     label = "SliceInterp" if method == "learned" else str(method).replace("-", " ")
     axes, through = _ijk_to_lps(source), 2 - result.slice_axis
     axes[:3, through] /= _times(result)
-    holder = slicer.vtkMRMLScalarVolumeNode()
-    slicer.util.updateVolumeFromArray(holder, result.hu)
     marks = "".join("1" if synthetic else "0" for synthetic in result.synthetic)
     return _State(
         name=name or f"{source.GetName()} ({label} ×{factor})",
-        image=holder.GetImageData(),
+        image=image_of(result.hu),
         ijk_to_ras=slicer.util.vtkMatrixFromArray(_LPS_RAS @ axes),
         transform=source.GetTransformNodeID(),
         study=_study_of(source),
@@ -354,7 +353,7 @@ def _copy_display(
     ours = node.GetScalarVolumeDisplayNode()
     if not ours:
         ours = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeDisplayNode")
-    # Before it sees the voxels: an automatic window takes 0.1 s to find.
+    # Before it sees the voxels: an automatic window takes its time to find.
     ours.SetAutoWindowLevel(False)
     node.SetAndObserveDisplayNodeID(ours.GetID())
     with slicer.util.NodeModify(ours):

@@ -15,6 +15,7 @@ from SliceInterpLib.report.colours import difference_colours
 from SliceInterpLib.scene import nodes
 from SliceInterpLib.scene.expected_error import LEAST_SHOWN_HU, expected_error_of
 from SliceInterpLib.scene.view_labels import title_of
+from SliceInterpLib.scene.voxels import add_volume
 
 DIFFERENCE_HU = 40.0
 """Differences of that many HU, and more, have the full colour."""
@@ -88,15 +89,13 @@ def _difference(
     learned.GetIJKToRASMatrix(matrix)
     title = f"{title_of(learned)} − {title_of(classical)}"
     difference = np.subtract(here, there, dtype=np.float32)
-    node = slicer.util.addVolumeFromArray(difference, matrix, title)
+    node = add_volume(difference, matrix, title, (-DIFFERENCE_HU, DIFFERENCE_HU))
     node.SetSaveWithScene(False)
     node.SetAndObserveTransformNodeID(learned.GetTransformNodeID())
     colours = slicer.mrmlScene.AddNode(_diverging_colours())
     display = node.GetDisplayNode()
     with slicer.util.NodeModify(display):
         display.SetSaveWithScene(False)
-        display.SetAutoWindowLevel(False)
-        display.SetWindowLevel(2 * DIFFERENCE_HU, 0)
         display.SetInterpolate(False)
         display.SetAndObserveColorNodeID(colours.GetID())
     return Overlay(node, title, 1.0, "%+.0f", 5, temporary=(node, colours))

@@ -10,12 +10,12 @@ import vtk
 
 from SliceInterpLib.errors import Cancelled
 from SliceInterpLib.scene import expected_error, nodes, slots
-from SliceInterpLib.scene.check_section import CheckSection, Keep
+from SliceInterpLib.scene.check_section import CheckSection
 from SliceInterpLib.scene.comparison import Comparison
 from SliceInterpLib.scene.comparison_section import ComparisonSection
 from SliceInterpLib.scene.dependencies import Dependencies, device_note
 from SliceInterpLib.scene.export_section import ExportSection
-from SliceInterpLib.scene.jobs import Job, Outcome
+from SliceInterpLib.scene.jobs import Job, Keep, Outcome
 from SliceInterpLib.scene.marks import marks_of
 from SliceInterpLib.scene.parameters import settings_of
 from SliceInterpLib.scene.plan import Planner
@@ -96,7 +96,7 @@ class Panel:
         self.terms = terms or Terms()
         self.compare = ComparisonSection(ui, comparison)
         self.check = CheckSection(ui, lambda: settings_of(self._parameters), self.start)
-        self.export = ExportSection(ui)
+        self.export = ExportSection(ui, self.start)
         self.volumetry = VolumetrySection(ui)
         self.job: Job | None = None
         self._start_job = start_job
@@ -147,7 +147,7 @@ class Panel:
         self.ui.applyButton.toolTip = obstacle or ("A run is in progress." if self.job else plan)
         volume, _obstacle = self._planner.look_at(source, allow_thin=self._parameters.allowThin)
         self.check.refresh(source, volume, bool(self.job))
-        self.export.refresh(source)
+        self.export.refresh(source, bool(self.job))
         self.volumetry.refresh(source)
         self.ui.deviceLabel.text = device_note(self._parameters.device)
 
@@ -259,6 +259,7 @@ class Panel:
         """Let go of the choices, or hold them fast while a run goes on."""
         self.ui.cancelButton.enabled = held
         self.ui.applyButton.enabled = False
-        self.ui.checkButton.enabled = self.ui.reportButton.enabled = False
+        for button in (self.ui.checkButton, self.ui.reportButton, self.ui.dicomButton):
+            button.enabled = False
         for name in _CHOICES:
             getattr(self.ui, name).enabled = not held

@@ -10,9 +10,10 @@ import slicer
 import vtk
 from vtk.util.numpy_support import numpy_to_vtk
 
+from SliceInterpLib.hematoma import Rule
 from SliceInterpLib.scene import nodes
-from SliceInterpLib.volumetry.mask import SegmentationError
-from SliceInterpLib.volumetry.segmentation import Segmentation, SegmentationSettings
+from SliceInterpLib.volumetry.mask import SegmentationError, bounds
+from SliceInterpLib.volumetry.settings import Segmentation, SegmentationSettings
 
 SEEDS = "SliceInterp.seeds"
 """Node reference from a volume to the points in its hematoma; saved with the scene."""
@@ -71,17 +72,16 @@ def seeds_of(source: slicer.vtkMRMLVolumeNode) -> Seeds:
 def add_segmentation(
     source: slicer.vtkMRMLScalarVolumeNode,
     found: Segmentation,
-    seeds: Seeds,
-    settings: SegmentationSettings,
+    rule: Rule,
 ) -> slicer.vtkMRMLSegmentationNode:
     """A hematoma found in a volume as a segmentation node, which knows by what rule it was.
 
     Args:
         source: the volume.
         found: the hematoma.
-        seeds: by which it was found.
-        settings: by which it was found.
+        rule: by which it was found.
     """
+    seeds, settings = rule
     node = add_mask(source, found.mask, f"{source.GetName()} {_SEGMENT}")
     node.SetAttribute(RULE, json.dumps({"seeds": seeds, "settings": asdict(settings)}))
     return node
@@ -138,11 +138,13 @@ def set_mask(
     Args:
         segmentation: what is changed.
         source: the volume on whose grid the mask is.
-        mask: bool (slice, row, column).
+        mask: bool (slice, row, column), not empty.
     """
-    stored = np.moveaxis(mask, 0, nodes.slice_axis_of(source)).astype(np.uint8)
+    stored = np.moveaxis(mask, 0, nodes.slice_axis_of(source))
+    box = bounds(stored)  # the rest is empty, and only takes time
+    stored = stored[box].astype(np.uint8)
     image, matrix = slicer.vtkOrientedImageData(), vtk.vtkMatrix4x4()
-    image.SetDimensions(stored.shape[::-1])
+    image.SetExtent([end for part in box[::-1] for end in (part.start, part.stop - 1)])
     image.GetPointData().SetScalars(numpy_to_vtk(stored.ravel(), deep=True))
     source.GetIJKToRASMatrix(matrix)
     image.SetImageToWorldMatrix(matrix)
@@ -200,7 +202,7 @@ def segment_of(segmentation: slicer.vtkMRMLSegmentationNode) -> str:
 
 def rule_of(
     segmentation: slicer.vtkMRMLSegmentationNode, source: slicer.vtkMRMLVolumeNode
-) -> tuple[Seeds, SegmentationSettings] | None:
+) -> Rule | None:
     """The seeds and settings by which it was found in this volume; None where it was not."""
     text = segmentation.GetAttribute(RULE)
     role = segmentation.GetReferenceImageGeometryReferenceRole()

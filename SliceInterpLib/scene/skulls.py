@@ -10,6 +10,7 @@ import vtk
 
 from SliceInterpLib.scene import nodes
 from SliceInterpLib.scene.comparison_layout import VIEW_GROUP, view_3d_node
+from SliceInterpLib.scene.voxels import image_of
 
 SURFACE_HU = 300.0
 """The surface lies where the volume passes through this."""
@@ -73,12 +74,12 @@ def highest_hu(volume: slicer.vtkMRMLScalarVolumeNode) -> float:
 
 def bone_surface(volume: slicer.vtkMRMLScalarVolumeNode) -> vtk.vtkPolyData:
     """The surface of the bone in the volume's own coordinates, below its parent transform."""
-    thinned = vtk.vtkExtractVOI()
-    thinned.SetInputData(volume.GetImageData())
-    thinned.SetVOI(volume.GetImageData().GetExtent())
-    thinned.SetSampleRate(*(max(1, round(_STEP / spacing)) for spacing in volume.GetSpacing()))
+    rate = [max(1, round(_STEP / spacing)) for spacing in volume.GetSpacing()]
+    taken = tuple(slice(None, None, step) for step in reversed(rate))
+    thinned = image_of(slicer.util.arrayFromVolume(volume)[taken])
+    thinned.SetSpacing(rate)
     surface = vtk.vtkFlyingEdges3D()
-    surface.SetInputConnection(thinned.GetOutputPort())
+    surface.SetInputData(thinned)
     surface.SetValue(0, SURFACE_HU)
     surface.ComputeScalarsOff()
     to_ras, matrix = vtk.vtkTransform(), vtk.vtkMatrix4x4()

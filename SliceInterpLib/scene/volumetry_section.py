@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from html import escape
 from typing import Any
 
+import numpy as np
 import slicer
 
-from SliceInterpLib.errors import SliceInterpError, VolumeError
+from SliceInterpLib.errors import SliceInterpError
+from SliceInterpLib.hematoma import Find, Measured, Rule, Volumetry
 from SliceInterpLib.scene import lesion_surfaces, nodes, segmentations, slots, tables, volumetry
+from SliceInterpLib.scene.conversation import Conversation
 from SliceInterpLib.scene.wrapping import breakable
 from SliceInterpLib.volumetry.mask import SegmentationError, voxel_ml
-from SliceInterpLib.volumetry.segmentation import Segmentation, SegmentationSettings, Segmenter
+from SliceInterpLib.volumetry.settings import Segmentation, SegmentationSettings
 
 _DELAY_MS = 200
 """The preview follows when nothing was moved for this long."""
@@ -22,6 +26,9 @@ _HELP = (
     "Place a seed in the hematoma; without one, all blood in the skull is taken. A segmentation "
     "of your own can be measured as well."
 )
+
+_PREVIEW, _SEGMENT, _MEASURE, _SURFACES = "preview", "segment", "measure", "surfaces"
+"""Kinds of questions to the child process."""
 
 
 class VolumetrySection:
@@ -38,7 +45,7 @@ class VolumetrySection:
         self.ui = ui
         self.select_module = select_module or slicer.util.selectModule
         self._source: Any = None
-        self._segmenter: tuple = (None, None)
+        self._child = Conversation(Volumetry, self._on_failed, self._enable)
         self._watched: tuple = (None, [])
         self._seeds: segmentations.Seeds = []
         self._preview: slicer.vtkMRMLSegmentationNode | None = None
@@ -67,6 +74,7 @@ class VolumetrySection:
         """Work on this volume; None: on none, and leave nothing in the views."""
         if source is not self._source:
             self._timer.stop()
+            self._child.end()
             self._remove_preview()
             self._source = source
             self._seeds = segmentations.seeds_of(source) if source else []
@@ -78,17 +86,33 @@ class VolumetrySection:
         self._enable()
 
     def _enable(self) -> None:
-        chosen = bool(self._source)
-        for widget in (self.ui.seedButton, self.ui.segmentButton):
-            widget.enabled = chosen
+        chosen, asked = bool(self._source), self._child.open
+        self.ui.seedButton.enabled = chosen
+        self.ui.segmentButton.enabled = chosen and _SEGMENT not in asked
         self.ui.clearSeedsButton.enabled = bool(self._seeds)
         chosen = chosen and bool(self.ui.segmentationSelector.currentNode())
-        for widget in (
-            self.ui.editSegmentationButton,
-            self.ui.measureButton,
-            self.ui.surfacesButton,
-        ):
-            widget.enabled = chosen
+        self.ui.editSegmentationButton.enabled = chosen
+        self.ui.measureButton.enabled = chosen and _MEASURE not in asked
+        self.ui.surfacesButton.enabled = chosen and _SURFACES not in asked
+
+    @property
+    def busy(self) -> bool:
+        """Whether a preview or an answer is still to come."""
+        return bool(self._timer.active or self._child.open)
+
+    def _ask(self, kind: str, request: object, then: Callable[[Any], None]) -> None:
+        """What goes wrong in `then` is told as what went wrong in finding the answer."""
+
+        def tell(answer: Any) -> None:
+            with self._telling():
+                then(answer)
+
+        self._child.ask(kind, self._source, request, tell)
+
+    def _on_failed(self, problem: Exception, kind: str) -> None:
+        self._say(str(problem))
+        if kind == _PREVIEW:
+            self._remove_preview()
 
     # Seeds and range, and what they give
 
@@ -124,8 +148,7 @@ class VolumetrySection:
         if seeds:
             self._timer.start()
         else:
-            self._timer.stop()
-            self._remove_preview()
+            self._drop_preview()
             self.ui.volumetryLabel.text = _HELP
 
     def _on_automatic(self, on: bool) -> None:
@@ -140,34 +163,39 @@ class VolumetrySection:
 
     def update_preview(self) -> None:
         """Outline in the slice views what Segment would find."""
-        found = None
-        with self._telling():
-            found = self._segment()
-            self._preview = self._preview or segmentations.add_preview(self._source)
-            segmentations.set_mask(self._preview, self._source, found.mask)
-        if found is None:
-            self._remove_preview()
+        try:
+            self._ask(_PREVIEW, Find(self._rule()), self._show_preview)
+        except SliceInterpError as problem:
+            self._on_failed(problem, _PREVIEW)
+
+    def _show_preview(self, found: Segmentation) -> None:
+        self._tell(found)
+        self._preview = self._preview or segmentations.add_preview(self._source)
+        segmentations.set_mask(self._preview, self._source, found.mask)
 
     def on_segment(self) -> None:
         """Keep what is found as a segmentation node."""
         with self._telling():
-            found = self._segment()
-            self._timer.stop()
-            self._remove_preview()
-            node = segmentations.add_segmentation(
-                self._source, found, self._seeds, self._settings()
-            )
-            self.ui.segmentationSelector.setCurrentNode(node)
+            rule = self._rule()
+            self._drop_preview()
+            self._say("Segmenting…")
+            self._ask(_SEGMENT, Find(rule), partial(self._keep, rule))
 
-    def _segment(self) -> Segmentation:
-        segmenter = self._segmenter_of_source()
-        found = segmenter.segment(self._seeds, self._settings())
+    def _keep(self, rule: Rule, found: Segmentation) -> None:
+        self._tell(found)
+        self._drop_preview()
+        node = segmentations.add_segmentation(self._source, found, rule)
+        self.ui.segmentationSelector.setCurrentNode(node)
+
+    def _tell(self, found: Segmentation) -> None:
         if self.ui.automaticCheckBox.checked:
             self.ui.lowSlider.value, self.ui.highSlider.value = found.limits_hu
         low, high = found.limits_hu
-        ml = voxel_ml(segmenter.volume, found.mask)
+        ml = voxel_ml(nodes.volume_from_node(self._source), found.mask)
         self._say(f"{ml:.1f} ml of {low:.0f}…{high:.0f} HU.", found.warnings)
-        return found
+
+    def _rule(self) -> Rule:
+        return self._seeds, self._settings()
 
     def _settings(self) -> SegmentationSettings:
         if self.ui.automaticCheckBox.checked:
@@ -176,15 +204,10 @@ class VolumetrySection:
             low_hu=self.ui.lowSlider.value, high_hu=self.ui.highSlider.value
         )
 
-    def _segmenter_of_source(self) -> Segmenter:
-        """Kept until the volume changes: it holds what makes the preview quick."""
-        volume, image = nodes.volume_from_node(self._source), self._source.GetImageData()
-        axes = volume.in_plane_axes.tolist()
-        geometry = (volume.slice_origins.tolist(), volume.pixel_spacing, axes)
-        state = (image, image.GetMTime(), geometry)
-        if self._segmenter[0] != state:
-            self._segmenter = (state, Segmenter(volume))
-        return self._segmenter[1]
+    def _drop_preview(self) -> None:
+        self._timer.stop()
+        self._child.drop(_PREVIEW)
+        self._remove_preview()
 
     def _remove_preview(self) -> None:
         if self._preview:
@@ -202,11 +225,15 @@ class VolumetrySection:
     def on_measure(self) -> None:
         """Measure the segmentation, and the same lesion on what was made of the input."""
         with self._telling():
-            rows = volumetry.measured_rows(self._chosen(), self._source, self._segmenter_if_any())
-            node = volumetry.add_table(rows, self._chosen())
-            warnings = [f"{row.grid}: {warning}" for row in rows for warning in row.warnings]
-            shown = tables.rich_text(volumetry.panel_table(rows))
-            self._say(f"All measures: {node.GetName()}.", warnings, shown)
+            chosen = self._chosen()
+            request = volumetry.measure_request(chosen, self._source)
+            self._say("Measuring…")
+            self._ask(_MEASURE, request, partial(self._show_measured, chosen.GetName()))
+
+    def _show_measured(self, name: str, measured: Measured) -> None:
+        node = volumetry.add_table(measured, name)
+        shown = tables.rich_text(volumetry.panel_table(measured))
+        self._say(f"All measures: {node.GetName()}.", measured.warnings, shown)
 
     def on_surfaces(self) -> None:
         """Show the segmentation in 3D beside that of the result that was made last."""
@@ -217,20 +244,27 @@ class VolumetrySection:
                     f"Nothing has been made from {self._source.GetName()} to compare with. Press "
                     "Apply first."
                 )
-            other = volumetry.add_segmentation_of_result(
-                results[-1], self._chosen(), self._source, self._segmenter_if_any()
-            )
-            lesion_surfaces.show_side_by_side(self._chosen(), other)
+            chosen, result = self._chosen(), results[-1]
+            request = volumetry.find_request(result, chosen, self._source)
+            # Here and not later, when there will be that of the result to be made.
+            chosen.CreateClosedSurfaceRepresentation()
+            self._say("Looking for it in the result…")
+            self._ask(_SURFACES, request, partial(self._show_surfaces, chosen, result))
+
+    def _show_surfaces(
+        self,
+        chosen: slicer.vtkMRMLSegmentationNode,
+        result: slicer.vtkMRMLScalarVolumeNode,
+        mask: np.ndarray,
+    ) -> None:
+        if not all(map(slicer.mrmlScene.IsNodePresent, (chosen, result))):
+            raise SegmentationError("The segmentation or the result was deleted meanwhile.")
+        other = volumetry.add_segmentation_of_result(mask, result, chosen)
+        lesion_surfaces.show_side_by_side(chosen, other)
+        self._say(f"{chosen.GetName()} on the left, {other.GetName()} on the right.")
 
     def _chosen(self) -> slicer.vtkMRMLSegmentationNode:
         return self.ui.segmentationSelector.currentNode()
-
-    def _segmenter_if_any(self) -> Segmenter | None:
-        """None where there is no skull: a mask of one's own can be measured all the same."""
-        try:
-            return self._segmenter_of_source()
-        except VolumeError:
-            return None
 
     def _say(self, text: str, warnings: Sequence[str] = (), table: str = "") -> None:
         told = (escape(breakable(one)) for one in (text, *warnings))
@@ -240,7 +274,6 @@ class VolumetrySection:
     def _telling(self) -> Iterator[None]:
         """Errors go into the section's text, not into a message box at every move of a slider."""
         try:
-            with slicer.util.WaitCursor():
-                yield
+            yield
         except SliceInterpError as problem:
             self._say(str(problem))

@@ -15,7 +15,8 @@ from SliceInterpLib.volume import Volume
 from SliceInterpLib.volumetry.carrying import carried_over, carried_space
 from SliceInterpLib.volumetry.intracranial import intracranial_mask
 from SliceInterpLib.volumetry.measures import Measurement, measure
-from SliceInterpLib.volumetry.segmentation import DEFAULTS, SegmentationSettings, Segmenter
+from SliceInterpLib.volumetry.segmentation import Segmenter
+from SliceInterpLib.volumetry.settings import DEFAULTS, SegmentationSettings
 
 ACQUIRED, RESULT = "acquired", "result"
 """The grid that is given: that of a scan, or that of a result of SliceInterp."""

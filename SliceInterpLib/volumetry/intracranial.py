@@ -9,7 +9,6 @@ from SliceInterpLib.errors import VolumeError
 from SliceInterpLib.padding import without_padding
 from SliceInterpLib.volume import Volume
 from SliceInterpLib.volumetry import morphology
-from SliceInterpLib.volumetry.mask import largest_piece
 
 SKULL_HU = 150.0
 """What is denser is bone. No clot and little of the brain, calcified or not, is."""
@@ -62,7 +61,7 @@ def intracranial_mask(volume: Volume) -> np.ndarray:
     bone = hu >= bone_hu(volume)
     tissue = (ndimage.gaussian_filter(hu, (0, 1, 1)) > AIR_HU) & ~bone
     surrounded = morphology.filled(morphology.closed(bone, pixel, _GAP_MM)) & tissue
-    core = largest_piece(morphology.opened(surrounded, pixel, _NECK_MM))
+    core = morphology.largest_piece(morphology.opened(surrounded, pixel, _NECK_MM))
     if not core.any():
         raise VolumeError(
             "No intracranial space was found: no skull surrounds anything in these slices. Give a "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
 
 from SliceInterpLib.errors import SliceInterpError
 from SliceInterpLib.volume import Volume
@@ -44,14 +43,6 @@ def bounds(mask: np.ndarray, margin: tuple[int, ...] = (0, 0, 0)) -> tuple[slice
         hits = np.flatnonzero(mask.any(axis=others))
         box.append(slice(max(0, hits[0] - more), hits[-1] + 1 + more) if len(hits) else slice(0))
     return tuple(box)
-
-
-def largest_piece(mask: np.ndarray) -> np.ndarray:
-    """The largest connected piece of a mask; all of an empty one."""
-    pieces, count = ndimage.label(mask)
-    if count < 2:
-        return mask.copy()
-    return pieces == 1 + int(np.argmax(np.bincount(pieces.ravel())[1:]))
 
 
 def check_shape(volume: Volume, mask: np.ndarray) -> None:

@@ -1,8 +1,8 @@
 """Binary morphology within the slices of a stack, with discs of exact radii in mm.
 
 Slices are thick and pixels small, so that a ball in mm would hardly reach a neighbouring slice:
-everything here works in-plane. Masks are bool (slice, row, column); `pixel` is the size of a
-pixel in mm along rows and columns, as `Volume.pixel_spacing` gives it.
+everything here but the pieces works in-plane. Masks are bool (slice, row, column); `pixel` is the
+size of a pixel in mm along rows and columns, as `Volume.pixel_spacing` gives it.
 """
 
 from __future__ import annotations
@@ -46,6 +46,14 @@ def closed(mask: np.ndarray, pixel: Pixel, radius_mm: float) -> np.ndarray:
 def filled(mask: np.ndarray) -> np.ndarray:
     """The mask with its holes filled, slice by slice."""
     return _by_slice(mask, ndimage.binary_fill_holes)
+
+
+def largest_piece(mask: np.ndarray) -> np.ndarray:
+    """The largest connected piece of a mask; all of an empty one."""
+    pieces, count = ndimage.label(mask)
+    if count < 2:
+        return mask.copy()
+    return pieces == 1 + int(np.argmax(np.bincount(pieces.ravel())[1:]))
 
 
 def _plane_depth(plane: np.ndarray, pixel: Pixel) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ import headless
 import numpy as np
 import slicer
 
-from SliceInterpLib.scene import segmentations
+from SliceInterpLib.scene import jobs, segmentations
 
 MODULE = Path(__file__).resolve().parents[2] / "SliceInterp" / "SliceInterp.py"
 
@@ -28,8 +29,14 @@ def opened_module(comparison: object) -> Iterator[object]:
     widget.panel.compare.comparison = comparison
     widget.parent.enter()
     yield widget
+    close(widget)
+
+
+def close(widget: object) -> None:
+    """Take leave of the panel, and wait until its child processes have done so."""
     widget.cleanup()
-    finish(widget)
+    while any(thread.name == jobs.THREAD for thread in threading.enumerate()):
+        events()
 
 
 class FakeComparison:
@@ -102,6 +109,12 @@ def events(seconds: float = 0.02) -> None:
 def finish(widget: object) -> None:
     """Wait for the end of the run, if there is one."""
     while widget.panel.job:
+        events()
+
+
+def settle(widget: object) -> None:
+    """Wait until the preview has followed, and what was asked of the hematoma is answered."""
+    while widget.panel.volumetry.busy:
         events()
 
 

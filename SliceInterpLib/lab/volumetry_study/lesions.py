@@ -15,7 +15,8 @@ from scipy.spatial.transform import Rotation
 from SliceInterpLib.phantom import head_phantom
 from SliceInterpLib.volume import Volume
 from SliceInterpLib.volumetry.intracranial import intracranial_mask
-from SliceInterpLib.volumetry.mask import bounds, largest_piece
+from SliceInterpLib.volumetry.mask import bounds
+from SliceInterpLib.volumetry.morphology import largest_piece
 
 SHAPES = ("ellipsoid", "irregular", "multilobed", "crescent", "layer")
 """In the brain, but for the crescent, which lies on the inner table as a subdural hematoma does."""
