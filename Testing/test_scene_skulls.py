@@ -7,6 +7,8 @@ import pytest
 
 slicer = pytest.importorskip("slicer", reason="the headless host needs slicer-core")
 
+from driving import events  # noqa: E402
+
 from SliceInterpLib.scene import skulls  # noqa: E402
 from SliceInterpLib.scene.comparison import Comparison  # noqa: E402
 from SliceInterpLib.scene.comparison_layout import (  # noqa: E402
@@ -23,6 +25,7 @@ def shown(volumes, views):
     compared = Comparison(views.renderer)
     compared.show(*volumes)
     compared.show_skulls(True)
+    events()
     for column in COLUMNS:
         views.of(view_3d_node(column))
     compared.fit()
@@ -62,6 +65,7 @@ def test_the_skull_is_where_the_scan_is(volumes, scene):
     compared = Comparison()
     compared.show(*volumes)
     compared.show_skulls(True)
+    events()
     inside, outside = np.zeros(6), np.zeros(6)
     models()[2].GetRASBounds(inside)
     volumes[2].GetRASBounds(outside)

@@ -80,6 +80,7 @@ def compare(widget, views, source):
 def add_skulls(widget, views):
     """Switch them on; their views."""
     widget.ui.skullsCheckBox.click()
+    events()
     row = [view_3d_node(column) for column in COLUMNS]
     for node in row:
         views.of(node)

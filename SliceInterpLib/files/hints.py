@@ -16,7 +16,9 @@ from SliceInterpLib.files.sidecar import sidecar
 _CUT = ("SYNTHETIC slice: predi", "ACQUIRED slice, HU unc", "PROCESSED slice: acqui")
 """What is left of Image Comments in NIfTI."""
 
-_WORDS = re.compile("|".join((EQUIPMENT, *_CUT, *DERIVED_WORDS)).encode(), re.IGNORECASE)
+_WORDS = re.compile(
+    rf"{'|'.join((EQUIPMENT, *_CUT))}|\b(?:{'|'.join(DERIVED_WORDS)})\b".encode(), re.IGNORECASE
+)
 """One of these is in whatever `marks`, `dicom_marks` and others say of themselves."""
 
 _HEADER = 1 << 20

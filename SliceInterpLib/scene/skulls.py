@@ -8,7 +8,7 @@ import numpy as np
 import slicer
 import vtk
 
-from SliceInterpLib.scene import nodes
+from SliceInterpLib.scene import nodes, slots
 from SliceInterpLib.scene.comparison_layout import VIEW_GROUP, view_3d_node
 from SliceInterpLib.scene.voxels import image_of
 
@@ -24,7 +24,7 @@ _FROM = (-0.45, 0.75, 0.5)
 
 
 class Skulls:
-    """Surfaces of the bone, each in its own 3D view.
+    """Surfaces of the bone, each in its own 3D view: the first at once, the others soon after.
 
     The views are there once LAYOUT_WITH_SKULLS was shown.
 
@@ -40,6 +40,19 @@ class Skulls:
             _add_model(volume, view)
             for volume, view in zip(volumes.values(), self._views, strict=True)
         ]
+        self._bare = list(zip(self._models, volumes.values(), strict=True))
+        self._draw_next()
+
+    def _draw_next(self) -> None:
+        """One surface in a turn of the event loop, or the window would stand still for all."""
+        import qt
+
+        if not self._bare:
+            return  # they were removed
+        model, volume = self._bare.pop(0)
+        if slicer.mrmlScene.IsNodePresent(volume):
+            model.SetAndObservePolyData(bone_surface(volume))
+        qt.QTimer.singleShot(0, slots.reporting(self._draw_next))
 
     def fit(self) -> None:
         """Look at the first skull from the front, left and above, with every camera alike."""
@@ -63,6 +76,7 @@ class Skulls:
 
     def remove(self) -> None:
         """Take the surfaces out of the scene; the views stay, as Slicer's own do."""
+        self._bare.clear()
         for model in self._models:
             nodes.remove_node(model)
 
@@ -107,7 +121,6 @@ def _add_model(
     display.AddViewNodeID(view.GetID())
     scene.AddNode(display)
     scene.AddNode(model)
-    model.SetAndObservePolyData(bone_surface(volume))
     model.SetAndObserveTransformNodeID(volume.GetTransformNodeID())
     model.SetAndObserveDisplayNodeID(display.GetID())
     return model

@@ -183,7 +183,6 @@ class VolumetrySection:
 
     def _keep(self, rule: Rule, found: Segmentation) -> None:
         self._tell(found)
-        self._drop_preview()
         node = segmentations.add_segmentation(self._source, found, rule)
         self.ui.segmentationSelector.setCurrentNode(node)
 

@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import os
 import resource
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -30,15 +32,28 @@ headless.start()
 import numpy as np  # noqa: E402
 import qt  # noqa: E402
 import slicer  # noqa: E402
-from dicom_files import write_slice  # noqa: E402
-from driving import CLOT, choose, load_volume, opened_module, place_seed  # noqa: E402
+from driving import CLOT, MODULE, choose, close, load_volume, place_seed  # noqa: E402
 
+from SliceInterpLib.scene import sample_data  # noqa: E402
 from SliceInterpLib.scene.comparison import Comparison  # noqa: E402
 
 _BEAT_MS = 10
 _LOOK_S = 0.05
 _SETTLE_S = 0.5
 """What is put off until nothing was moved for a while, as the preview is, belongs to the step."""
+
+
+_WRITE = """
+import sys, numpy as np, pydicom
+from pathlib import Path
+from dicom_files import write_slice
+folder, columns, rows, step = Path(sys.argv[1]), *map(float, sys.argv[2:])
+for index, plane in enumerate(np.load(folder / "hu.npy")):
+    path, place = folder / f"{index:03}.dcm", (0.0, 0.0, index * step)
+    more = dict(PixelSpacing=[rows, columns], SliceThickness=step)
+    write_slice(path, place, series="1.2.3.4", pixels=(plane + 1024).astype(np.int16), **more)
+    print(pydicom.dcmread(path).SOPInstanceUID, path)
+"""
 
 
 class Watch:
@@ -83,20 +98,24 @@ def _children() -> float:
 
 
 def main() -> None:
-    with opened_module(Comparison(lambda view: None)) as widget, tempfile.TemporaryDirectory() as f:
-        _work(Watch(), widget, Path(f))
+    watch, module = Watch(), headless.register_module(MODULE)
+    volumes = partial(slicer.util.getNodesByClass, "vtkMRMLScalarVolumeNode")
+    watch.step("load the phantom", partial(sample_data.start_loading, slice_spacing=4), volumes)
+    watch.step("open the module", lambda: module.widgetRepresentation().enter())
+    widget = module.widgetRepresentation().self()
+    widget.panel.compare.comparison = Comparison(lambda view: None)
+    with tempfile.TemporaryDirectory() as folder:
+        _work(watch, widget, Path(folder))
+    close(widget)
 
 
 def _work(watch: Watch, widget: object, folder: Path) -> None:
-    from SliceInterpLib.scene import sample_data
-
     ui, panel = widget.ui, widget.panel
-    idle = lambda: not panel.job  # noqa: E731
-    widget.exit()
-    made = []
-    watch.step("load the phantom", lambda: made.append(sample_data.load_phantom(slice_spacing=4)))
-    watch.step("open the module", widget.enter)
     source = ui.inputSelector.currentNode()
+
+    def idle() -> bool:
+        return not (panel.job or panel.volumetry.busy)
+
     choose(widget, source, method="Linear", compare="Nothing")
     watch.step("Apply, linear", ui.applyButton.click, idle)
     choose(widget, source, method="Learned", compare="Linear", device="cpu")
@@ -107,26 +126,20 @@ def _work(watch: Watch, widget: object, folder: Path) -> None:
     watch.step("expected error overlay", ui.expectedErrorCheckBox.click)
     watch.step("skulls in 3D", ui.skullsCheckBox.click)
     ui.compareButton.click()
-    watch.step("seed", lambda: place_seed(source, CLOT), lambda: "ml" in ui.volumetryLabel.text)
+    watch.step("seed", lambda: place_seed(source, CLOT), idle)
     ui.automaticCheckBox.checked = False
-
-    def move() -> None:
-        ui.volumetryLabel.text = ""
-        ui.lowSlider.value += 2
-
     for number in (1, 2):
-        watch.step(f"slider moved, {number}", move, lambda: "ml" in ui.volumetryLabel.text)
-    chosen = ui.segmentationSelector.currentNode
-    watch.step("Segment", ui.segmentButton.click, lambda: bool(chosen()))
-    tables = lambda: slicer.util.getNodesByClass("vtkMRMLTableNode")  # noqa: E731
-    watch.step("Measure", ui.measureButton.click, lambda: bool(tables()))
-    segmentations = lambda: slicer.util.getNodesByClass("vtkMRMLSegmentationNode")  # noqa: E731
-    watch.step("surfaces", ui.surfacesButton.click, lambda: len(segmentations()) == 2)
+        watch.step(f"slider moved, {number}", lambda: setattr(ui.lowSlider, "value", 60), idle)
+        ui.lowSlider.value = 58
+    watch.step("Segment", ui.segmentButton.click, idle)
+    watch.step("Measure", ui.measureButton.click, idle)
+    watch.step("surfaces", ui.surfacesButton.click, idle)
     watch.step("check", ui.checkButton.click, idle)
     panel.check.choose_file = lambda: str(folder / "report.html")
     panel.check.open_file = lambda path: None
     watch.step("report", ui.reportButton.click, idle)
     loaded = _as_dicom(source, folder / "acquired")
+    watch.step("choose a DICOM scan", lambda: ui.inputSelector.setCurrentNode(loaded))
     choose(widget, loaded, method="Linear", compare="Nothing")
     watch.step("Apply to DICOM, linear", ui.applyButton.click, idle)
     (folder / "out").mkdir()
@@ -137,26 +150,21 @@ def _work(watch: Watch, widget: object, folder: Path) -> None:
 def _as_dicom(node: object, folder: Path) -> object:
     """The node as Slicer's DICOM module would have loaded it; the database is a stand-in."""
     folder.mkdir()
-    hu, (columns, rows, step) = slicer.util.arrayFromVolume(node), node.GetSpacing()
-    files = []
-    for index, plane in enumerate(hu):
-        files.append(folder / f"{index:03}.dcm")
-        write_slice(
-            files[-1],
-            (0.0, 0.0, index * step),
-            series="1.2.3.4",
-            pixels=(plane + 1024).astype(np.int16),
-            PixelSpacing=[rows, columns],
-            SliceThickness=step,
-        )
-    import pydicom
-
-    uids = {str(pydicom.dcmread(path).SOPInstanceUID): str(path) for path in files}
+    np.save(folder / "hu.npy", slicer.util.arrayFromVolume(node))
+    # Not here: a scan that is loaded does not bring pydicom along.
+    written = subprocess.run(
+        [sys.executable, "-c", _WRITE, folder, *map(str, node.GetSpacing())],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    uids = dict(line.split(" ", 1) for line in written.stdout.splitlines())
     slicer.dicomDatabase = SimpleNamespace(fileForInstance=lambda uid: uids.get(uid, ""))
     library = ModuleType("DICOMLib")
     library.DICOMUtils = SimpleNamespace(importDicom=lambda folder: True)
     sys.modules["DICOMLib"] = library
-    loaded = load_volume(files, "CT")
+    loaded = load_volume([Path(file) for file in uids.values()], "CT")
     loaded.SetAttribute("DICOM.instanceUIDs", " ".join(uids))
     return loaded
 
