@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
-from scipy import ndimage
 
 from SliceInterpLib.hounsfield import Ranges
 from SliceInterpLib.volume import Volume
@@ -27,7 +26,7 @@ circle that they reconstruct: -2000, -2048, -3024 and the like."""
 _SOFT_HU = (-500.0, 200.0)
 """From the darkest to the brightest that fat, brain and blood may be, with noise."""
 
-_CROSS = ndimage.generate_binary_structure(2, 1)
+_CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], dtype=bool)
 
 
 def credible(declared: Iterable[tuple[float, float] | None]) -> Ranges:
@@ -67,6 +66,8 @@ def _around(plane: np.ndarray) -> np.ndarray:
     Opened by a cross, whatever surrounds a convex region stays as it is: through each of its pixels
     runs a line beyond which there is nothing else, and that leaves room for the cross.
     """
+    from scipy import ndimage  # takes its time, and Slicer asks for no more than `credible`
+
     if not any(edge.any() for edge in (plane[0], plane[-1], plane[:, 0], plane[:, -1])):
         return np.zeros(plane.shape, bool)
     # Room for the cross all around, which joins what lies in the corners.

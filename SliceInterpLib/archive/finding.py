@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from SliceInterpLib.errors import VolumeError
 from SliceInterpLib.files import list_series
 from SliceInterpLib.files.dicom_frames import frames_of
-from SliceInterpLib.files.reading import READABLE, matching_suffix
+from SliceInterpLib.files.suffixes import READABLE, matching_suffix
 
 DETACHED = (".mhd", ".nhdr")
 """Headers whose voxels lie in another file of the same name."""

@@ -12,8 +12,8 @@ from SliceInterpLib.archive.doubling import Recipe, Task, double
 from SliceInterpLib.archive.finding import Series, find_series
 from SliceInterpLib.archive.manifest import Manifest, Result
 from SliceInterpLib.errors import OutputError, SliceInterpError
-from SliceInterpLib.files.reading import is_dicom
 from SliceInterpLib.files.sidecar import sidecar
+from SliceInterpLib.files.suffixes import is_dicom
 from SliceInterpLib.files.whole import private_folder
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from SliceInterpLib.doublable import require_doublable
 from SliceInterpLib.errors import MethodError, OutputError
 from SliceInterpLib.evidence.expected_error import upsample_with_expected_error
 from SliceInterpLib.files import write_volume
-from SliceInterpLib.files.reading import is_dicom
+from SliceInterpLib.files.suffixes import is_dicom
 from SliceInterpLib.files.writing import check_writable
 from SliceInterpLib.grids import evenly_spaced, longest_stretch, upright
 from SliceInterpLib.interpolators import make_interpolator

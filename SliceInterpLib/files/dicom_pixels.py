@@ -14,7 +14,6 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pydicom
-import SimpleITK as sitk
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import (
     UID,
@@ -26,7 +25,6 @@ from pydicom.uid import (
 
 from SliceInterpLib.errors import VolumeError
 from SliceInterpLib.files.checks import check_size
-from SliceInterpLib.files.quiet import quiet_itk
 
 LARGEST_SIDE = 8192
 """Pixels. CT has 512 to 2048; a header that claims more than this is wrong."""
@@ -44,6 +42,11 @@ def read_planes(path: Path) -> np.ndarray:
     Raises:
         VolumeError: if the file is damaged, or packed in a way that can be read in several ways.
     """
+    # Takes its time to import, and who asks for headers only has no use for it.
+    import SimpleITK as sitk
+
+    from SliceInterpLib.files.quiet import quiet_itk
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pydicom's quote what stands in the header

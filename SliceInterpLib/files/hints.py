@@ -1,7 +1,7 @@
-"""Whether a file may tell that no scanner made it as it is, by the bytes of its header.
+"""Whether a file may tell how it was made, or of padding, by the bytes of its header.
 
-Nearly all files come from a scanner and tell nothing. To see that takes a moment; to import what
-parses them takes so long that it is felt where a window waits for it.
+Most files come from a scanner and tell neither. To see that takes a moment; to import what parses
+them takes so long that it is felt where a window waits for it.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ _HEADER = 1 << 20
 _PIXELS = re.compile(rb"\xe0\x7f\x10\x00|\x7f\xe0\x00\x10")
 """The tag of the pixels, with which DICOM's header ends, in either order of bytes."""
 
+_PADDING = re.compile(rb"\x28\x00[\x20\x21]\x01|\x00\x28\x01[\x20\x21]")
+"""The tags of Pixel Padding Value and Pixel Padding Range Limit, likewise."""
+
 _PACKED = b"1.2.840.10008.1.2.1.99"
 """The transfer syntax of packed headers."""
 
@@ -51,4 +54,6 @@ def _may_tell(path: Path) -> bool:
         if _PACKED in head or (pixels is None and len(head) == _HEADER):
             return True
         head = head[: pixels.start()] if pixels else head
+        if _PADDING.search(head):
+            return True
     return bool(_WORDS.search(head))

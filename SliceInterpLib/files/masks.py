@@ -16,7 +16,8 @@ from SliceInterpLib.errors import VolumeError
 from SliceInterpLib.files.dicom_reading import naming
 from SliceInterpLib.files.dicom_seg import find_seg
 from SliceInterpLib.files.mask_grid import onto_scan
-from SliceInterpLib.files.reading import is_dicom, read_layers, read_volume
+from SliceInterpLib.files.reading import read_layers, read_volume
+from SliceInterpLib.files.suffixes import is_dicom
 from SliceInterpLib.volume import Volume
 
 _MOST_LABELS = 1000

@@ -21,6 +21,7 @@ from SliceInterpLib.files.dicom_reading import naming, read_dicom
 from SliceInterpLib.files.nifti_header import check_nifti, rounded_axes
 from SliceInterpLib.files.quiet import quiet_itk
 from SliceInterpLib.files.sidecar import read_sidecar
+from SliceInterpLib.files.suffixes import READABLE, is_dicom, matching_suffix
 from SliceInterpLib.files.text_header import check_metaimage, check_nrrd
 from SliceInterpLib.marks import marked, marks_in
 from SliceInterpLib.volume import Volume
@@ -34,8 +35,6 @@ _HEADER_CHECKS = {
     ".mhd": check_metaimage,
 }
 """What is asked of each format before ITK reads it."""
-
-READABLE = tuple(_HEADER_CHECKS)
 
 _MOST_LAYERS = 1000
 """Values a voxel that a segmentation may have."""
@@ -75,16 +74,6 @@ def header_texts(path: Path) -> dict[str, Any]:
     except RuntimeError:
         return {}
     return _texts(reader, path)
-
-
-def is_dicom(path: Path) -> bool:
-    """Whether the path is taken for DICOM: a folder, or a file with no other format's suffix."""
-    return path.is_dir() or not matching_suffix(path, READABLE)
-
-
-def matching_suffix(path: Path, suffixes: tuple[str, ...]) -> str | None:
-    """The one of `suffixes` that the file's name ends in, whatever its case; None without one."""
-    return next((suffix for suffix in suffixes if path.name.lower().endswith(suffix)), None)
 
 
 def _read(path: Path, series: str | None) -> Volume:

@@ -14,8 +14,8 @@ from SliceInterpLib.errors import OutputError, VolumeError
 from SliceInterpLib.files.checks import is_text
 from SliceInterpLib.files.nifti_header import check_nifti
 from SliceInterpLib.files.quiet import quiet_itk
-from SliceInterpLib.files.reading import matching_suffix
 from SliceInterpLib.files.sidecar import NIFTI, sidecar
+from SliceInterpLib.files.suffixes import matching_suffix
 from SliceInterpLib.files.whole import check_place, private_folder
 from SliceInterpLib.gaps import gaps_in_words
 from SliceInterpLib.marks import texts_of

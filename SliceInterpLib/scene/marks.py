@@ -14,8 +14,10 @@ import slicer
 from SliceInterpLib.errors import SliceInterpError
 from SliceInterpLib.files.dicom_marks import derived_in_words
 from SliceInterpLib.files.hints import may_tell
+from SliceInterpLib.files.suffixes import READABLE, matching_suffix
 from SliceInterpLib.hounsfield import Ranges
 from SliceInterpLib.marks import NODE_PROVENANCE, Marks, marks_in
+from SliceInterpLib.padding import credible
 
 SOURCE = "SliceInterp.source"
 """Node reference from a result to the volume it was made from; saved with the scene."""
@@ -92,14 +94,14 @@ def _sources(node: slicer.vtkMRMLVolumeNode) -> list[_Source]:
 def _said_by(path: Path, _changed: int) -> _Source:
     if not may_tell(path):
         return _Source()
-    # These bring pydicom, which takes its time.
-    from SliceInterpLib.files.dicom_frames import frames_of
-    from SliceInterpLib.files.reading import READABLE, header_texts, matching_suffix
-    from SliceInterpLib.padding import credible
-
+    # What parses them takes its time to import.
     if matching_suffix(path, READABLE):
+        from SliceInterpLib.files.reading import header_texts
+
         texts = header_texts(path)
         return _Source(marks_in(texts), str(texts.get("ImageType") or ""))
+    from SliceInterpLib.files.dicom_frames import frames_of
+
     try:
         frames = frames_of(path)
     except (SliceInterpError, OSError):

@@ -14,7 +14,8 @@ from SliceInterpLib.archive.finding import find_series
 from SliceInterpLib.cli.common import add_json, add_model
 from SliceInterpLib.cli.values import names_of
 from SliceInterpLib.files.dicom_reading import naming
-from SliceInterpLib.files.reading import READABLE, matching_suffix, read_volume
+from SliceInterpLib.files.reading import read_volume
+from SliceInterpLib.files.suffixes import READABLE, matching_suffix
 from SliceInterpLib.interpolators import METHODS, Interpolator
 from SliceInterpLib.lab.contenders import PEERS, make_contender
 from SliceInterpLib.volume import Volume
