@@ -273,7 +273,7 @@ widget = module.widgetRepresentation().self()
 for file in ("ct.mha", "ct.nii.gz", "ct.dcm"):
     node = load_volume([Path({str(tmp_path)!r}, file)], file)
     choose(widget, node)
-    assert widget.panel._look_at(node)[0] is not None
+    assert widget.ui.planLabel.text
 place_seed(node, (0.0, 0.0, 0.0))
 widget.ui.segmentButton.click()
 settle(widget)
