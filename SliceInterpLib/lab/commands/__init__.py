@@ -6,6 +6,7 @@ from SliceInterpLib.cli.common import Commands
 from SliceInterpLib.lab.commands import (
     benchmark,
     expected_error,
+    finder,
     loss_study,
     mpr_check,
     noise,
@@ -26,5 +27,6 @@ def add_commands(commands: Commands) -> None:
         training,
         loss_study,
         expected_error,
+        finder,
     ):
         module.add_commands(commands)
