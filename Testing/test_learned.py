@@ -18,7 +18,7 @@ from SliceInterpLib.networks import devices
 from SliceInterpLib.networks.devices import has_bf16
 from SliceInterpLib.networks.flow_inside import FlowInside
 from SliceInterpLib.networks.prediction import Network, Prediction, from_wide_view, wide_view
-from SliceInterpLib.networks.registry import available_models, find_model, read_card
+from SliceInterpLib.networks.registry import INTERPOLATOR, available_models, find_model, read_card
 from SliceInterpLib.phantom import head_phantom
 from SliceInterpLib.upsampling import predict_between, upsample
 
@@ -41,7 +41,7 @@ def fours(thin_head):
     return np.stack([slices[k : k + 7 : 2] for k in range(12, 48, 9)])
 
 
-@pytest.fixture(scope="module", params=[model.name for model in available_models()])
+@pytest.fixture(scope="module", params=[model.name for model in available_models(INTERPOLATOR)])
 def model_name(request):
     """Each of the shipped models in turn."""
     return request.param

@@ -106,7 +106,7 @@ def _tilt(volume: Volume) -> str:
 
 def _models(options: argparse.Namespace) -> None:
     models = available_models()
-    lines = [f"{m.name}: {m.card.get('summary', '')} [{m.licence}]" for m in models]
+    lines = [f"{m.name} ({m.kind}): {m.card.get('summary', '')} [{m.licence}]" for m in models]
     print_result({"models": [m.card for m in models]}, "\n".join(lines), as_json=options.json)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,12 +19,18 @@ from SliceInterpLib.cli.common import (
     read_input,
     say,
 )
-from SliceInterpLib.cli.values import number, point
+from SliceInterpLib.cli.values import count, number, point
+from SliceInterpLib.errors import OutputError
 from SliceInterpLib.interpolators import METHODS, make_interpolator
+from SliceInterpLib.volume import Volume
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from SliceInterpLib.volumetry.comparison import Compared
+    from SliceInterpLib.volumetry.finding import Piece
     from SliceInterpLib.volumetry.measures import Measurement
+    from SliceInterpLib.volumetry.settings import SegmentationSettings
 
 
 def add_commands(commands: Commands) -> None:
@@ -37,13 +44,27 @@ def add_commands(commands: Commands) -> None:
         action="append",
         metavar="R,A,S",
         help="a point in the hematoma, mm; may be repeated (write --seed=-20,5,30 where the first "
-        "number is negative); without --seed and --labels, all blood in the skull is measured",
+        "number is negative)",
     )
     where.add_argument(
         "--labels",
         type=Path,
         metavar="FILE",
         help="your own segmentation of it: NIfTI, NRRD, MetaImage, a Slicer .seg.nrrd or DICOM SEG",
+    )
+    where.add_argument(
+        "--piece",
+        type=count(),
+        action="append",
+        metavar="N",
+        help="a piece that was found and that you confirm, by its number; may be repeated. Without "
+        "any of these, what may be a hematoma is looked for and listed, and nothing is measured",
+    )
+    where.add_argument(
+        "--all", action="store_true", help="measure all pieces that are found, confirmed by nobody"
+    )
+    sub.add_argument(
+        "--finder", metavar="CARD", help="a finder of your own: the path of its card (a .json file)"
     )
     sub.add_argument(
         "--label",
@@ -92,25 +113,119 @@ def add_commands(commands: Commands) -> None:
 
 def _volume(options: argparse.Namespace) -> None:
     from SliceInterpLib.files.masks import read_mask
-    from SliceInterpLib.files.writing import check_writable, write_volume
-    from SliceInterpLib.volumetry.comparison import compare, comparison_table
-    from SliceInterpLib.volumetry.growth import growth
+    from SliceInterpLib.files.writing import check_writable
     from SliceInterpLib.volumetry.settings import SegmentationSettings
 
+    given = bool(options.seed or options.labels)
     if options.output:
         check_writable(options.output, overwrite=options.force, marked=False)
     volume = read_input(
         options, outputs=[options.output], others=[options.labels] if options.labels else []
     )
+    if options.output and not (given or options.piece or options.all):
+        raise OutputError(
+            "There is no mask to write before you have said which hematoma it is: give --seed, "
+            "--piece or --labels, or leave out --output to see what is found."
+        )
+    settings = SegmentationSettings(options.low, options.high, reach_mm=options.reach)
+    mask = read_mask(options.labels, volume, options.label) if options.labels else None
+    found, seeds = (None, options.seed or []) if given else _found(volume, settings, options)
+    summary: dict[str, object] = {"confirmed": not options.all and bool(given or options.piece)}
+    texts = []
+    if found is not None:
+        summary |= {"finder": found.summary, "rows": []}
+        texts.append(found.text)
+    if given or seeds:
+        _measure(volume, mask, seeds, settings, options, summary, texts)
+    print_result(summary, "\n\n".join(texts), as_json=options.json)
+
+
+@dataclass(frozen=True)
+class _Suggested:
+    """What the finder suggests, for programs and for people."""
+
+    summary: dict[str, object]
+    text: str
+
+
+def _found(
+    volume: Volume, settings: SegmentationSettings, options: argparse.Namespace
+) -> tuple[_Suggested, list[tuple[float, float, float]]]:
+    """What the finder suggests, and the seeds of the pieces that are to be measured."""
+    from SliceInterpLib.networks.registry import FINDER, find_model
+    from SliceInterpLib.volumetry.finding import (
+        find_pieces,
+        named_pieces,
+        pieces_table,
+        what_none_means,
+    )
+    from SliceInterpLib.volumetry.segmentation import Segmenter
+
+    model = find_model(options.finder, FINDER)
+    pieces = find_pieces(Segmenter(volume), model, settings)
+    named = named_pieces(pieces, options.piece or [])
+    for piece in pieces:
+        for warning in piece.warnings:
+            say(f"sliceinterp: warning: piece {piece.number}: {warning}")
+    summary: dict[str, object] = {
+        "model": model.name,
+        "sha256": model.sha256,
+        "pieces": [_piece(piece, confirmed=piece in named) for piece in pieces],
+    }
+    worth = what_none_means(model)
+    if not pieces:
+        return _Suggested(summary | {"none_means": worth}, f"No hemorrhage found. {worth}"), []
+    text = f"What may be a hematoma:\n\n{pieces_table(pieces).markdown()}"
+    if options.all:
+        say(
+            "sliceinterp: warning: nobody has confirmed what was found, and all of it is measured. "
+            "Look at each piece, and name those that are hematomas by --piece."
+        )
+    elif not named:
+        text += (
+            "\n\nNobody has confirmed this, and nothing was measured. Look at each place; name "
+            "what is a hematoma (--piece 1), or a place of your own (--seed)."
+        )
+    return _Suggested(summary, text), [p.seed for p in (pieces if options.all else named)]
+
+
+def _piece(piece: Piece, *, confirmed: bool) -> dict[str, object]:
+    return {
+        "piece": piece.number,
+        "confirmed": confirmed,
+        "confidence": round(piece.confidence, 4),
+        "seed_ras": piece.seed_ras,
+        "centre_ras": piece.centre_ras,
+        "ml": piece.ml,
+        "marked_ml": piece.marked_ml,
+        "slices": piece.slices,
+        "warnings": list(piece.warnings),
+    }
+
+
+def _measure(
+    volume: Volume,
+    mask: np.ndarray | None,
+    seeds: Sequence[Sequence[float]],
+    settings: SegmentationSettings,
+    options: argparse.Namespace,
+    summary: dict[str, object],
+    texts: list[str],
+) -> None:
+    """Measure, write the mask, and add to what is printed."""
+    from SliceInterpLib.files.writing import write_volume
+    from SliceInterpLib.volumetry.comparison import compare, comparison_table
+    from SliceInterpLib.volumetry.growth import growth
+
     methods = options.methods
     if methods is None:
         methods = () if volume.is_derived else ("linear", "learned")
     rows = compare(
         volume,
         [make_interpolator(m, model=options.model, device=options.device) for m in methods],
-        mask=read_mask(options.labels, volume, options.label) if options.labels else None,
-        seeds=options.seed,
-        settings=SegmentationSettings(options.low, options.high, reach_mm=options.reach),
+        mask=mask,
+        seeds=seeds,
+        settings=settings,
         allow_thin=options.allow_thin,
     )
     for row in rows:
@@ -120,12 +235,12 @@ def _volume(options: argparse.Namespace) -> None:
         shown = replace(volume, slices=rows[0].mask.astype("uint8"), provenance={})
         write_volume(shown, options.output, overwrite=options.force)
     text = f"{comparison_table(rows).markdown()}\n\n{_where(rows[0].measured)}"
-    summary: dict[str, object] = {"rows": [_summary(row) for row in rows]}
+    summary["rows"] = [_summary(row) for row in rows]
     if options.earlier_ml is not None:
         grown = growth(options.earlier_ml, rows[0].measured.voxel_ml)
         summary["growth"] = asdict(grown)
         text += f"\n{grown}"
-    print_result(summary, text, as_json=options.json)
+    texts.append(text)
 
 
 def _summary(row: Compared) -> dict[str, object]:

@@ -8,12 +8,14 @@ with a full range and scans saturated in that window share. After Ronneberger et
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from SliceInterpLib.hounsfield import Window
+from SliceInterpLib.networks.registry import TrainedModel, load_network
 
 PIXEL_MM = 0.94
 """Of a pixel that the network sees."""
@@ -40,7 +42,9 @@ class FinderUNet(nn.Module):
         self.down = nn.ModuleList([_convolution(3, widths[0])])
         for upper, lower in zip(widths, widths[1:], strict=False):
             self.down.append(
-                nn.Sequential(nn.AvgPool2d(2), _convolution(upper, lower), _convolution(lower, lower))
+                nn.Sequential(
+                    nn.AvgPool2d(2), _convolution(upper, lower), _convolution(lower, lower)
+                )
             )
         self.up = nn.ModuleList()
         for index in range(len(widths) - 2, -1, -1):
@@ -72,5 +76,28 @@ def _convolution(given: int, made: int) -> nn.Module:
     )
 
 
-FINDERS: Mapping[str, type[FinderUNet]] = {"finder-unet-1": FinderUNet}
+FINDERS: Mapping[str, Any] = {"finder-unet-1": FinderUNet}
 """The architectures that the card of a finder may name."""
+
+
+def load_finder(model: TrainedModel) -> FinderUNet:
+    """The finder with its weights; raises MethodError as `load_network` does."""
+    return cast(FinderUNet, load_network(model, FINDERS))
+
+
+@torch.inference_mode()
+def probabilities(network: FinderUNet, slabs: Tensor) -> Tensor:
+    """How likely each pixel of a stack of slabs is to be hematoma.
+
+    Slab by slab, in float32 on the CPU: the same slabs give the same, whatever is beside them.
+
+    Args:
+        network: in evaluation mode.
+        slabs: (n, h, w) in [0, 1], one after the other.
+
+    Returns:
+        (n, h, w).
+    """
+    before, behind = torch.cat([slabs[:1], slabs[:-1]]), torch.cat([slabs[1:], slabs[-1:]])
+    around = torch.stack([before, slabs, behind], 1)
+    return torch.cat([network(one).sigmoid() for one in around.split(1)])[:, 0]

@@ -1,8 +1,9 @@
 """Trained models: a JSON card and a safetensors file each. Weights are checked before use.
 
-A card says what the network is (`architecture`, `configuration`), where its weights are
-(`weights`, a file beside the card, with its `sha256`), what it was trained on and on what
-terms, and how it measured. Nothing is ever unpickled.
+A card says what the model is for (`kind`, where it is no interpolator), what the network is
+(`architecture`, `configuration`), where its weights are (`weights`, a file beside the card, with
+its `sha256`), what it was trained on and on what terms, and how it measured. Nothing is
+ever unpickled.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
     from SliceInterpLib.networks.architectures import Architectures, Design
     from SliceInterpLib.networks.prediction import Network
 
-DEFAULT_MODEL = "small"
+INTERPOLATOR, FINDER = "interpolator", "finder"
+"""Kinds of models: what predicts slices, and what marks where a hematoma may be."""
+
+DEFAULT_MODEL, DEFAULT_FINDER = "small", "finder"
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _FOLDERS = (_PACKAGE / "Models", _PACKAGE.parent / "Resources" / "Models")
@@ -49,6 +53,11 @@ class TrainedModel:
         return self.card["name"]
 
     @property
+    def kind(self) -> str:
+        """INTERPOLATOR or FINDER."""
+        return str(self.card.get("kind", INTERPOLATOR))
+
+    @property
     def sha256(self) -> str:
         """Hexadecimal digest that the weights must have."""
         return self.card["sha256"]
@@ -59,29 +68,37 @@ class TrainedModel:
         return str(self.card.get("licence") or "Not said in its card")
 
 
-def available_models() -> list[TrainedModel]:
-    """The models that are shipped, by name."""
+def available_models(kind: str | None = None) -> list[TrainedModel]:
+    """The models that are shipped, by name: those of a kind, or all."""
     cards = [path for folder in _FOLDERS for path in folder.glob("*.json")]
-    return sorted((read_card(path) for path in cards), key=lambda model: model.name)
+    models = [model for model in map(read_card, cards) if kind in (None, model.kind)]
+    return sorted(models, key=lambda model: model.name)
 
 
-def find_model(name: str | None = None) -> TrainedModel:
+def find_model(name: str | None = None, kind: str = INTERPOLATOR) -> TrainedModel:
     """A shipped model by its name, any model by its card's path (….json), or the default.
 
     Raises:
-        MethodError: if there is no such model.
+        MethodError: if there is no such model, or if it is one of another kind.
     """
-    name = name or DEFAULT_MODEL
+    name = name or {INTERPOLATOR: DEFAULT_MODEL, FINDER: DEFAULT_FINDER}[kind]
     if name.endswith(".json"):
-        return read_card(Path(name))
-    models = {model.name: model for model in available_models()}
-    if name not in models:
-        known = ", ".join(models) or "none"
+        model = read_card(Path(name))
+    else:
+        models = {model.name: model for model in available_models()}
+        if name not in models:
+            known = ", ".join(model.name for model in models.values() if model.kind == kind)
+            raise MethodError(
+                f"There is no model '{name}'. Shipped: {known or 'none'}. "
+                "A model of your own is named by the path of its card (a .json file)."
+            )
+        model = models[name]
+    if model.kind != kind:
         raise MethodError(
-            f"There is no model '{name}'. Shipped: {known}. "
-            "A model of your own is named by the path of its card (a .json file)."
+            f"The model '{name}' is of the kind '{model.kind}', and one of the kind '{kind}' is "
+            "needed here. sliceinterp models tells which is which."
         )
-    return models[name]
+    return model
 
 
 def read_card(path: Path) -> TrainedModel:
@@ -126,7 +143,7 @@ def load_network(model: TrainedModel, known: Architectures | None = None) -> Net
         if not absent:
             raise  # it is there, and broken
         raise MethodError(
-            f"The learned method needs {' and '.join(absent)}. "
+            f"The model '{model.name}' needs {' and '.join(absent)}. "
             f"Install it with: pip install {' '.join(absent)}"
         ) from missing
     from SliceInterpLib.networks.architectures import ARCHITECTURES, Design

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import slicer
 from slicer.parameterNodeWrapper import Choice, parameterNodeWrapper
 
-from SliceInterpLib.networks.registry import DEFAULT_MODEL, available_models
+from SliceInterpLib.networks.registry import DEFAULT_MODEL, INTERPOLATOR, available_models
 from SliceInterpLib.tasks import MethodSettings
 
 METHODS = {
@@ -26,7 +26,7 @@ COMPARED = ("Linear", "Cubic", "Sinc", "Nothing")
 
 def _model_names() -> list[str]:
     """The models that are shipped, the default first."""
-    names = [model.name for model in available_models()]
+    names = [model.name for model in available_models(INTERPOLATOR)]
     return sorted(names or [DEFAULT_MODEL], key=lambda name: name != DEFAULT_MODEL)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields
 
 import numpy as np
 import slicer
@@ -209,7 +209,10 @@ def rule_of(
     if not text or segmentation.GetNodeReference(role) is not source:
         return None
     rule = json.loads(text)
-    return rule["seeds"], SegmentationSettings(**rule["settings"])
+    # Another version may have had other settings, and looked for blood without a seed.
+    known = [one.name for one in fields(SegmentationSettings) if one.name in rule["settings"]]
+    settings = SegmentationSettings(**{name: rule["settings"][name] for name in known})
+    return (rule["seeds"], settings) if rule["seeds"] else None
 
 
 def prepare_editor(

@@ -47,7 +47,7 @@ def compare(
     methods: Sequence[Interpolator],
     *,
     mask: np.ndarray | None = None,
-    seeds: Sequence[Sequence[float]] | None = None,
+    seeds: Sequence[Sequence[float]] = (),
     settings: SegmentationSettings = DEFAULTS,
     allow_thin: bool = False,
 ) -> list[Compared]:
@@ -61,7 +61,7 @@ def compare(
         volume: the acquired slices.
         methods: what doubles them.
         mask: of the hematoma, bool, shaped as `volume.slices`; None: it is segmented.
-        seeds: points in it, mm, LPS; without mask and seeds all blood in the skull is taken.
+        seeds: points in it, mm, LPS, where there is no mask.
         settings: of the segmentation.
         allow_thin: as `upsample` takes it.
 
@@ -98,7 +98,7 @@ def own_grid(volume: Volume) -> str:
 def segmented(
     grid: str,
     segmenter: Segmenter,
-    seeds: Sequence[Sequence[float]] | None,
+    seeds: Sequence[Sequence[float]],
     settings: SegmentationSettings,
 ) -> Compared:
     """The row of a grid that is segmented by itself.
@@ -106,7 +106,7 @@ def segmented(
     Args:
         grid: its name in the tables.
         segmenter: of its volume.
-        seeds: points in the hematoma, mm, LPS, if any.
+        seeds: points in the hematoma, mm, LPS.
         settings: what counts as blood.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Hematomas found by their density: from seed points, or in the whole intracranial space."""
+"""Hematomas found by their density, from seed points."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from SliceInterpLib.volumetry.intracranial import AIR_HU, bone_hu, intracranial_
 from SliceInterpLib.volumetry.mask import SegmentationError, bounds, voxel_ml
 from SliceInterpLib.volumetry.settings import (
     DEFAULTS,
-    USUAL_HU,
+    USUAL_HIGH_HU,
     Segmentation,
     SegmentationSettings,
 )
@@ -56,11 +56,6 @@ class Segmenter:
         self._box = bounds(self.space)
         self._inside = self.space[self._box]
 
-    @property
-    def _voxel_ml(self) -> np.ndarray:
-        """Of each slice in the box."""
-        return self.volume.voxel_mm3[self._box[0]] / 1000.0
-
     @cached_property
     def _smoothed(self) -> np.ndarray:
         rows, columns = (max(1, round(SMOOTHING_MM / s)) for s in self.volume.pixel_spacing)
@@ -69,47 +64,39 @@ class Segmenter:
 
     def segment(
         self,
-        seeds: Sequence[Sequence[float]] | None = None,
+        seeds: Sequence[Sequence[float]],
         settings: SegmentationSettings = DEFAULTS,
     ) -> Segmentation:
-        """The hematoma at the seeds, or without seeds every one in the intracranial space.
+        """The hematoma at the seeds.
 
         Args:
-            seeds: points in mm, LPS, each in a hematoma.
+            seeds: points in mm, LPS, each in a hematoma; at least one.
             settings: what counts as blood.
 
         Raises:
-            SegmentationError: for a seed outside the volume, in air, in bone, outside the skull or
-                not in blood, and where no blood is found.
+            SegmentationError: without a seed, and for one outside the volume, in air, in bone,
+                outside the skull or not in blood.
         """
         if not seeds:
-            low, high = self._limits(None, settings)
-            found = self._large_pieces(self._blood(low, high, [], settings), settings.smallest_ml)
-        else:
-            places = [self._place(seed) for seed in seeds]
-            low, high = self._limits(min(map(self._clot_hu, places)), settings)
-            found = self._blood(low, high, places, settings)
-            # A seed may lie in a dark spot; the whole clot is not to depend on it.
-            low, high = self._limits(float(np.median(self._smoothed[found])), settings)
-            found = self._blood(low, high, places, settings)
-        if not found.any():
-            raise SegmentationError(
-                f"No blood of {low:.0f}…{high:.0f} HU was found. Widen the threshold range, lower "
-                "the smallest volume, or draw the hematoma by hand."
-            )
+            raise SegmentationError("There is no seed. Place one in the hematoma.")
+        places = [self._place(seed) for seed in seeds]
+        low, high = self._limits(min(map(self._clot_hu, places)), settings)
+        found = self._blood(low, high, places, settings)
+        # A seed may lie in a dark spot; the whole clot is not to depend on it.
+        low, high = self._limits(float(np.median(self._smoothed[found])), settings)
+        found = self._blood(low, high, places, settings)
         mask = np.zeros(self.volume.slices.shape, bool)
         mask[self._box] = morphology.filled(found)
         doubts = tuple(self._doubts(mask, low, high))
         return Segmentation(mask, (low, high), doubts)
 
-    def _limits(self, clot_hu: float | None, settings: SegmentationSettings) -> tuple[float, float]:
+    def _limits(self, clot_hu: float, settings: SegmentationSettings) -> tuple[float, float]:
         low, high = settings.low_hu, settings.high_hu
         if low is None:
             brain = self._brain_hu
-            middle = USUAL_HU[0] if clot_hu is None else (brain + clot_hu) / 2.0
-            low = max(middle, brain + _GREY_HU)
+            low = max((brain + clot_hu) / 2.0, brain + _GREY_HU)
         if high is None:
-            high = max(USUAL_HU[1], low if clot_hu is None else 2.0 * clot_hu - low)
+            high = max(USUAL_HIGH_HU, 2.0 * clot_hu - low)
         return low, high
 
     @cached_property
@@ -133,20 +120,17 @@ class Segmenter:
         places: Sequence[tuple[int, ...]],
         settings: SegmentationSettings,
     ) -> np.ndarray:
-        """What is dense, without rim of bone and narrow necks; with places, the pieces at these."""
+        """The dense pieces at the places, without rim of bone and narrow necks."""
         found = self._dense(low, high)
-        if places:
-            if settings.reach_mm is not None:
-                near = [self._near(place, settings.reach_mm) for place in places]
-                found &= np.logical_or.reduce(near)
-            found = self._pieces_at(found, places, low, high)
-        if not found.any():
-            return found
+        if settings.reach_mm is not None:
+            near = [self._near(place, settings.reach_mm) for place in places]
+            found &= np.logical_or.reduce(near)
+        found = self._pieces_at(found, places, low, high)
         reach = 2.0 * settings.bone_margin_mm  # so that the bone beside it is in the box
         box = bounds(found, (0, *(int(reach / s) + 1 for s in self.volume.pixel_spacing)))
         bright = self._inside[box] & (self._smoothed[box] >= low)
         found[box] = self._freed(found[box], bright, self._inside[box], settings)
-        return self._pieces_at(found, places, low, high) if places else found
+        return self._pieces_at(found, places, low, high)
 
     def _place(self, seed: Sequence[float]) -> tuple[int, ...]:
         """Index (slice, row, column) in `volume.slices` of a seed that may be in blood."""
@@ -206,14 +190,6 @@ class Segmenter:
                 )
             chosen.update(near[near > 0].tolist())
         return np.isin(pieces, list(chosen))
-
-    def _large_pieces(self, mask: np.ndarray, smallest_ml: float) -> np.ndarray:
-        pieces, _ = ndimage.label(mask)
-        weights = np.broadcast_to(self._voxel_ml[:, None, None], pieces.shape)
-        millilitres = np.bincount(pieces.ravel(), weights=weights.ravel())
-        large = millilitres >= smallest_ml
-        large[0] = False
-        return large[pieces]
 
     def _freed(
         self,

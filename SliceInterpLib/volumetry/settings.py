@@ -8,8 +8,8 @@ import numpy as np
 
 from SliceInterpLib.volumetry.mask import SegmentationError
 
-USUAL_HU = (50.0, 90.0)
-"""Most fresh blood, where nothing better is known."""
+USUAL_HIGH_HU = 90.0
+"""Most fresh blood is not brighter."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class SegmentationSettings:
     A limit that is None is found for each clot, since scanners differ by more than 10 HU in what
     they make of a brain: the lower one midway between brain and clot, where a blurred edge lies,
     but above grey matter; the upper one as far above the clot as the lower one is below it, or
-    that of USUAL_HU if that is higher. Without seeds the clot is unknown and USUAL_HU is taken.
+    USUAL_HIGH_HU if that is higher.
     """
 
     low_hu: float | None = None
@@ -31,8 +31,6 @@ class SegmentationSettings:
     found farther inside grows back through twice this, into what bone has made brighter too."""
     reach_mm: float | None = None
     """Nothing farther than this from every seed is taken, slices included; None: no limit."""
-    smallest_ml: float = 0.5
-    """Without seeds, smaller pieces are left out."""
 
     def __post_init__(self) -> None:
         if self.low_hu is None or self.high_hu is None:

@@ -36,6 +36,15 @@ def seen_slices(volume: Volume) -> Tensor:
     return on_finder_pixels(volume, SEEN.scale(volume.slices))
 
 
+def seen_slabs(volume: Volume) -> Tensor:
+    """The slabs that begin at `slab_starts`, each the mean of its slices: (slabs, h, w)."""
+    import torch
+
+    starts, slices = slab_starts(volume), seen_slices(volume)
+    ends = zip(starts[:-1], starts[1:], strict=True)
+    return torch.stack([slices[start:end].mean(0) for start, end in ends])
+
+
 def on_finder_pixels(volume: Volume, image: np.ndarray) -> Tensor:
     """A picture of each slice on the finder's pixels, averaged where these are larger.
 

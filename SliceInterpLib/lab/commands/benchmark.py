@@ -24,7 +24,12 @@ from SliceInterpLib.files.whole import check_place, write_text
 from SliceInterpLib.interpolators import METHODS, Interpolator
 from SliceInterpLib.lab.commands.common import Scan, by_name, scans
 from SliceInterpLib.lab.contenders import PEERS, make_contender
-from SliceInterpLib.networks.registry import DEFAULT_MODEL, available_models, find_model
+from SliceInterpLib.networks.registry import (
+    DEFAULT_MODEL,
+    INTERPOLATOR,
+    available_models,
+    find_model,
+)
 from SliceInterpLib.volume import Volume
 
 
@@ -186,7 +191,7 @@ def _contrast(options: argparse.Namespace) -> None:
 def _network_speed(options: argparse.Namespace) -> None:
     from SliceInterpLib.lab.network_speed import network_speed, network_speed_table
 
-    names = options.model or [model.name for model in available_models()]
+    names = options.model or [model.name for model in available_models(INTERPOLATOR)]
     result = network_speed(names, device=options.device, runs=options.runs)
     print_result(result, network_speed_table(result).markdown(), as_json=options.json)
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from SliceInterpLib.cli.common import Commands, add_command, progress_bar
+import numpy as np
+
+from SliceInterpLib.cli.common import Commands, add_command, add_json, print_result, progress_bar
 from SliceInterpLib.cli.values import count, number
-from SliceInterpLib.lab.commands.common import Scan, command_line, scans
+from SliceInterpLib.lab.commands.common import Scan, by_name, command_line, scans
+from SliceInterpLib.networks.registry import FINDER, find_model
+from SliceInterpLib.volume import Volume
 
 if TYPE_CHECKING:
     from SliceInterpLib.lab.training.finder_examples import Stack
@@ -19,7 +24,7 @@ _LABEL = "1"
 
 
 def add_commands(commands: Commands) -> None:
-    """Add train-finder."""
+    """Add train-finder and finder-check."""
     sub = add_command(commands, "train-finder", _train, "Train the finder of hematomas.")
     sub.set_defaults(kept="what was last written is")
     sub.add_argument("--data", type=Path, nargs="+", required=True, help="scans with a hematoma")
@@ -40,9 +45,23 @@ def add_commands(commands: Commands) -> None:
     sub.add_argument("--batch", type=count(), default=12)
     sub.add_argument("--seed", type=count(least=0), default=1)
 
+    sub = add_command(
+        commands, "finder-check", _check, "Hold the finder against known hematomas, or none."
+    )
+    sub.add_argument("data", type=Path, nargs="+", help="scans, or folders of scans")
+    sub.add_argument(
+        "--labels",
+        type=Path,
+        metavar="FOLDER",
+        help="a file NAME.nii.gz for each scan, 1 where the hematoma is (default: the scans have "
+        "no hemorrhage)",
+    )
+    sub.add_argument("--finder", help="name of a finder, or path of its card")
+    add_json(sub)
+
 
 def _train(options: argparse.Namespace) -> None:
-    from SliceInterpLib.lab.training.finder import FinderTraining, train_finder
+    from SliceInterpLib.lab.training.finder import FinderTraining, phantoms, train_finder
 
     places = {"data": options.data, "valid": options.valid, "without": options.without}
     found = {use: scans(at) if at else [] for use, at in places.items()}
@@ -60,6 +79,7 @@ def _train(options: argparse.Namespace) -> None:
             name=options.name,
             patients=stacks["data"],
             without=stacks["without"],
+            built_in=phantoms(),
             validation=stacks["valid"],
             folder=options.output,
             settings=settings,
@@ -69,11 +89,30 @@ def _train(options: argparse.Namespace) -> None:
     )
 
 
+def _check(options: argparse.Namespace) -> None:
+    from SliceInterpLib.lab.finder_check import check_finder, checked_table, in_words, summary_of
+
+    loaders = {
+        name: partial(_read, scan, options.labels)
+        for name, scan in by_name(scans(options.data)).items()
+    }
+    with progress_bar("scans", quiet=options.json) as progress:
+        rows = check_finder(loaders, find_model(options.finder, FINDER), progress)
+    text = f"{checked_table(rows).markdown()}\n\n{in_words(rows)}"
+    print_result(summary_of(rows), text, as_json=options.json)
+
+
 def _stack(scan: Scan, labels: Path | None) -> Stack:
-    from SliceInterpLib.files.masks import read_mask
     from SliceInterpLib.lab.training.finder_examples import stack_of
+
+    return stack_of(*_read(scan, labels))
+
+
+def _read(scan: Scan, labels: Path | None) -> tuple[Volume, np.ndarray | None]:
+    """The scan and the mask of its hematoma."""
+    from SliceInterpLib.files.masks import read_mask
 
     volume = scan.read()
     if labels is None:
-        return stack_of(volume, None)
-    return stack_of(volume, read_mask(labels / f"{scan.name}.nii.gz", volume, _LABEL))
+        return volume, None
+    return volume, read_mask(labels / f"{scan.name}.nii.gz", volume, _LABEL)

@@ -58,7 +58,11 @@ def phantoms() -> list[Stack]:
     found = []
     for seed, ml in enumerate(_PHANTOM_ML):
         head = head_phantom(
-            slice_spacing=5.0, matrix=200, pixel_spacing=1.0, noise_hu=3.0, seed=seed,
+            slice_spacing=5.0,
+            matrix=200,
+            pixel_spacing=1.0,
+            noise_hu=3.0,
+            seed=seed,
             hematoma_ml=ml,
         )
         found.append(stack_of(head.volume, head.hematoma_fraction))
@@ -70,6 +74,7 @@ def train_finder(
     name: str,
     patients: Sequence[Stack],
     without: Sequence[Stack],
+    built_in: Sequence[Stack],
     validation: Sequence[Stack],
     folder: Path,
     settings: FinderTraining,
@@ -82,6 +87,7 @@ def train_finder(
         name: of the model.
         patients: scans with a hematoma that is known.
         without: scans without any.
+        built_in: drawn ones, as `phantoms` gives them.
         validation: other patients, for the log's Dice.
         folder: for weights and card; made if it is not there.
         settings: how.
@@ -104,10 +110,11 @@ def train_finder(
         network, multi_avg_fn=get_ema_multi_avg_fn(settings.ema_decay), use_buffers=True
     )
     optimizer = torch.optim.AdamW(network.parameters(), settings.learning_rate, weight_decay=1e-3)
-    groups = list(zip(_PARTS, (patients, without, phantoms()), strict=True))
+    groups = list(zip(_PARTS, (patients, without, built_in), strict=True))
     examples = FinderExamples(groups, crop=settings.crop, seed=settings.seed)
     began = saved = time.monotonic()
-    step, progress, losses = 0, 0.0, []
+    step, progress = 0, 0.0
+    losses: list[float] = []
 
     def save() -> Path:
         weights = {key: t.contiguous() for key, t in average.module.state_dict().items()}

@@ -135,9 +135,11 @@ class FinderExamples:
         zoom = np.exp(rng.uniform(np.log(0.8), np.log(1.25)))
         mirror = rng.choice((-1.0, 1.0))
         # From the crop's coordinates, -1…1, to pixels around its centre, to the picture's -1…1.
-        turn = zoom * np.array(
-            [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
-        ) * np.array([[mirror, 1.0]])
+        turn = (
+            zoom
+            * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+            * np.array([[mirror, 1.0]])
+        )
         slack = np.maximum(np.array([width, height]) - self.crop * 0.75, 0.0) / 2.0
         centre = rng.uniform(-slack, slack)
         scale = np.array([2.0 / width, 2.0 / height])

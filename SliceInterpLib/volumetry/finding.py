@@ -1,0 +1,248 @@
+"""Where hematomas may be: pieces that the finder suggests, each to be confirmed by a reader.
+
+The finder (`networks.finder`) marks what looks like a hematoma and gives a seed in it; the border
+and the ml are those of the seeded rule (`Segmenter`), as if a person had put the seed there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+
+from SliceInterpLib.errors import MethodError
+from SliceInterpLib.networks.registry import FINDER, TrainedModel, find_model
+from SliceInterpLib.table import Column, Table
+from SliceInterpLib.volume import Volume
+from SliceInterpLib.volumetry import slabs
+from SliceInterpLib.volumetry.mask import SegmentationError, voxel_ml
+from SliceInterpLib.volumetry.measures import centroid_ras
+from SliceInterpLib.volumetry.segmentation import (
+    DEFAULTS,
+    Segmentation,
+    SegmentationSettings,
+    Segmenter,
+)
+
+_SEEDS_TRIED = 3
+"""In so many of the slabs with most of a piece a seed is tried before the piece is left out."""
+
+_DIFFERENT = 3.0
+"""Where the rule takes so many times what the finder marks, or so much less, a warning says so."""
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """What may be one hematoma. Nobody has confirmed it."""
+
+    number: int
+    """From 1, the largest first."""
+    seed: tuple[float, float, float]
+    """mm, LPS: where the seeded rule begins."""
+    confidence: float
+    """0…1, the finder's: the mean of its probabilities in what it marks."""
+    ml: float
+    """By the seeded rule."""
+    marked_ml: float
+    """What the finder marks of it, on its coarse pixels."""
+    found: Segmentation
+    """By the seeded rule."""
+    centre_ras: tuple[float, float, float]
+    """mm: the middle of what was found."""
+    slices: int
+    """Number of slices that show it."""
+
+    @property
+    def seed_ras(self) -> tuple[float, float, float]:
+        """The seed as Slicer shows places."""
+        left, back, up = self.seed
+        return -left, -back, up
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What makes it doubtful."""
+        if self.marked_ml / _DIFFERENT <= self.ml <= self.marked_ml * _DIFFERENT:
+            return self.found.warnings
+        return (
+            *self.found.warnings,
+            f"The finder marks {self.marked_ml:.1f} ml there, and the rule that draws the border "
+            f"takes {self.ml:.1f} ml: look at the contour.",
+        )
+
+
+@dataclass(frozen=True)
+class _Limits:
+    """What a finder's card says of when a piece counts: chosen on validation patients."""
+
+    probability: float
+    """Of a pixel that is marked."""
+    confidence: float
+    smallest_ml: float
+
+
+def find_pieces(
+    segmenter: Segmenter,
+    model: TrainedModel | None = None,
+    settings: SegmentationSettings = DEFAULTS,
+) -> list[Piece]:
+    """What may be a hematoma in a scan, the largest first; an empty list if there is nothing.
+
+    The same scan gives the same pieces each time.
+
+    Args:
+        segmenter: of the scan; it draws the borders.
+        model: the finder; by default the one that is shipped.
+        settings: of the segmentation.
+
+    Raises:
+        MethodError: without torch, and for a model that is no finder or cannot be trusted.
+    """
+    model = model or find_model(kind=FINDER)
+    limits = _limits_of(model)
+    volume, taken = segmenter.volume, np.zeros(segmenter.volume.slices.shape, bool)
+    pieces: list[Piece] = []
+    for marked in _marked(volume, model, limits):
+        found = _segmented(segmenter, marked, settings)
+        if found is None or voxel_ml(volume, found[1].mask) < limits.smallest_ml:
+            continue
+        seed, segmentation = found
+        overlap = np.count_nonzero(segmentation.mask & taken)
+        if 2 * overlap > np.count_nonzero(segmentation.mask):
+            continue  # the border's rule joins it to a piece that is there already
+        taken |= segmentation.mask
+        pieces.append(
+            Piece(
+                number=0,
+                seed=seed,
+                confidence=marked.confidence,
+                ml=voxel_ml(volume, segmentation.mask),
+                marked_ml=marked.ml,
+                found=segmentation,
+                centre_ras=centroid_ras(volume, segmentation.mask),
+                slices=int(np.count_nonzero(segmentation.mask.any(axis=(1, 2)))),
+            )
+        )
+    pieces.sort(key=lambda piece: -piece.ml)
+    return [replace(piece, number=number) for number, piece in enumerate(pieces, 1)]
+
+
+def named_pieces(pieces: Sequence[Piece], numbers: Sequence[int]) -> list[Piece]:
+    """The pieces of these numbers; raises SegmentationError for a number that none has."""
+    by_number = {piece.number: piece for piece in pieces}
+    for number in numbers:
+        if number not in by_number:
+            there = f"{len(pieces)} were found" if pieces else "none was found"
+            raise SegmentationError(
+                f"There is no piece {number}: {there}. Without --piece they are listed; --seed "
+                "names a place of your own."
+            )
+    return [by_number[number] for number in dict.fromkeys(numbers)]
+
+
+def pieces_table(pieces: Sequence[Piece]) -> Table:
+    """The pieces, a row each."""
+    columns = (
+        Column("piece"),
+        Column("place", "place (RAS, mm)"),
+        Column("ml", "", "ml", ".1f"),
+        Column("slices"),
+        Column("confidence", style=".2f"),
+    )
+    rows = [
+        {
+            "piece": str(piece.number),
+            "place": "{:.0f}, {:.0f}, {:.0f}".format(*piece.seed_ras),
+            "ml": piece.ml,
+            "slices": str(piece.slices),
+            "confidence": piece.confidence,
+        }
+        for piece in pieces
+    ]
+    return Table(columns, rows)
+
+
+def what_none_means(model: TrainedModel | None = None) -> str:
+    """What it is worth that nothing was found, as the finder's card tells it."""
+    card = (model or find_model(kind=FINDER)).card
+    return str(card.get("none_means") or "How often it misses one is not told on its card.")
+
+
+@dataclass(frozen=True, eq=False)
+class _Marked:
+    """A connected piece of what the finder marks."""
+
+    slabs: np.ndarray
+    """bool (slabs, h, w)."""
+    confidence: float
+    ml: float
+
+
+def _marked(volume: Volume, model: TrainedModel, limits: _Limits) -> Iterator[_Marked]:
+    """What the finder marks, the largest piece first."""
+    likely = likelihood(volume, model)
+    labels, count = ndimage.label(likely >= limits.probability, np.ones((3, 3, 3), bool))
+    numbers = np.arange(1, count + 1)
+    ends = volume.slab_edges[slabs.slab_starts(volume)]
+    scale = np.divide(volume.slices.shape[1:], likely.shape[1:])
+    mm2 = float(np.prod(scale * volume.pixel_spacing))
+    pixel_ml = np.broadcast_to(np.diff(ends)[:, None, None] * mm2 / 1000.0, likely.shape)
+    sizes = ndimage.sum_labels(pixel_ml, labels, numbers)
+    means = ndimage.mean(likely, labels, numbers)
+    for index in np.argsort(-sizes, kind="stable"):
+        if sizes[index] >= limits.smallest_ml and means[index] >= limits.confidence:
+            yield _Marked(labels == numbers[index], float(means[index]), float(sizes[index]))
+
+
+def likelihood(volume: Volume, model: TrainedModel) -> np.ndarray:
+    """(slabs, h, w) in [0, 1]: the finder's, slab by slab (`slabs.slab_starts`)."""
+    try:
+        from SliceInterpLib.networks.finder import load_finder, probabilities
+    except ImportError as missing:
+        if missing.name != "torch":
+            raise
+        raise MethodError(
+            "Hematomas are found by a neural network, which needs torch. Install it with: pip "
+            "install torch; or place a seed in the hematoma yourself."
+        ) from missing
+    return probabilities(load_finder(model), slabs.seen_slabs(volume)).numpy()
+
+
+def _segmented(
+    segmenter: Segmenter, marked: _Marked, settings: SegmentationSettings
+) -> tuple[tuple[float, float, float], Segmentation] | None:
+    """A seed inside what is marked, and what the rule finds there; None if that is no blood."""
+    areas = np.count_nonzero(marked.slabs, axis=(1, 2))
+    for index in np.argsort(-areas, kind="stable")[:_SEEDS_TRIED]:
+        if areas[index]:
+            seed = _deepest(segmenter.volume, marked.slabs[index], int(index))
+            try:
+                return seed, segmenter.segment([seed], settings)
+            except SegmentationError:
+                continue
+    return None
+
+
+def _deepest(volume: Volume, marked: np.ndarray, index: int) -> tuple[float, float, float]:
+    """The place in a slab that is farthest from the outline of what is marked, mm, LPS."""
+    depth = ndimage.distance_transform_edt(np.pad(marked, 1))[1:-1, 1:-1]
+    deepest = np.array(np.unravel_index(int(depth.argmax()), depth.shape))
+    scale = np.divide(volume.slices.shape[1:], marked.shape)
+    row, column = np.rint((deepest + 0.5) * scale - 0.5)
+    first, behind = slabs.slab_starts(volume)[index : index + 2]
+    (place,) = volume.places(np.array([(first + behind - 1) // 2, row, column])).tolist()
+    left, back, up = place
+    return left, back, up
+
+
+def _limits_of(model: TrainedModel) -> _Limits:
+    told: Any = model.card.get("finding")
+    try:
+        return _Limits(**{name: float(value) for name, value in dict(told).items()})
+    except (TypeError, ValueError) as problem:
+        raise MethodError(
+            f"The card of the finder '{model.name}' does not say when a piece counts: it needs "
+            "'finding' with probability, confidence and smallest_ml."
+        ) from problem
