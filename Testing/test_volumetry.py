@@ -13,7 +13,7 @@ from SliceInterpLib.phantom import head_phantom
 from SliceInterpLib.upsampling import upsample
 from SliceInterpLib.volume import Volume
 from SliceInterpLib.volumetry.carrying import carried_over
-from SliceInterpLib.volumetry.comparison import CARRIED, GIVEN, SEGMENTED, compare
+from SliceInterpLib.volumetry.comparison import CARRIED, GIVEN, PIECE, SEGMENTED, compare, measures
 from SliceInterpLib.volumetry.diameters import kothari_diameters, largest_diameter_mm
 from SliceInterpLib.volumetry.growth import REPEATABILITY, growth
 from SliceInterpLib.volumetry.intracranial import intracranial_mask
@@ -335,3 +335,19 @@ def test_the_command_says_what_is_wrong_in_one_line(scan_file, capsys, options, 
     assert main(["volume", str(scan_file), "--methods", "linear", *options]) == 1
     printed = capsys.readouterr()
     assert told in printed.err and printed.out == ""
+
+
+def test_a_hematoma_of_several_pieces_has_a_row_a_piece_and_one_of_all():
+    volume, mask = ball(12.0, (1.0, 1.0, 4.0), size=(12, 60, 100))
+    small = np.roll(mask, 35, axis=2)
+    small[:, :30] = False  # half of the ball
+    dust = np.zeros_like(mask)
+    dust[2, 2, 2] = True
+    rows = compare(volume, [], mask=mask | small | dust)
+    assert [row.grid for row in rows] == ["acquired", "acquired, piece 1", "acquired, piece 2"]
+    assert [row.mask_is for row in rows] == [GIVEN, PIECE, PIECE]
+    np.testing.assert_array_equal(rows[1].mask, mask)
+    np.testing.assert_array_equal(rows[2].mask, small)
+    whole, first, second = (row.measured.voxel_ml for row in rows)
+    assert whole == pytest.approx(first + second + 0.004)
+    assert [record["difference_ml"] for record in measures(rows)] == [None, None, None]

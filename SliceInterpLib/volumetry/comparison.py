@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
+from scipy import ndimage
 
 from SliceInterpLib.errors import VolumeError
 from SliceInterpLib.interpolators import Interpolator
@@ -21,9 +22,12 @@ from SliceInterpLib.volumetry.settings import DEFAULTS, SegmentationSettings
 ACQUIRED, RESULT = "acquired", "result"
 """The grid that is given: that of a scan, or that of a result of SliceInterp."""
 
-SEGMENTED, GIVEN, CARRIED = "segmented", "given", "carried over"
-"""How a mask came about: by the same rule on this very grid, by the user, or from the acquired
-grid by its shape (`carried_over`)."""
+SEGMENTED, GIVEN, CARRIED, PIECE = "segmented", "given", "carried over", "piece"
+"""How a mask came about: by the same rule on this very grid, by the user, from the acquired grid by
+its shape (`carried_over`), or as one of the separate pieces of the first row's mask."""
+
+_SMALLEST_PIECE_ML = 0.2
+"""Smaller pieces have no row of their own; they count in the row of the whole."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +37,7 @@ class Compared:
     grid: str
     """ACQUIRED or RESULT, or the method and "×2"."""
     mask_is: str
-    """SEGMENTED, GIVEN or CARRIED."""
+    """SEGMENTED, GIVEN, CARRIED or PIECE."""
     mask: np.ndarray
     """bool, shaped as the grid's `slices`."""
     measured: Measurement
@@ -66,7 +70,8 @@ def compare(
         allow_thin: as `upsample` takes it.
 
     Returns:
-        The acquired grid first, then one row or two for each method.
+        The acquired grid first, then each of its pieces, if it has several (`pieces_of`), then one
+        row or two for each method.
 
     Raises:
         SegmentationError: as `Segmenter` and `measure` do.
@@ -80,6 +85,7 @@ def compare(
     else:
         space = _space_if_any(volume)
         rows = [Compared(own_grid(volume), GIVEN, mask, measure(volume, mask, space), None)]
+    rows += pieces_of(volume, rows[0], space)
     for method in methods:
         doubled = upsample(volume, method, allow_thin=allow_thin)
         grid, inside = f"{method.name} ×2", carried_space(volume, space, doubled)
@@ -115,6 +121,28 @@ def segmented(
     found = segmenter.segment(seeds, settings)
     measured = measure(segmenter.volume, found.mask, segmenter.space)
     return Compared(grid, SEGMENTED, found.mask, measured, found.limits_hu, found.warnings)
+
+
+def pieces_of(volume: Volume, whole: Compared, space: np.ndarray | None) -> list[Compared]:
+    """A row for each of the separate pieces of a mask, the largest first; none for a single one.
+
+    Args:
+        volume: the scan.
+        whole: the row of all of them together, on the scan's grid.
+        space: as `measure` takes it.
+    """
+    labels, count = ndimage.label(whole.mask)
+    counts = np.stack([np.bincount(one.ravel(), minlength=count + 1) for one in labels])
+    ml = volume.voxel_mm3 @ counts / 1000.0
+    large = [number for number in range(1, count + 1) if ml[number] >= _SMALLEST_PIECE_ML]
+    if len(large) < 2:
+        return []
+    rows = []
+    for place, number in enumerate(sorted(large, key=lambda number: -ml[number]), 1):
+        mask = labels == number
+        measured = measure(volume, mask, space)
+        rows.append(Compared(f"{whole.grid}, piece {place}", PIECE, mask, measured, None))
+    return rows
 
 
 def _space_if_any(volume: Volume) -> np.ndarray | None:
@@ -156,8 +184,10 @@ def difference_ml(row: Compared, rows: Sequence[Compared]) -> float | None:
         rows: all of them, the given grid among them.
 
     Returns:
-        ml; None for the row that others are compared with.
+        ml; None for the row that others are compared with, and for pieces of it.
     """
+    if row.mask_is == PIECE:
+        return None
     acquired = [one for one in rows if one.grid in (ACQUIRED, RESULT)]
     same = acquired[-1] if row.mask_is == SEGMENTED else acquired[0]
     return None if row is same else row.measured.voxel_ml - same.measured.voxel_ml

@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from SliceInterpLib.errors import MethodError
 from SliceInterpLib.networks.registry import FINDER, TrainedModel, find_model
-from SliceInterpLib.table import Column, Table
+from SliceInterpLib.table import Column, Table, Value
 from SliceInterpLib.volume import Volume
 from SliceInterpLib.volumetry import slabs
 from SliceInterpLib.volumetry.mask import SegmentationError, voxel_ml
@@ -151,7 +151,7 @@ def pieces_table(pieces: Sequence[Piece]) -> Table:
         Column("slices"),
         Column("confidence", style=".2f"),
     )
-    rows = [
+    rows: list[dict[str, Value]] = [
         {
             "piece": str(piece.number),
             "place": "{:.0f}, {:.0f}, {:.0f}".format(*piece.seed_ras),

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 
 import SliceInterpLib
 from SliceInterpLib.errors import TrainingError
@@ -37,6 +37,9 @@ _PHANTOM_ML = (0.0, 0.0, 5.0, 30.0)
 """Of the hematomas in the built-in heads."""
 
 _WARM_UP_STEPS = 50
+
+_STATISTICS_BATCHES = 40
+"""Over so many the statistics of the batch norms are taken anew for the averaged weights."""
 
 
 @dataclass(frozen=True)
@@ -106,9 +109,7 @@ def train_finder(
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(settings.seed)
     network = FinderUNet(WIDTHS).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    average = AveragedModel(
-        network, multi_avg_fn=get_ema_multi_avg_fn(settings.ema_decay), use_buffers=True
-    )
+    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(settings.ema_decay))
     optimizer = torch.optim.AdamW(network.parameters(), settings.learning_rate, weight_decay=1e-3)
     groups = list(zip(_PARTS, (patients, without, built_in), strict=True))
     examples = FinderExamples(groups, crop=settings.crop, seed=settings.seed)
@@ -117,6 +118,9 @@ def train_finder(
     losses: list[float] = []
 
     def save() -> Path:
+        # Averages of weights have no averages of statistics: those of the way here are of others.
+        batches = (examples.batch(settings.batch)[0] for _ in range(_STATISTICS_BATCHES))
+        update_bn(batches, average)
         weights = {key: t.contiguous() for key, t in average.module.state_dict().items()}
         replace_file(folder / "model.safetensors", partial(save_file, weights))
         dice = validate(average.module, validation)
