@@ -23,6 +23,9 @@ PIXEL_MM = 0.94
 SLAB_MM = 5.0
 """Thinner slices are averaged into slabs of about this."""
 
+MARGIN = 8
+"""Pixels around the head that are looked at."""
+
 SEEN = Window(-20.0, 100.0)
 """HU beyond it are clipped, in training and in use: many scans were saved so."""
 
@@ -98,6 +101,20 @@ def probabilities(network: FinderUNet, slabs: Tensor) -> Tensor:
     Returns:
         (n, h, w).
     """
-    before, behind = torch.cat([slabs[:1], slabs[:-1]]), torch.cat([slabs[1:], slabs[-1:]])
-    around = torch.stack([before, slabs, behind], 1)
-    return torch.cat([network(one).sigmoid() for one in around.split(1)])[:, 0]
+    found = torch.zeros_like(slabs)
+    lit = (slabs > 0.0).any(0)
+    if not lit.any():
+        return found
+    rows, columns = (_extent(lit.any(axis)) for axis in (1, 0))
+    head = slabs[:, rows, columns]
+    before, behind = torch.cat([head[:1], head[:-1]]), torch.cat([head[1:], head[-1:]])
+    around = torch.stack([before, head, behind], 1)
+    marked = torch.cat([network(one).sigmoid() for one in around.split(1)])
+    found[:, rows, columns] = marked[:, 0]
+    return found
+
+
+def _extent(lit: Tensor) -> slice:
+    """From the first to the last that is set, and MARGIN more on each side."""
+    where = lit.nonzero()
+    return slice(max(0, int(where[0]) - MARGIN), int(where[-1]) + 1 + MARGIN)

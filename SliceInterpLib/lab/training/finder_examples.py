@@ -17,15 +17,12 @@ from scipy import ndimage
 from torch import Tensor
 
 from SliceInterpLib.lab.training.faint_lesions import lesion
-from SliceInterpLib.networks.finder import PIXEL_MM, SEEN
+from SliceInterpLib.networks.finder import MARGIN, PIXEL_MM, SEEN
 from SliceInterpLib.volume import Volume
 from SliceInterpLib.volumetry.slabs import on_finder_pixels, seen_slices, slices_in_slab
 
 _STEPS = 240
 """Of the brain window in which slabs are kept: half a HU each."""
-
-_MARGIN = 8
-"""Pixels kept around the head."""
 
 _CLOT_HU, _CLOT_MM = (48.0, 82.0), (2.5, 24.0)
 _CALCIFIED_HU, _CALCIFIED_MM = (90.0, 400.0), (0.6, 4.0)
@@ -65,8 +62,8 @@ def stack_of(volume: Volume, blood: np.ndarray | None) -> Stack:
     if blood is not None:
         known = _slabs(on_finder_pixels(volume, blood.astype(np.float32)).numpy(), step)
     tissue = np.argwhere((seen > 0.0).any(axis=0))
-    low = np.maximum(tissue.min(axis=0) - _MARGIN, 0) if len(tissue) else np.zeros(2, int)
-    high = tissue.max(axis=0) + _MARGIN + 1 if len(tissue) else np.array(seen.shape[1:])
+    low = np.maximum(tissue.min(axis=0) - MARGIN, 0) if len(tissue) else np.zeros(2, int)
+    high = tissue.max(axis=0) + MARGIN + 1 if len(tissue) else np.array(seen.shape[1:])
     head = (slice(None), slice(low[0], high[0]), slice(low[1], high[1]))
     return Stack(
         np.rint(seen[head] * _STEPS).astype(np.uint8),
