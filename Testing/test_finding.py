@@ -19,7 +19,7 @@ from SliceInterpLib.phantom import head_phantom
 from SliceInterpLib.volumetry import slabs
 from SliceInterpLib.volumetry.finding import find_pieces
 from SliceInterpLib.volumetry.mask import SegmentationError, voxel_ml
-from SliceInterpLib.volumetry.segmentation import Segmenter
+from SliceInterpLib.volumetry.segmentation import SegmentationSettings, Segmenter
 
 HEAD = {"matrix": 200, "pixel_spacing": 1.0, "slices": 20}
 
@@ -67,6 +67,18 @@ def test_a_hematoma_is_found_with_the_border_of_the_seeded_rule(bleeding, pieces
     assert piece.ml == voxel_ml(bleeding.volume, piece.found.mask)
     assert piece.ml == pytest.approx(bleeding.hematoma_ml, rel=0.15)
     assert 0.5 < piece.confidence <= 1.0
+
+
+def test_a_piece_whose_border_leaks_is_told_and_never_measured(bleeding, files, capsys):
+    (piece,) = find_pieces(Segmenter(bleeding.volume), settings=SegmentationSettings(low_hu=15.0))
+    assert piece.ml is None and piece.found is None
+    assert "has no border" in piece.warnings[0]
+    leaking = [str(files / "bleeding.nii.gz"), "--low", "15", "--methods"]
+    assert main(["volume", *leaking, "--piece", "1"]) == 1
+    assert "Piece 1 cannot be measured" in capsys.readouterr().err
+    told, said = volume_command(capsys, *leaking, "--all")
+    assert told["rows"] == [] and told["finder"]["pieces"][0]["ml"] is None
+    assert "has no border" in said
 
 
 def test_the_same_scan_gives_the_same_pieces(bleeding, pieces):

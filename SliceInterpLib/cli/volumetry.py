@@ -186,7 +186,9 @@ def _found(
             "\n\nNobody has confirmed this, and nothing was measured. Look at each place; name "
             "what is a hematoma (--piece 1), or a place of your own (--seed)."
         )
-    return _Suggested(summary, text), [p.seed for p in (pieces if options.all else named)]
+    return _Suggested(summary, text), [
+        piece.seed for piece in (pieces if options.all else named) if piece.found
+    ]
 
 
 def _piece(piece: Piece, *, confirmed: bool) -> dict[str, object]:
@@ -195,10 +197,8 @@ def _piece(piece: Piece, *, confirmed: bool) -> dict[str, object]:
         "confirmed": confirmed,
         "confidence": round(piece.confidence, 4),
         "seed_ras": piece.seed_ras,
-        "centre_ras": piece.centre_ras,
         "ml": piece.ml,
         "marked_ml": piece.marked_ml,
-        "slices": piece.slices,
         "warnings": list(piece.warnings),
     }
 

@@ -24,14 +24,14 @@ class Checked:
     pieces: int
     """That are listed."""
     false_pieces: int
-    """Of these, that touch no known hematoma."""
+    """Of these, whose seed is in no known hematoma."""
     ml: float
     """Of all that is found, by the seeded rule."""
     false_ml: float
-    """Of the false pieces."""
+    """Of the false pieces that have a border."""
     known_ml: float
     found: bool | None
-    """Whether a piece overlaps the known hematoma; None where there is none."""
+    """Whether a piece's seed is in the known hematoma; None where there is none."""
     dice: float | None
     """Of all pieces together, by the seeded rule, with the known hematoma; None where nothing is
     found or there is none."""
@@ -69,8 +69,10 @@ def _checked(name: str, volume: Volume, known: np.ndarray | None, model: Trained
     truth = nothing if known is None else known
     together = nothing.copy()
     for piece in pieces:
-        together |= piece.found.mask
-    false = [piece for piece in pieces if not (piece.found.mask & truth).any()]
+        if piece.found:
+            together |= piece.found.mask
+    seeds = [np.rint(volume.indices(np.array(p.seed))[0]).astype(int) for p in pieces]
+    false = [p for p, seed in zip(pieces, seeds, strict=True) if not truth[tuple(seed)]]
     both = np.count_nonzero(together & truth)
     total = np.count_nonzero(together) + np.count_nonzero(truth)
     return Checked(
@@ -78,9 +80,9 @@ def _checked(name: str, volume: Volume, known: np.ndarray | None, model: Trained
         pieces=len(pieces),
         false_pieces=len(false),
         ml=voxel_ml(volume, together),
-        false_ml=sum(piece.ml for piece in false),
+        false_ml=sum(piece.ml or 0.0 for piece in false),
         known_ml=voxel_ml(volume, truth),
-        found=None if known is None else bool(both),
+        found=None if known is None else len(false) < len(pieces),
         dice=2.0 * both / total if known is not None and both else None,
         least_confidence=min((piece.confidence for piece in pieces), default=None),
         seconds=seconds,

@@ -82,7 +82,7 @@ def measure(volume: Volume, mask: np.ndarray, space: np.ndarray | None = None) -
     surface = closed_surface(volume, mask)
     ruler = kothari_diameters(volume, mask)
     blood = volume.slices[mask].astype(np.float64)
-    middle = centroid_ras(volume, mask)
+    left, back, up = _centroid(volume, mask).tolist()
     return Measurement(
         voxel_ml=voxel_ml(volume, mask),
         planimetric_ml=_planimetric_ml(volume, mask),
@@ -97,8 +97,8 @@ def measure(volume: Volume, mask: np.ndarray, space: np.ndarray | None = None) -
         surface_mm2=surface.mm2,
         hu_mean=float(blood.mean()),
         hu_std=float(blood.std()),
-        centroid_ras=middle,
-        side=None if space is None else _side(-middle[0] - _centroid(volume, space)[0]),
+        centroid_ras=(-left, -back, up),
+        side=None if space is None else _side(left - _centroid(volume, space)[0]),
         slices=int(np.count_nonzero(mask.any(axis=(1, 2)))),
     )
 
@@ -139,12 +139,6 @@ def partial_volume_ml(volume: Volume, mask: np.ndarray) -> float:
     rim = near & ~deep & tissue
     voxels = np.where(rim, part, deep).sum(axis=(1, 2))
     return float(voxels @ volume.voxel_mm3[box[0]]) / 1000.0
-
-
-def centroid_ras(volume: Volume, mask: np.ndarray) -> tuple[float, float, float]:
-    """The centre of gravity of a mask that is not empty: mm, RAS."""
-    left, back, up = _centroid(volume, mask).tolist()
-    return -left, -back, up
 
 
 def _planimetric_ml(volume: Volume, mask: np.ndarray) -> float:
