@@ -19,7 +19,8 @@ from SliceInterpLib.phantom import head_phantom
 from SliceInterpLib.volumetry import slabs
 from SliceInterpLib.volumetry.finding import find_pieces
 from SliceInterpLib.volumetry.mask import SegmentationError, voxel_ml
-from SliceInterpLib.volumetry.segmentation import SegmentationSettings, Segmenter
+from SliceInterpLib.volumetry.segmentation import Segmenter
+from SliceInterpLib.volumetry.settings import SegmentationSettings
 
 HEAD = {"matrix": 200, "pixel_spacing": 1.0, "slices": 20}
 

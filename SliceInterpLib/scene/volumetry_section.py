@@ -22,10 +22,7 @@ from SliceInterpLib.volumetry.settings import Segmentation, SegmentationSettings
 _DELAY_MS = 200
 """The preview follows when nothing was moved for this long."""
 
-_HELP = (
-    "Place a seed in the hematoma; without one, all blood in the skull is taken. A segmentation "
-    "of your own can be measured as well."
-)
+_HELP = "Place a seed in the hematoma. A segmentation of your own can be measured as well."
 
 _PREVIEW, _SEGMENT, _MEASURE, _SURFACES = "preview", "segment", "measure", "surfaces"
 """Kinds of questions to the child process."""

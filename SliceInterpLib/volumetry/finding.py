@@ -19,12 +19,8 @@ from SliceInterpLib.table import Column, Table, Value
 from SliceInterpLib.volume import Volume
 from SliceInterpLib.volumetry import slabs
 from SliceInterpLib.volumetry.mask import SegmentationError, voxel_ml
-from SliceInterpLib.volumetry.segmentation import (
-    DEFAULTS,
-    Segmentation,
-    SegmentationSettings,
-    Segmenter,
-)
+from SliceInterpLib.volumetry.segmentation import Segmenter
+from SliceInterpLib.volumetry.settings import DEFAULTS, Segmentation, SegmentationSettings
 
 _SEEDS_TRIED = 3
 """In so many of the slabs with most of a piece a seed is tried before the piece is left out."""
