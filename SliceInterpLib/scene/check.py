@@ -5,37 +5,42 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import slicer
+from slicer.i18n import tr as _
 
 from SliceInterpLib.scene.tables import add_table_node
+from SliceInterpLib.scene.words import method_in_words
 from SliceInterpLib.table import Column, Table
 from SliceInterpLib.tasks import Checked
 
 Rows = Mapping[str, Sequence[Mapping[str, float | None]]]
 """Metrics of every hidden slice by method; "slice" is its index."""
 
-METRICS = (
-    Column("psnr", "PSNR", "dB", ".2f"),
-    Column("ssim", "SSIM", "", ".3f"),
-    Column("mae_hu", "Error", "HU", ".1f"),
-)
-"""What is shown, of all that is in the rows."""
-
 _COLOURS = ((0.90, 0.62, 0.0), (0.34, 0.71, 0.91), (0.0, 0.62, 0.45))
 """Told apart by colour-blind eyes too (Okabe and Ito)."""
 
 
+def _metrics() -> list[Column]:
+    """What is shown, of all that is in the rows."""
+    return [
+        Column("psnr", "PSNR", "dB", ".2f"),
+        Column("ssim", "SSIM", "", ".3f"),
+        Column("mae_hu", _("Error"), "HU", ".1f"),
+    ]
+
+
 def check_table(check: Checked) -> Table:
     """Means over the hidden slices; the caption says over how many."""
-    from SliceInterpLib.evidence.holdout import left_out  # brings scipy, which takes its time
-
     means = [
-        {"method": method.capitalize()}
-        | {column.key: _mean([row[column.key] for row in rows]) for column in METRICS}
+        {"method": method_in_words(method)}
+        | {column.key: _mean([row[column.key] for row in rows]) for column in _metrics()}
         for method, rows in check.rows.items()
     ]
+    counted = _("{count} slices")
+    if check.without_head:
+        counted = _("{count} slices, {others} without a head left out")
     count = len(next(iter(check.rows.values())))
-    caption = f"{count} slices{left_out(check.without_head)}"
-    return Table([Column("method", ""), *METRICS], means, caption)
+    caption = counted.format(count=count, others=check.without_head)
+    return Table([Column("method", ""), *_metrics()], means, caption)
 
 
 def add_check_nodes(
@@ -56,17 +61,17 @@ def add_check_nodes(
         | {
             f"{method} {column.key}": row[column.key]
             for method, row in zip(results, of_methods, strict=True)
-            for column in METRICS
+            for column in _metrics()
         }
         for of_methods in zip(*results.values(), strict=True)
     ]
     table = add_table_node(Table([Column(key) for key in slices[0]], slices), name)
     chart = add("vtkMRMLPlotChartNode", name)
     chart.SetTitle(name)
-    chart.SetXAxisTitle("hidden slice")
+    chart.SetXAxisTitle(_("hidden slice"))
     chart.SetYAxisTitle("PSNR, dB")
     for colour, method in zip(_COLOURS, results, strict=False):
-        series = add("vtkMRMLPlotSeriesNode", method.capitalize())
+        series = add("vtkMRMLPlotSeriesNode", method_in_words(method))
         series.SetAndObserveTableNodeID(table.GetID())
         series.SetXColumnName("slice")
         series.SetYColumnName(f"{method} psnr")

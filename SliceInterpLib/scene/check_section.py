@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import slicer
+from slicer.i18n import tr as _
 
 from SliceInterpLib.doublable import require_doublable
 from SliceInterpLib.errors import MethodError, OutputError
@@ -19,6 +20,7 @@ from SliceInterpLib.scene import nodes, segmentations, slots
 from SliceInterpLib.scene.check import add_check_nodes, check_table
 from SliceInterpLib.scene.jobs import Start
 from SliceInterpLib.scene.tables import rich_text
+from SliceInterpLib.scene.words import method_in_words
 from SliceInterpLib.tasks import Checked, Checking, MethodSettings, Reporting
 from SliceInterpLib.volume import Volume
 
@@ -88,22 +90,23 @@ class CheckSection:
         # Nothing to compare with means the simplest.
         methods = ("linear", *settings.methods)[-2:]
         if methods[0] == methods[1]:
-            raise MethodError(
-                f"A report compares two methods, and both are '{methods[0]}'. Choose another "
-                "method, or another one to compare with."
+            same = _(
+                "A report compares two methods, and both are '{method}'. Choose another method, or "
+                "another one to compare with."
             )
+            raise MethodError(same.format(method=method_in_words(methods[0])))
         return replace(settings, methods=methods)
 
     def _show_check(self, check: Checked, source: slicer.vtkMRMLScalarVolumeNode) -> str:
         table = check_table(check)
         self.ui.checkLabel.text = rich_text(table)
         add_check_nodes(check.rows, source)
-        return f"Checked on {table.caption} of this scan."
+        return _("Checked on {slices} of this scan.").format(slices=table.caption)
 
     def _write_report(self, path: Path, page: str, _source: object) -> str:
         write_text(path, page)
         self.open_file(path)
-        return f"Report written: {path}"
+        return _("Report written: {path}").format(path=path)
 
 
 def _checked(chosen: str) -> Path:
@@ -118,9 +121,8 @@ def _checked(chosen: str) -> Path:
         with private_folder(path.parent):
             pass
     except OSError as problem:
-        raise OutputError(
-            f"{path.parent}: Nothing can be written into this folder. Choose another."
-        ) from problem
+        closed = _("{folder}: Nothing can be written into this folder. Choose another.")
+        raise OutputError(closed.format(folder=path.parent)) from problem
     return path
 
 
@@ -128,7 +130,10 @@ def _ask_for_file() -> str:
     import qt
 
     return qt.QFileDialog.getSaveFileName(
-        slicer.util.mainWindow(), "File for the report", "report.html", "Web page (*.html)"
+        slicer.util.mainWindow(),
+        _("File for the report"),
+        "report.html",
+        _("Web page (*.html)"),
     )
 
 

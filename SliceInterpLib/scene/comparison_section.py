@@ -7,6 +7,7 @@ from typing import Any
 
 import slicer
 import vtk
+from slicer.i18n import tr as _
 
 from SliceInterpLib.scene import skulls, slots
 from SliceInterpLib.scene.comparison import Comparison
@@ -102,7 +103,7 @@ class ComparisonSection:
         event = vtk.vtkCommand.ModifiedEvent
         self._layout = (layout, slots.observe(layout, event, self._on_layout))
 
-    def _on_layout(self, *_: object) -> None:
+    def _on_layout(self, *_event: object) -> None:
         """The user has chosen another layout."""
         if not is_in_layout():
             self.leave()
@@ -133,11 +134,13 @@ class ComparisonSection:
         highest = skulls.highest_hu(original)
         obstacles = {}
         if not expected_error_of(learned):
-            obstacles["expectedErrorCheckBox"] = "Expected error: this result was made without it."
-        if highest <= skulls.SURFACE_HU:  # a scan that was saved in a brain window
-            obstacles["skullsCheckBox"] = (
-                f"Skull in 3D: there is no bone, this scan ends at {highest:.0f} HU."
+            obstacles["expectedErrorCheckBox"] = _(
+                "Expected error: this result was made without it."
             )
+        if highest <= skulls.SURFACE_HU:  # a scan that was saved in a brain window
+            obstacles["skullsCheckBox"] = _(
+                "Skull in 3D: there is no bone, this scan ends at {highest} HU."
+            ).format(highest=f"{highest:.0f}")
         for name in ("expectedErrorCheckBox", "skullsCheckBox"):
             box = getattr(self.ui, name)
             box.enabled = name not in obstacles

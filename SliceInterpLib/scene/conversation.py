@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import slicer
+from slicer.i18n import tr as _
 
 from SliceInterpLib.errors import VolumeError
 from SliceInterpLib.scene import nodes, slots
@@ -114,8 +115,8 @@ class Conversation:
         assert question  # or there would be no answer
         if self._is_stale():
             self.end()
-            problem = VolumeError("The volume has changed since this was asked. Do it once more.")
-            self._failed(problem, question.kind)
+            changed = _("The volume has changed since this was asked. Do it once more.")
+            self._failed(VolumeError(changed), question.kind)
             return
         try:
             if question.then and isinstance(answer, Exception):

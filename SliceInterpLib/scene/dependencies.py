@@ -13,18 +13,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from slicer.i18n import tr as _
+
 from SliceInterpLib.errors import SliceInterpError
 
 TORCH = ">=2.5"
 """The PyTorch that the networks need; which build is the PyTorch extension's choice."""
-
-WITHOUT = "The classical methods (linear, cubic, sinc) work without it."
-
-OFFLINE = (
-    "Without a network: put the wheel files of the packages into a folder on a connected computer "
-    "(pip download), bring it here, and run PythonSlicer -m pip install --no-index --find-links "
-    "FOLDER torch safetensors pytorch-msssim jinja2."
-)
 
 
 class DependencyError(SliceInterpError):
@@ -85,20 +79,22 @@ class Dependencies:
         self._install_others()
         missing = self.missing(methods, check=check)
         if missing:
+            packages = ", ".join(missing)
+            still = _("Still missing: {packages}. Restart Slicer and press Apply again.")
             raise DependencyError(
-                f"Still missing: {', '.join(missing)}. Restart Slicer and press Apply again. "
-                f"{WITHOUT} {OFFLINE}"
+                _sentences(still.format(packages=packages), _without(), _offline())
             )
 
     def _install_torch(self) -> None:
         try:
             import PyTorchUtils
         except ImportError as problem:
-            raise DependencyError(
+            no_extension = _(
                 "The learned method needs PyTorch, and the extension that installs it is missing. "
                 "Open the Extensions Manager, install 'PyTorch', restart Slicer and press Apply "
-                f"again. {WITHOUT} {OFFLINE}"
-            ) from problem
+                "again."
+            )
+            raise DependencyError(_sentences(no_extension, _without(), _offline())) from problem
         try:
             torch = PyTorchUtils.PyTorchUtilsLogic().installTorch(
                 askConfirmation=True, torchVersionRequirement=TORCH
@@ -106,40 +102,41 @@ class Dependencies:
         except Exception as problem:
             raise _failed("PyTorch", problem) from problem
         if torch is None:
-            raise DependencyError(
+            declined = _(
                 "PyTorch was not installed. Press Apply again to allow it; it takes a few minutes, "
-                f"once. {WITHOUT}"
+                "once."
             )
+            raise DependencyError(_sentences(declined, _without()))
 
     def _install_others(self) -> None:
         try:
             self._packaging.pip_ensure(
                 self._packaging.load_requirements(self._requirements), requester="SliceInterp"
             )
-        except RuntimeError as declined:  # pip_ensure's way to say that the user said no
-            raise DependencyError(
-                f"The packages were not installed. Press Apply again to allow it. {WITHOUT}"
-            ) from declined
+        except RuntimeError as no:  # pip_ensure's way to say that the user said no
+            declined = _("The packages were not installed. Press Apply again to allow it.")
+            raise DependencyError(_sentences(declined, _without())) from no
         except Exception as problem:
-            raise _failed("What the learned method needs", problem) from problem
+            raise _failed(_("What the learned method needs"), problem) from problem
 
 
 def device_note(device: str) -> str:
     """What was found to compute on, in a sentence for the panel; `device` is what is asked for."""
     cuda = torch_cuda()
     if sys.platform == "darwin":
-        return "On a Mac the CPU is used." if device != "cuda" else "A Mac has no CUDA."
+        return _("A Mac has no CUDA.") if device == "cuda" else _("On a Mac the CPU is used.")
     if not has_nvidia_gpu():
-        found = "No NVIDIA GPU found"
-        return f"{found}." if device == "cuda" else f"{found}: the CPU is used."
+        if device == "cuda":
+            return _("No NVIDIA GPU found.")
+        return _("No NVIDIA GPU found: the CPU is used.")
     if cuda is None:
-        return "NVIDIA GPU found; PyTorch is not installed yet."
+        return _("NVIDIA GPU found; PyTorch is not installed yet.")
     if not cuda:
-        return (
+        return _(
             "NVIDIA GPU found, but the installed PyTorch is a build for the CPU. To use the GPU: "
             "module PyTorch Utils > Uninstall PyTorch, restart, then install it again."
         )
-    return f"NVIDIA GPU found, PyTorch with CUDA {cuda}."
+    return _("NVIDIA GPU found, PyTorch with CUDA {version}.").format(version=cuda)
 
 
 def torch_cuda() -> str | None:
@@ -165,7 +162,24 @@ def _needs_packages(methods: Sequence[str], check: bool) -> bool:
 
 
 def _failed(what: str, problem: Exception) -> DependencyError:
-    return DependencyError(
-        f"{what} could not be installed ({problem}). Look at the network and the disk space, then "
-        f"press Apply again. {WITHOUT} {OFFLINE}"
+    failed = _(
+        "{what} could not be installed ({problem}). Look at the network and the disk space, then "
+        "press Apply again."
+    ).format(what=what, problem=problem)
+    return DependencyError(_sentences(failed, _without(), _offline()))
+
+
+def _without() -> str:
+    return _("The classical methods (linear, cubic, sinc) work without it.")
+
+
+def _offline() -> str:
+    return _(
+        "Without a network: put the wheel files of the packages into a folder on a connected "
+        "computer (pip download), bring it here, and run PythonSlicer -m pip install --no-index "
+        "--find-links FOLDER torch safetensors pytorch-msssim jinja2."
     )
+
+
+def _sentences(*sentences: str) -> str:
+    return " ".join(sentences)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import slicer
+from slicer.i18n import tr as _
 
 from SliceInterpLib.errors import OutputError
 from SliceInterpLib.scene import nodes
@@ -37,10 +38,8 @@ def series_writing(
         OutputError: if its source does not come from the DICOM database.
     """
     if source is None:
-        raise OutputError(
-            f"It is not known which volume {node.GetName()} was made from. Double the original "
-            "again."
-        )
+        unknown = _("It is not known which volume {name} was made from. Double the original again.")
+        raise OutputError(unknown.format(name=node.GetName()))
     files = _files_of(source)
     return SeriesWriting(nodes.result_from_node(node), files, str(folder), overwrite)
 
@@ -54,26 +53,29 @@ def add_to_database(folder: str | Path) -> None:
     from DICOMLib import DICOMUtils  # there once Slicer has started
 
     if not DICOMUtils.importDicom(str(folder)):
-        raise OutputError(
-            f"The series is in {folder}, but could not be added to the DICOM database. Import that "
+        written = _(
+            "The series is in {folder}, but could not be added to the DICOM database. Import that "
             "folder in the DICOM module."
         )
+        raise OutputError(written.format(folder=folder))
 
 
 def _files_of(source: slicer.vtkMRMLScalarVolumeNode) -> list[str]:
     """The DICOM files that the node was loaded from."""
     uids = (source.GetAttribute("DICOM.instanceUIDs") or "").split()
     if not uids:
-        raise OutputError(
-            f"{source.GetName()} was not loaded from the DICOM database, so there is no study to "
-            "put the result into. Import the scan in the DICOM module, load it from there, and "
-            "double that; or save the result as NRRD or NIfTI."
+        no_dicom = _(
+            "{name} was not loaded from the DICOM database, so there is no study to put the result "
+            "into. Import the scan in the DICOM module, load it from there, and double that; or "
+            "save the result as NRRD or NIfTI."
         )
+        raise OutputError(no_dicom.format(name=source.GetName()))
     files = [slicer.dicomDatabase.fileForInstance(uid) for uid in uids]
     gone = sum(not file for file in files)
     if gone:
-        raise OutputError(
-            f"{gone} of the {len(files)} images of {source.GetName()} are no longer in the DICOM "
-            "database. Import the scan in the DICOM module once more."
+        lost = _(
+            "{gone} of the {count} images of {name} are no longer in the DICOM database. Import "
+            "the scan in the DICOM module once more."
         )
+        raise OutputError(lost.format(gone=gone, count=len(files), name=source.GetName()))
     return files

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import slicer
+from slicer.i18n import tr as _
 
 from SliceInterpLib.scene import nodes, slots
 from SliceInterpLib.scene.dicom_export import add_to_database, series_writing
@@ -45,7 +46,7 @@ class ExportSection:
         self._source = source
         result = self._result()
         self.ui.dicomButton.enabled = bool(result and not running)
-        nothing = "Nothing has been made from the input yet."
+        nothing = _("Nothing has been made from the input yet.")
         say(self.ui.exportLabel, result.GetName() if result else nothing)
 
     def on_dicom(self) -> None:
@@ -59,7 +60,7 @@ class ExportSection:
 
     def _list(self, folder: Path, _nothing: None, _source: slicer.vtkMRMLNode) -> str:
         add_to_database(folder)
-        return f"Written and in the DICOM database: {folder}"
+        return _("Written and in the DICOM database: {folder}").format(folder=folder)
 
     def _result(self) -> slicer.vtkMRMLScalarVolumeNode | None:
         """The learned result that was made last, or the last one where none is learned."""
@@ -72,5 +73,5 @@ def _ask_for_folder() -> str:
     import qt
 
     return qt.QFileDialog.getExistingDirectory(
-        slicer.util.mainWindow(), "Folder in which to put the DICOM series"
+        slicer.util.mainWindow(), _("Folder in which to put the DICOM series")
     )

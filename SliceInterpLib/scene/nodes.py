@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import slicer
 import vtk
+from slicer.i18n import tr as _
 
 from SliceInterpLib.acquired import require_acquired
 from SliceInterpLib.doublable import require_doublable, wide_stretches
@@ -25,11 +26,6 @@ _RIGID_MM = 0.1
 """How far a transform that moves slices as a whole may distort them."""
 
 _LPS_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
-_KINDS = {
-    "vtkMRMLLabelMapVolumeNode": "a label map",
-    "vtkMRMLVectorVolumeNode": "a colour or vector image",
-    "vtkMRMLMultiVolumeNode": "a series of volumes over time",
-}
 
 
 def volume_from_node(node: slicer.vtkMRMLScalarVolumeNode | None) -> Volume:
@@ -45,24 +41,37 @@ def volume_from_node(node: slicer.vtkMRMLScalarVolumeNode | None) -> Volume:
             the scan are missing.
     """
     if node is None:
-        raise VolumeError("No volume is chosen. Load a head CT and choose it as the input.")
+        raise VolumeError(_("No volume is chosen. Load a head CT and choose it as the input."))
+    name = node.GetName()
     if node.GetClassName() != "vtkMRMLScalarVolumeNode":
-        kind = _KINDS.get(node.GetClassName(), f"of the kind {node.GetClassName()}")
-        raise VolumeError(f"{node.GetName()} is {kind}, not a CT. Choose the CT itself.")
+        other = _("{name} is {kind}, not a CT. Choose the CT itself.")
+        raise VolumeError(other.format(name=name, kind=_kind_of(node)))
     quantity = provenance_of(node).get(QUANTITY)
     if quantity:
-        raise VolumeError(f"{node.GetName()} holds the {quantity}. Choose the CT itself.")
+        map_of = _("{name} holds the {quantity}. Choose the CT itself.")
+        raise VolumeError(map_of.format(name=name, quantity=quantity))
     image = node.GetImageData()
     if image is None or not image.GetPointData() or not image.GetPointData().GetScalars():
-        raise VolumeError(f"{node.GetName()} has no voxels. Load the scan again.")
+        raise VolumeError(_("{name} has no voxels. Load the scan again.").format(name=name))
     if image.GetNumberOfScalarComponents() != 1:
-        raise VolumeError(f"{node.GetName()} has colours, and a CT has none. Choose the CT itself.")
+        coloured = _("{name} has colours, and a CT has none. Choose the CT itself.")
+        raise VolumeError(coloured.format(name=name))
     volume = replace(marked(_grid_volume(node), marks_of(node)), padding=padding_of(node))
     acquired = _as_acquired(node, volume)
     if acquired is None:
         return volume
     _check_gaps(node, acquired)
     return acquired
+
+
+def _kind_of(node: slicer.vtkMRMLVolumeNode) -> str:
+    known = {
+        "vtkMRMLLabelMapVolumeNode": _("a label map"),
+        "vtkMRMLVectorVolumeNode": _("a colour or vector image"),
+        "vtkMRMLMultiVolumeNode": _("a series of volumes over time"),
+    }
+    kind = node.GetClassName()
+    return known.get(kind) or _("of the kind {kind}").format(kind=kind)
 
 
 def slice_axis_of(node: slicer.vtkMRMLVolumeNode) -> int:
@@ -103,13 +112,15 @@ def require_doublable_node(volume: Volume, *, allow_thin: bool = False) -> None:
     Raises:
         VolumeError: with cause and way out, for what is refused.
     """
-    require_acquired(volume, way_out="Choose the volume that it was made from.")
+    require_acquired(volume, way_out=_("Choose the volume that it was made from."))
     require_doublable(volume, allow_thin=allow_thin)
     if not allow_thin and not wide_stretches(volume).all():
         raise ThinSlicesError(
-            "Some of the gaps between slices are no wider than the pixels and would stay as they "
-            "are, but a volume in Slicer has every gap filled or none; Crop Volume can take its "
-            "thick slices out."
+            _(
+                "Some of the gaps between slices are no wider than the pixels and would stay as "
+                "they are, but a volume in Slicer has every gap filled or none; Crop Volume can "
+                "take its thick slices out."
+            )
         )
 
 
@@ -163,12 +174,16 @@ def _check_gaps(node: slicer.vtkMRMLVolumeNode, volume: Volume) -> None:
     wide = np.flatnonzero(volume.missing)
     if wide.size:
         gaps = volume.gaps
-        places = ", ".join(f"{i + 1} and {i + 2} ({gaps[i]:.1f} mm)" for i in wide)
+        place = _("{first} and {second} ({gap} mm)")
+        places = (place.format(first=i + 1, second=i + 2, gap=f"{gaps[i]:.1f}") for i in wide)
+        missing = _(
+            "Slices are missing from {name}: between slices {places}, where gaps of {usual} mm are "
+            "usual. A slice put there would be invented. Load the complete series, or crop the "
+            "volume to the part without the gap (Crop Volume)."
+        )
+        usual = f"{np.median(gaps):.1f}"
         raise VolumeError(
-            f"Slices are missing from {node.GetName()}: between slices {places}, where "
-            f"gaps of {np.median(gaps):.1f} mm are usual. A slice put there would be invented. "
-            "Load the complete series, or crop the volume to the part without the gap (Crop "
-            "Volume)."
+            missing.format(name=node.GetName(), places=", ".join(places), usual=usual)
         )
 
 
@@ -198,7 +213,7 @@ def add_output_node(
         VolumeError: if the output is the source, or a node cannot hold the result.
     """
     if output is source and output is not None:
-        raise VolumeError("The result cannot replace its input. Choose another output volume.")
+        raise VolumeError(_("The result cannot replace its input. Choose another output volume."))
     scene = slicer.mrmlScene
     state = _result_state(result, source, name)
     node = output
@@ -226,10 +241,11 @@ def result_from_node(node: slicer.vtkMRMLScalarVolumeNode) -> Volume:
     """
     volume = volume_from_node(node)
     if not volume.is_derived or UNKNOWN_SLICES in volume.provenance:
-        raise VolumeError(
-            f"{node.GetName()} is not a result of SliceInterp, or was cropped or resampled since. "
-            "Choose a result as it was made."
+        other = _(
+            "{name} is not a result of SliceInterp, or was cropped or resampled since. Choose a "
+            "result as it was made."
         )
+        raise VolumeError(other.format(name=node.GetName()))
     return volume
 
 
@@ -323,8 +339,10 @@ def _times(result: Volume) -> int:
     times = np.unique(np.diff(np.flatnonzero(~result.synthetic)))
     if len(times) != 1:
         raise VolumeError(
-            "The gaps between the slices were not all filled, and a volume in Slicer has to be an "
-            "even grid. Double it again with allow_thin=True."
+            _(
+                "The gaps between the slices were not all filled, and a volume in Slicer has to be "
+                "an even grid. Double it again with allow_thin=True."
+            )
         )
     return int(times[0])
 

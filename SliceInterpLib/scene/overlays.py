@@ -9,6 +9,7 @@ from enum import Enum
 import numpy as np
 import slicer
 import vtk
+from slicer.i18n import tr as _
 
 from SliceInterpLib.errors import VolumeError
 from SliceInterpLib.report.colours import difference_colours
@@ -104,12 +105,14 @@ def _difference(
 def _expected_error(learned: slicer.vtkMRMLScalarVolumeNode) -> Overlay:
     node = expected_error_of(learned)
     if node is None:
-        raise VolumeError(f"{learned.GetName()} was made without an expected error.")
+        without = _("{name} was made without an expected error.")
+        raise VolumeError(without.format(name=learned.GetName()))
     # The result may have been moved since.
     node.SetAndObserveTransformNodeID(learned.GetTransformNodeID())
+    title = _("{volume}: expected error from {least} HU")
     return Overlay(
         node,
-        f"{title_of(learned)}: expected error from {LEAST_SHOWN_HU:.0f} HU",
+        title.format(volume=title_of(learned), least=f"{LEAST_SHOWN_HU:.0f}"),
         _ERROR_OPACITY,
         "%.0f",
         4,

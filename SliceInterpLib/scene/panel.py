@@ -7,6 +7,7 @@ from typing import Any
 
 import slicer
 import vtk
+from slicer.i18n import tr as _
 
 from SliceInterpLib.errors import Cancelled
 from SliceInterpLib.scene import expected_error, nodes, slots
@@ -23,13 +24,9 @@ from SliceInterpLib.scene.progress import Progress
 from SliceInterpLib.scene.results import add_results
 from SliceInterpLib.scene.terms import Terms
 from SliceInterpLib.scene.volumetry_section import VolumetrySection
+from SliceInterpLib.scene.words import choice_in_words
 from SliceInterpLib.scene.wrapping import say
 from SliceInterpLib.tasks import Doubled, Doubling, Task
-
-_DECLINED = (
-    "Nothing was started, since the terms of the model were not agreed to. The other methods have "
-    "no such terms."
-)
 
 _CHOICES = (
     "inputSelector",
@@ -125,16 +122,23 @@ class Panel:
             self.volumetry.refresh(None)
         else:
             choose_first_volume(parameters)
+            self._name_choices()
         self.refresh()
         if parameters:
             self.compare.reopen()
+
+    def _name_choices(self) -> None:
+        """In the lists stands what is saved with the scene; show it in the user's language."""
+        for box in (self.ui.methodComboBox, self.ui.compareWithComboBox, self.ui.deviceComboBox):
+            for index in range(box.count):
+                box.setItemText(index, choice_in_words(box.itemText(index)))
 
     def tell_replaced(self, sentence: str) -> None:
         """Say which of the scene's choices were replaced, until the next run or scene."""
         say(self.ui.replacedLabel, sentence)
         self.ui.replacedLabel.visible = bool(sentence)
 
-    def refresh(self, *_: object) -> None:
+    def refresh(self, *_event: object) -> None:
         """Say what Apply would do, or why it cannot; it can observe nodes."""
         if self._parameters is None:
             return
@@ -144,7 +148,7 @@ class Panel:
         plan, obstacle = self._planner.plan(self._parameters)
         say(self.ui.planLabel, plan or obstacle)
         self.ui.applyButton.enabled = not obstacle and not self.job
-        self.ui.applyButton.toolTip = obstacle or ("A run is in progress." if self.job else plan)
+        self.ui.applyButton.toolTip = obstacle or (_("A run is in progress.") if self.job else plan)
         volume, _obstacle = self._planner.look_at(source, allow_thin=self._parameters.allowThin)
         self.check.refresh(source, volume, bool(self.job))
         self.export.refresh(source, bool(self.job))
@@ -178,7 +182,12 @@ class Panel:
         if self.job:
             return
         if "learned" in task.methods and not self.terms.agreed(self._parameters.model):
-            self._progress.tell_end(_DECLINED)
+            self._progress.tell_end(
+                _(
+                    "Nothing was started, since the terms of the model were not agreed to. The "
+                    "other methods have no such terms."
+                )
+            )
             return
         self.dependencies.ensure(task.methods, check=task.judges)
         self._source, self._output = self._parameters.inputVolume, self._parameters.outputVolume
@@ -196,7 +205,7 @@ class Panel:
     def cancel(self) -> None:
         """End the run, if there is one; nothing of it is kept."""
         if self.job:
-            self._progress.tell("Cancelling…")
+            self._progress.tell(_("Cancelling…"))
             self.ui.cancelButton.enabled = False
             self.job.cancel()
 
@@ -230,14 +239,14 @@ class Panel:
         try:
             result = outcome.unwrap()
             if not slicer.mrmlScene.IsNodePresent(source):
-                raise Cancelled("The volume was deleted.")
+                raise Cancelled(_("The volume was deleted."))
             if isinstance(task, Doubling):
                 self._planner.estimate.learn(task.volume, task.settings, self._progress.began)
             self._progress.tell_end(keep(result, source))
         except Cancelled:
-            self._progress.tell_end("Cancelled. Nothing was kept.")
+            self._progress.tell_end(_("Cancelled. Nothing was kept."))
         except Exception as problem:
-            self._progress.tell_end("Failed. The scene is as it was.")
+            self._progress.tell_end(_("Failed. The scene is as it was."))
             slots.report(problem)
         finally:
             self._output = None
@@ -253,7 +262,7 @@ class Panel:
                 self.compare.open()
             else:
                 show_in_views(main)
-        return f"{main.GetName()}: {result.slice_count} slices."
+        return _("{name}: {count} slices.").format(name=main.GetName(), count=result.slice_count)
 
     def _hold(self, held: bool) -> None:
         """Let go of the choices, or hold them fast while a run goes on."""

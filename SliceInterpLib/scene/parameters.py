@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import slicer
+from slicer.i18n import tr as _
 from slicer.parameterNodeWrapper import Choice, parameterNodeWrapper
 
 from SliceInterpLib.networks.registry import DEFAULT_MODEL, INTERPOLATOR, available_models
+from SliceInterpLib.scene.words import choice_in_words, parameter_in_words
 from SliceInterpLib.tasks import MethodSettings
 
 METHODS = {
@@ -18,7 +20,7 @@ METHODS = {
     "Sinc": "sinc",
     "Nearest": "nearest",
 }
-"""Methods by their names in the panel."""
+"""Methods by their names in the scene."""
 
 COMPARED = ("Linear", "Cubic", "Sinc", "Nothing")
 """What the result can be compared with."""
@@ -41,20 +43,6 @@ _CHOICES: dict[str, Sequence[Any]] = {
     "showResult": [True, False],
 }
 """What each parameter can be, its default first."""
-
-_LABELS = {
-    "inputVolume": "input volume",
-    "outputVolume": "output volume",
-    "method": "method",
-    "compareWith": "compare with",
-    "factor": "factor",
-    "model": "model",
-    "device": "device",
-    "allowThin": "thin slices",
-    "tellError": "expected error",
-    "showResult": "show the result",
-}
-"""What the panel calls each parameter."""
 
 
 @parameterNodeWrapper
@@ -101,22 +89,23 @@ def mend(node: slicer.vtkMRMLScriptedModuleNode) -> str:
     """
     is_new = not any(map(node.HasParameter, _CHOICES))
     replaced = []
+
+    def tell(name: str, asked: str, given: str) -> None:
+        words = {"choice": parameter_in_words(name), "asked": asked, "given": given}
+        replaced.append(_("{choice} {asked} by {given}").format(**words))
+
     with slicer.util.NodeModify(node):
         for name, values in _CHOICES.items():
             text = node.GetParameter(name)
             if text not in map(str, values):
                 node.SetParameter(name, str(values[0]))
-                asked = f"'{text:.40}'" if text else "(not in the scene)"
-                replaced.append(f"{_LABELS[name]} {asked} by '{_in_words(values[0])}'")
+                asked = f"'{text:.40}'" if text else _("(not in the scene)")
+                tell(name, asked, f"'{choice_in_words(values[0])}'")
         for name in ("inputVolume", "outputVolume"):
             chosen = node.GetNodeReference(name)
             if chosen and not chosen.IsA("vtkMRMLScalarVolumeNode"):
                 node.SetNodeReferenceID(name, None)
-                replaced.append(f"{_LABELS[name]} '{chosen.GetName():.40}' by none")
+                tell(name, f"'{chosen.GetName():.40}'", _("none"))
     if is_new or not replaced:
         return ""
-    return f"Not available here, and replaced: {', '.join(replaced)}."
-
-
-def _in_words(value: object) -> str:
-    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+    return _("Not available here, and replaced: {choices}.").format(choices=", ".join(replaced))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 
 import slicer
+from slicer.i18n import tr as _
 
 from SliceInterpLib.errors import SliceInterpError
 from SliceInterpLib.scene import nodes, slots
@@ -30,23 +31,27 @@ class Planner:
     def plan(self, chosen: Parameters) -> tuple[str, str]:
         """What will happen by these parameters, or, if nothing can, why."""
         if not chosen.inputVolume:
-            return "", "Choose the volume to double. Sample Data has a head phantom."
+            return "", _("Choose the volume to double. Sample Data has a head phantom.")
         if chosen.outputVolume and chosen.outputVolume.GetID() == chosen.inputVolume.GetID():
-            return "", "The output must not be the input: the acquired scan would be lost."
+            return "", _("The output must not be the input: the acquired scan would be lost.")
         volume, obstacle = self.look_at(chosen.inputVolume, allow_thin=chosen.allowThin)
         if volume is None or obstacle:
             return "", obstacle
-        count = (volume.slice_count - 1) * chosen.factor + 1
         settings = settings_of(chosen)
-        seconds = self.estimate.seconds(volume, settings)
-        where = self.estimate.device(chosen.device)
-        plan = (
-            f"{volume.slice_count} slices, {_gaps(volume, 1, '.1f')} → {count} slices, "
-            f"{_gaps(volume, chosen.factor, '.2g')}, about {in_words(seconds)} on {where}"
+        plan = _(
+            "{count} slices, {gaps} → {new_count} slices, {new_gaps}, about {time} on {device}"
+        ).format(
+            count=volume.slice_count,
+            gaps=_gaps(volume, 1, ".1f"),
+            new_count=(volume.slice_count - 1) * chosen.factor + 1,
+            new_gaps=_gaps(volume, chosen.factor, ".2g"),
+            time=in_words(self.estimate.seconds(volume, settings)),
+            device=self.estimate.device(chosen.device),
         )
         missing = self._dependencies.missing(settings.methods)
         if missing:
-            plan += f", after installing {', '.join(missing)}"
+            packages = ", ".join(missing)
+            plan = _("{plan}, after installing {packages}").format(plan=plan, packages=packages)
         warning = derived_by_others(chosen.inputVolume)
         return f"{plan}. {warning}" if warning else plan, ""
 

@@ -6,15 +6,14 @@ import time
 from typing import Any
 
 import slicer
+from slicer.i18n import tr as _
 
 from SliceInterpLib.scene.estimate import in_words
-from SliceInterpLib.scene.parameters import METHODS
+from SliceInterpLib.scene.words import method_in_words
 from SliceInterpLib.scene.wrapping import say
 
 _STAYS_MS = 60_000
 """How long the status bar tells of what has ended."""
-
-_NAMES = {key: name for name, key in METHODS.items()}
 
 
 class Progress:
@@ -33,7 +32,7 @@ class Progress:
         """A run begins."""
         self.began = {}
         self._show_bar(True)
-        self.tell("Starting…")
+        self.tell(_("Starting…"))
 
     def end(self) -> None:
         """The run is over."""
@@ -53,10 +52,11 @@ class Progress:
         self.ui.progressBar.maximum = total
         self.ui.progressBar.value = done
         first, began = self.began.setdefault(what, (done, time.monotonic()))
-        text = f"{_NAMES.get(what, what)}: {done} of {total} slices"
+        method = method_in_words(what)
+        text = _("{method}: {done} of {total} slices").format(method=method, done=done, total=total)
         if done > first:
-            left = (time.monotonic() - began) / (done - first) * (total - done)
-            text += f", about {in_words(left)} left"
+            left = in_words((time.monotonic() - began) / (done - first) * (total - done))
+            text = _("{progress}, about {time} left").format(progress=text, time=left)
         self.tell(text)
 
     def _show_bar(self, shown: bool) -> None:

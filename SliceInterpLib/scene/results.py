@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import slicer
+from slicer.i18n import tr as _
 
 from SliceInterpLib.errors import VolumeError
 from SliceInterpLib.scene import nodes
@@ -47,10 +48,11 @@ def add_results(
     """
     last = list(doubled.volumes)[-1]
     if not _has_slices_of(doubled.volumes[last], nodes.volume_from_node(source)):
-        raise VolumeError(
-            f"{source.GetName()} has changed while it was doubled, its voxels or where its slices "
-            "lie. Double it once more."
+        changed = _(
+            "{name} has changed while it was doubled, its voxels or where its slices lie. Double "
+            "it once more."
         )
+        raise VolumeError(changed.format(name=source.GetName()))
     made, maps = {}, {}
     try:
         for method, error in doubled.expected_errors.items():

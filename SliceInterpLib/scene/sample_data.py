@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import slicer
+from slicer.i18n import tr as _
 
 from SliceInterpLib.hounsfield import BRAIN
 from SliceInterpLib.scene import slots
@@ -52,7 +53,7 @@ def start_loading(*, matrix: int = 512, slice_spacing: float = 5.0) -> Job:
 
     scene = slicer.mrmlScene
     window = slicer.util.createProgressDialog(
-        windowTitle="Sample Data", labelText="Drawing a head…", maximum=0, autoClose=False
+        windowTitle=_("Sample Data"), labelText=_("Drawing a head…"), maximum=0, autoClose=False
     )
     window.show()
 
@@ -71,7 +72,7 @@ def start_loading(*, matrix: int = 512, slice_spacing: float = 5.0) -> Job:
             slots.report(problem)
 
     job = Job(Drawing(matrix, slice_spacing), progress=show, finished=finish)
-    closing = slots.observe(scene, scene.StartCloseEvent, lambda *_: job.cancel())
+    closing = slots.observe(scene, scene.StartCloseEvent, lambda *_event: job.cancel())
     slots.connect(window, "canceled()", job.cancel)
     job.deliver_by_timer()
     return job

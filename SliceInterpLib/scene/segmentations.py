@@ -8,6 +8,7 @@ from dataclasses import asdict, fields
 import numpy as np
 import slicer
 import vtk
+from slicer.i18n import tr as _
 from vtk.util.numpy_support import numpy_to_vtk
 
 from SliceInterpLib.hematoma import Rule
@@ -173,10 +174,12 @@ def mask_of(
     try:
         logic = slicer.vtkSlicerSegmentationsModuleLogic
         if not logic.ExportSegmentsToLabelmapNode(segmentation, ids, labels, source):
-            raise SegmentationError(
-                f"{segmentation.GetName()} could not be brought onto the grid of "
-                f"{source.GetName()}. Choose that volume as the source in the Segment Editor."
+            failed = _(
+                "{segmentation} could not be brought onto the grid of {volume}. Choose that volume "
+                "as the source in the Segment Editor."
             )
+            names = {"segmentation": segmentation.GetName(), "volume": source.GetName()}
+            raise SegmentationError(failed.format(**names))
         mask = slicer.util.arrayFromVolume(labels) > 0
         return np.moveaxis(mask, nodes.slice_axis_of(source), 0)
     finally:
@@ -193,10 +196,11 @@ def segment_of(segmentation: slicer.vtkMRMLSegmentationNode) -> str:
     display = segmentation.GetDisplayNode()
     shown = [one for one in ids if not display or display.GetSegmentVisibility(one)]
     if len(shown) != 1:
-        raise SegmentationError(
-            f"{segmentation.GetName()} has {len(shown)} visible segments. Show the hematoma's and "
-            "hide the others, by the eyes in the Segment Editor."
+        several = _(
+            "{name} has {count} visible segments. Show the hematoma's and hide the others, by the "
+            "eyes in the Segment Editor."
         )
+        raise SegmentationError(several.format(name=segmentation.GetName(), count=len(shown)))
     return shown[0]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import slicer
 import vtk
+from slicer.i18n import tr as _
 
 from SliceInterpLib.errors import SliceInterpError, ThinSlicesError
 
@@ -54,7 +55,8 @@ def reporting(called: Callable[..., Any], *, once: bool = False) -> Callable[...
 def in_words(problem: BaseException) -> str:
     """What an error says, and which of the panel's check boxes is the way out that it speaks of."""
     if isinstance(problem, ThinSlicesError):
-        return str(ThinSlicesError(problem.cause, "check 'Allow thin slices' in Advanced"))
+        way_out = _("check 'Allow thin slices' in Advanced")
+        return str(ThinSlicesError(problem.cause, way_out))
     return str(problem)
 
 
@@ -62,7 +64,8 @@ def report(problem: Exception, *, once: bool = False) -> None:
     """Show an error: one of ours says what to do, of any other the details say where it was."""
     text, details = in_words(problem), getattr(problem, "details", "")
     if not isinstance(problem, SliceInterpError):
-        text = f"This should not have happened: {text or type(problem).__name__}."
+        problem_in_words = text or type(problem).__name__
+        text = _("This should not have happened: {problem}.").format(problem=problem_in_words)
         details = "".join(traceback.format_exception(problem))
     if not (once and text in _told):
         _told.update([text] if once else [])

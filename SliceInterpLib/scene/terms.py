@@ -5,6 +5,7 @@ from __future__ import annotations
 from hashlib import sha256
 
 import slicer
+from slicer.i18n import tr as _
 
 from SliceInterpLib.networks.registry import TrainedModel, find_model
 
@@ -33,9 +34,11 @@ class Terms:
 def _asked(model: TrainedModel, key: str) -> bool:
     # In testing mode there is nobody to ask, and Slicer would take that for a no.
     return slicer.app.testingEnabled() or slicer.util.confirmOkCancelDisplay(
-        f"The weights of the model '{model.name}' come with terms:\n\n{model.licence}.\n\n"
-        "Do you use them on these terms?",
-        windowTitle="Terms of the model",
+        _(
+            "The weights of the model '{model}' come with terms:\n\n{terms}.\n\n"
+            "Do you use them on these terms?"
+        ).format(model=model.name, terms=model.licence),
+        windowTitle=_("Terms of the model"),
         detailedText=_details(model),
         dontShowAgainSettingsKey=key,
     )
@@ -44,5 +47,5 @@ def _asked(model: TrainedModel, key: str) -> bool:
 def _details(model: TrainedModel) -> str:
     """What the model's card says of its training data's terms, and of its limits."""
     trained = model.card.get("training", {}).get("data", [])
-    lines = [f"Trained on {one['name']}: {one['terms']}." for one in trained]
+    lines = [_("Trained on {name}: {terms}.").format(**one) for one in trained]
     return "\n".join([*lines, "", *model.card.get("limits", [])])

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import slicer
 import vtk
+from slicer.i18n import tr as _
 
 from SliceInterpLib.scene import nodes
 from SliceInterpLib.scene.marks import provenance_of, synthetic_slices_of
+from SliceInterpLib.scene.words import method_in_words
 
 _ALIGNED = 0.99
 """Cosine of the angle up to which a view counts as looking along the slices' normal."""
@@ -17,9 +19,9 @@ def title_of(volume: slicer.vtkMRMLScalarVolumeNode) -> str:
     """What stands over a column."""
     made = provenance_of(volume)
     if not made:
-        return "Original"
-    method = str(made.get("method", "")).replace("-", " ")
-    return "SliceInterp" if method == "learned" else method.capitalize()
+        return _("Original")
+    method = str(made.get("method", ""))
+    return "SliceInterp" if method == "learned" else method_in_words(method)
 
 
 def marks_of(volume: slicer.vtkMRMLScalarVolumeNode) -> tuple[int, np.ndarray]:
@@ -101,10 +103,11 @@ class Label:
         self._with_mark = on
         self.update()
 
-    def update(self, *_: object) -> None:
+    def update(self, *_event: object) -> None:
         """Write the mark of the slice that is now shown."""
         mark = mark_of(self._view, self._volume, self._marks) if self._with_mark else ""
-        self._text.SetText(vtk.vtkCornerAnnotation.UpperRight, mark)
+        told = {"acquired": _("acquired"), "synthetic": _("synthetic")}.get(mark, "")
+        self._text.SetText(vtk.vtkCornerAnnotation.UpperRight, told)
         # The synthetic slice is what a reader must not miss.
         colour = (1.0, 0.8, 0.2) if mark == "synthetic" else (1.0, 1.0, 1.0)
         self._text.GetTextProperty().SetColor(*colour)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import slicer
+from slicer.i18n import tr as _
 
 from SliceInterpLib.hematoma import FindOnResult, Measure, Measured
 from SliceInterpLib.scene import nodes, tables
 from SliceInterpLib.scene.marks import provenance_of, synthetic_slices_of
 from SliceInterpLib.scene.segmentations import add_mask, mask_of, rule_of
+from SliceInterpLib.scene.words import method_in_words
 from SliceInterpLib.table import Column, Table
 
 ON_RESULT = "SliceInterp.onResult"
@@ -111,11 +113,27 @@ def add_table(measured: Measured, name: str) -> slicer.vtkMRMLTableNode:
 def panel_table(measured: Measured) -> Table:
     """The measures that are most asked for, in few words, since a panel is narrow."""
     columns = (
-        Column("grid", "Grid"),
-        Column("mask", "Mask"),
+        Column("grid", _("Grid")),
+        Column("mask", _("Mask")),
         Column("voxel_ml", "", "ml", ".1f"),
         Column("difference_ml", "Δ", "ml", "+.1f"),
-        Column("surface_ml", "Surface", "ml", ".1f"),
+        Column("surface_ml", _("Surface"), "ml", ".1f"),
         Column("abc2_ml", "ABC/2", "ml", ".1f"),
     )
-    return Table(columns, measured.records)
+    rows = [
+        {**record, **{key: _in_words(str(record[key])) for key in ("grid", "mask")}}
+        for record in measured.records
+    ]
+    return Table(columns, rows)
+
+
+def _in_words(cell: str) -> str:
+    """A grid or a mask, by the name that it has in the table node."""
+    known = {
+        "acquired": _("acquired"),
+        "segmented": _("segmented"),
+        "given": _("given"),
+        "carried over": _("carried over"),
+    }
+    method, times, factor = cell.partition(" ×")
+    return known.get(cell) or method_in_words(method) + times + factor

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import slicer
+from slicer.i18n import tr as _
 
 from SliceInterpLib.errors import SliceInterpError
 from SliceInterpLib.hematoma import Find, Measured, Rule, Volumetry
@@ -21,8 +22,6 @@ from SliceInterpLib.volumetry.settings import Segmentation, SegmentationSettings
 
 _DELAY_MS = 200
 """The preview follows when nothing was moved for this long."""
-
-_HELP = "Place a seed in the hematoma. A segmentation of your own can be measured as well."
 
 _PREVIEW, _SEGMENT, _MEASURE, _SURFACES = "preview", "segment", "measure", "surfaces"
 """Kinds of questions to the child process."""
@@ -75,7 +74,7 @@ class VolumetrySection:
             self._remove_preview()
             self._source = source
             self._seeds = segmentations.seeds_of(source) if source else []
-            self.ui.volumetryLabel.text = _HELP
+            self._say_help()
         self._watch(segmentations.seeds_node_of(source) if source else None)
         self._enable()
 
@@ -136,7 +135,7 @@ class VolumetrySection:
         self._watched = (seeds, tags)
         self._on_points()
 
-    def _on_points(self, *_: object) -> None:
+    def _on_points(self, *_event: object) -> None:
         seeds = segmentations.seeds_of(self._source) if self._source else []
         if seeds == self._seeds:
             return
@@ -146,7 +145,7 @@ class VolumetrySection:
             self._timer.start()
         else:
             self._drop_preview()
-            self.ui.volumetryLabel.text = _HELP
+            self._say_help()
 
     def _on_automatic(self, on: bool) -> None:
         self.ui.lowSlider.enabled = self.ui.highSlider.enabled = not on
@@ -175,7 +174,7 @@ class VolumetrySection:
         with self._telling():
             rule = self._rule()
             self._drop_preview()
-            self._say("Segmenting…")
+            self._say(_("Segmenting…"))
             self._ask(_SEGMENT, Find(rule), partial(self._keep, rule))
 
     def _keep(self, rule: Rule, found: Segmentation) -> None:
@@ -186,9 +185,10 @@ class VolumetrySection:
     def _tell(self, found: Segmentation) -> None:
         if self.ui.automaticCheckBox.checked:
             self.ui.lowSlider.value, self.ui.highSlider.value = found.limits_hu
-        low, high = found.limits_hu
-        ml = voxel_ml(nodes.volume_from_node(self._source), found.mask)
-        self._say(f"{ml:.1f} ml of {low:.0f}…{high:.0f} HU.", found.warnings)
+        low, high = (f"{limit:.0f}" for limit in found.limits_hu)
+        ml = f"{voxel_ml(nodes.volume_from_node(self._source), found.mask):.1f}"
+        text = _("{volume} ml of {low}…{high} HU.").format(volume=ml, low=low, high=high)
+        self._say(text, found.warnings)
 
     def _rule(self) -> Rule:
         return self._seeds, self._settings()
@@ -223,28 +223,27 @@ class VolumetrySection:
         with self._telling():
             chosen = self._chosen()
             request = volumetry.measure_request(chosen, self._source)
-            self._say("Measuring…")
+            self._say(_("Measuring…"))
             self._ask(_MEASURE, request, partial(self._show_measured, chosen.GetName()))
 
     def _show_measured(self, name: str, measured: Measured) -> None:
         node = volumetry.add_table(measured, name)
         shown = tables.rich_text(volumetry.panel_table(measured))
-        self._say(f"All measures: {node.GetName()}.", measured.warnings, shown)
+        text = _("All measures: {table}.").format(table=node.GetName())
+        self._say(text, measured.warnings, shown)
 
     def on_surfaces(self) -> None:
         """Show the segmentation in 3D beside that of the result that was made last."""
         with self._telling():
             results = volumetry.comparable_results(self._source)
             if not results:
-                raise SegmentationError(
-                    f"Nothing has been made from {self._source.GetName()} to compare with. Press "
-                    "Apply first."
-                )
+                nothing = _("Nothing has been made from {name} to compare with. Press Apply first.")
+                raise SegmentationError(nothing.format(name=self._source.GetName()))
             chosen, result = self._chosen(), results[-1]
             request = volumetry.find_request(result, chosen, self._source)
             # Here and not later, when there will be that of the result to be made.
             chosen.CreateClosedSurfaceRepresentation()
-            self._say("Looking for it in the result…")
+            self._say(_("Looking for it in the result…"))
             self._ask(_SURFACES, request, partial(self._show_surfaces, chosen, result))
 
     def _show_surfaces(
@@ -254,13 +253,19 @@ class VolumetrySection:
         mask: np.ndarray,
     ) -> None:
         if not all(map(slicer.mrmlScene.IsNodePresent, (chosen, result))):
-            raise SegmentationError("The segmentation or the result was deleted meanwhile.")
+            raise SegmentationError(_("The segmentation or the result was deleted meanwhile."))
         other = volumetry.add_segmentation_of_result(mask, result, chosen)
         lesion_surfaces.show_side_by_side(chosen, other)
-        self._say(f"{chosen.GetName()} on the left, {other.GetName()} on the right.")
+        beside = _("{first} on the left, {second} on the right.")
+        self._say(beside.format(first=chosen.GetName(), second=other.GetName()))
 
     def _chosen(self) -> slicer.vtkMRMLSegmentationNode:
         return self.ui.segmentationSelector.currentNode()
+
+    def _say_help(self) -> None:
+        self._say(
+            _("Place a seed in the hematoma. A segmentation of your own can be measured as well.")
+        )
 
     def _say(self, text: str, warnings: Sequence[str] = (), table: str = "") -> None:
         told = (escape(breakable(one)) for one in (text, *warnings))
