@@ -146,8 +146,8 @@ def thin():
 @pytest.mark.parametrize(
     ("make", "compare", "reason"),
     [
-        (add_ct, "Linear", "both are 'linear'"),
-        (add_ct, "Nothing", "both are 'linear'"),
+        (add_ct, "Linear", "both are 'Linear'"),
+        (add_ct, "Nothing", "both are 'Linear'"),
         (oblique, "Cubic", "too obliquely"),
         (thin, "Cubic", "adds no detail"),
     ],

@@ -6,6 +6,11 @@ import numpy as np
 import pytest
 
 slicer = pytest.importorskip("slicer", reason="the headless host needs slicer-core")
+pytest.importorskip("PySide6", reason="the headless host needs PySide6")
+
+import headless  # noqa: E402
+
+headless.start()
 
 from SliceInterpLib.scene import nodes, sample_data  # noqa: E402
 from SliceInterpLib.scene.comparison import Comparison  # noqa: E402

@@ -16,6 +16,9 @@ slicer = pytest.importorskip("slicer", reason="the headless host needs slicer-co
 pytest.importorskip("PySide6", reason="the headless host needs PySide6")
 
 import headless  # noqa: E402
+
+headless.start()
+
 from driving import choose, finish  # noqa: E402
 
 from SliceInterpLib.errors import OutputError, SliceInterpError  # noqa: E402

@@ -10,6 +10,11 @@ from scipy.spatial.transform import Rotation
 
 slicer = pytest.importorskip("slicer", reason="the headless host needs slicer-core")
 vtk = pytest.importorskip("vtk")
+pytest.importorskip("PySide6", reason="the headless host needs PySide6")
+
+import headless  # noqa: E402
+
+headless.start()
 
 from as_slicer_loads import acquisition_transform  # noqa: E402
 

@@ -6,6 +6,11 @@ import numpy as np
 import pytest
 
 slicer = pytest.importorskip("slicer", reason="the headless host needs slicer-core")
+pytest.importorskip("PySide6", reason="the headless host needs PySide6")
+
+import headless  # noqa: E402
+
+headless.start()
 
 from driving import events  # noqa: E402
 

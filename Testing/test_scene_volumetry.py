@@ -11,6 +11,9 @@ slicer = pytest.importorskip("slicer", reason="the headless host needs slicer-co
 pytest.importorskip("PySide6", reason="the headless host needs PySide6")
 
 import headless  # noqa: E402
+
+headless.start()
+
 import vtk  # noqa: E402
 from as_slicer_loads import acquisition_transform  # noqa: E402
 from driving import CLOT, choose, close, open_scene, place_seed, save_scene, settle  # noqa: E402

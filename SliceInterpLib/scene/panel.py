@@ -101,7 +101,7 @@ class Panel:
         self._source: Any = None
         self._output: Any = None
         self._watched: tuple = (None, [])
-        self._planner = Planner(self.dependencies)
+        self._planner = Planner()
         self._progress = Progress(ui)
         for selector in (ui.inputSelector, ui.outputSelector, ui.segmentationSelector):
             _let_keyboard_in(selector)
@@ -145,7 +145,7 @@ class Panel:
         source = self._parameters.inputVolume
         self._watch(source)
         self.compare.refresh(source)
-        plan, obstacle = self._planner.plan(self._parameters)
+        plan, obstacle = self._planner.plan(self._parameters, self.dependencies)
         say(self.ui.planLabel, plan or obstacle)
         self.ui.applyButton.enabled = not obstacle and not self.job
         self.ui.applyButton.toolTip = obstacle or (_("A run is in progress.") if self.job else plan)

@@ -17,18 +17,13 @@ from SliceInterpLib.volume import Volume
 
 
 class Planner:
-    """Looks at the input, and says what will come of it.
+    """Looks at the input, and says what will come of it."""
 
-    Args:
-        dependencies: what would have to be installed first.
-    """
-
-    def __init__(self, dependencies: Dependencies) -> None:
+    def __init__(self) -> None:
         self.estimate = Estimate()
-        self._dependencies = dependencies
         self._looked_at: tuple = (None, None, "")
 
-    def plan(self, chosen: Parameters) -> tuple[str, str]:
+    def plan(self, chosen: Parameters, dependencies: Dependencies) -> tuple[str, str]:
         """What will happen by these parameters, or, if nothing can, why."""
         if not chosen.inputVolume:
             return "", _("Choose the volume to double. Sample Data has a head phantom.")
@@ -48,7 +43,7 @@ class Planner:
             time=in_words(self.estimate.seconds(volume, settings)),
             device=self.estimate.device(chosen.device),
         )
-        missing = self._dependencies.missing(settings.methods)
+        missing = dependencies.missing(settings.methods)
         if missing:
             packages = ", ".join(missing)
             plan = _("{plan}, after installing {packages}").format(plan=plan, packages=packages)
