@@ -249,6 +249,7 @@ def _summary(row: Compared) -> dict[str, object]:
         "mask": row.mask_is,
         "limits_hu": row.limits_hu,
         "warnings": list(row.warnings),
+        "bright_ml": row.bright_ml,
         **asdict(row.measured),
     }
 

@@ -112,11 +112,13 @@ def add_table(measured: Measured, name: str) -> slicer.vtkMRMLTableNode:
 
 def panel_table(measured: Measured) -> Table:
     """The measures that are most asked for, in few words, since a panel is narrow."""
+    two = any(record["bright_ml"] is not None for record in measured.records)
     columns = (
         Column("grid", _("Grid")),
         Column("mask", _("Mask")),
         Column("voxel_ml", "", "ml", ".1f"),
         Column("difference_ml", "Δ", "ml", "+.1f"),
+        *([Column("bright_ml", _("Bright part"), "ml", ".1f")] if two else []),
         Column("surface_ml", _("Surface"), "ml", ".1f"),
         Column("abc2_ml", "ABC/2", "ml", ".1f"),
     )

@@ -15,6 +15,7 @@ from SliceInterpLib.upsampling import upsample
 from SliceInterpLib.volume import Volume
 from SliceInterpLib.volumetry.carrying import carried_over, carried_space
 from SliceInterpLib.volumetry.intracranial import intracranial_mask
+from SliceInterpLib.volumetry.mask import voxel_ml
 from SliceInterpLib.volumetry.measures import Measurement, measure
 from SliceInterpLib.volumetry.segmentation import Segmenter
 from SliceInterpLib.volumetry.settings import DEFAULTS, SegmentationSettings
@@ -44,6 +45,8 @@ class Compared:
     limits_hu: tuple[float, float] | None
     """The threshold range, where it was segmented."""
     warnings: tuple[str, ...] = ()
+    bright_ml: float | None = None
+    """Of a clot of two densities, the sum of voxels of its bright part alone."""
 
 
 def compare(
@@ -120,7 +123,10 @@ def segmented(
     """
     found = segmenter.segment(seeds, settings)
     measured = measure(segmenter.volume, found.mask, segmenter.space)
-    return Compared(grid, SEGMENTED, found.mask, measured, found.limits_hu, found.warnings)
+    bright_ml = None if found.bright is None else voxel_ml(segmenter.volume, found.bright)
+    return Compared(
+        grid, SEGMENTED, found.mask, measured, found.limits_hu, found.warnings, bright_ml
+    )
 
 
 def pieces_of(volume: Volume, whole: Compared, space: np.ndarray | None) -> list[Compared]:
@@ -165,6 +171,7 @@ def measures(rows: Sequence[Compared]) -> list[dict[str, Value]]:
             "grid": row.grid,
             "mask": row.mask_is,
             "difference_ml": difference_ml(row, rows),
+            "bright_ml": row.bright_ml,
             **measured,
             "right_mm": right,
             "anterior_mm": anterior,
@@ -195,11 +202,13 @@ def difference_ml(row: Compared, rows: Sequence[Compared]) -> float | None:
 
 def comparison_table(rows: Sequence[Compared]) -> Table:
     """The rows with what is usually told of a hematoma."""
+    two = any(row.bright_ml is not None for row in rows)
     columns = (
         Column("grid"),
         Column("mask"),
         Column("voxel_ml", "voxels", "ml", ".1f"),
         Column("difference_ml", "difference", "ml", "+.1f"),
+        *([Column("bright_ml", "bright part alone", "ml", ".1f")] if two else []),
         Column("planimetric_ml", "planimetry", "ml", ".1f"),
         Column("surface_ml", "surface", "ml", ".1f"),
         Column("partial_volume_ml", "partial volume", "ml", ".1f"),

@@ -9,6 +9,7 @@ from SliceInterpLib.errors import VolumeError
 from SliceInterpLib.padding import without_padding
 from SliceInterpLib.volume import Volume
 from SliceInterpLib.volumetry import morphology
+from SliceInterpLib.volumetry.open_skull import within_open_ring
 
 SKULL_HU = 150.0
 """What is denser is bone. No clot and little of the brain, calcified or not, is."""
@@ -45,11 +46,13 @@ def bone_hu(volume: Volume) -> float:
 def intracranial_mask(volume: Volume) -> np.ndarray:
     """The space inside the skull: brain, CSF and blood; bool, shaped as `volume.slices`.
 
-    Slice by slice, bone is closed over gaps and filled; what it surrounds, without bone, air and
-    fat, and without what is joined to it by narrow necks, is taken, and of that the largest piece
-    in space. The skull's base does not close around it: from the slice where it is widest it goes
-    on, outwards only, into the tissue right beside it in the next slice. A scan of a part of the
-    head will do, if some slices show the whole skull around the brain. Raises VolumeError where
+    Slice by slice, bone is closed over gaps and filled; where it is open more widely, by a
+    craniectomy, a fracture or the edge of the picture, its ring is drawn on. What it surrounds,
+    without bone, air and fat, and without what is joined to it by narrow necks, is taken, and of
+    that the largest piece in space. The skull's base does not close around it: from the slice
+    where it is widest it goes on, outwards only, into the tissue right beside it in the next
+    slice. A scan of a part of the head will do, if some slices show the whole skull around the
+    brain, or all of it but a window of eight centimetres. Raises VolumeError where
     no skull surrounds anything.
     """
     volume = without_padding(volume)
@@ -60,7 +63,10 @@ def intracranial_mask(volume: Volume) -> np.ndarray:
     hu = slices[:, :: steps[0], :: steps[1]].astype(np.float32)
     bone = hu >= bone_hu(volume)
     tissue = (ndimage.gaussian_filter(hu, (0, 1, 1)) > AIR_HU) & ~bone
-    surrounded = morphology.filled(morphology.closed(bone, pixel, _GAP_MM)) & tissue
+    enclosed = morphology.filled(morphology.closed(bone, pixel, _GAP_MM))
+    ring = np.stack([within_open_ring(plane, pixel) for plane in bone])
+    drawn_on = (ring & ~enclosed).any((1, 2))
+    surrounded = (enclosed | ring) & tissue
     core = morphology.largest_piece(morphology.opened(surrounded, pixel, _NECK_MM))
     if not core.any():
         raise VolumeError(
@@ -69,10 +75,13 @@ def intracranial_mask(volume: Volume) -> np.ndarray:
             "own."
         )
     wide = morphology.opened(tissue, pixel, _NECK_MM)
+    wide[drawn_on] &= ring[drawn_on]  # beside a window the tissue goes on into the scalp
     widest = int(core.sum((1, 2)).argmax())
     for away in (range(widest + 1, len(core)), range(widest - 1, -1, -1)):
         for index in away:
-            core[index] |= core[index - away.step] & wide[index]
+            beside = core[index - away.step] & wide[index]
+            # Towards the vertex the skull closes, and what lies outside is scalp.
+            core[index] |= beside & surrounded[index] if _upwards(volume, away) else beside
     space = core | (morphology.dilated(core, pixel, _NECK_MM) & surrounded)
     space = morphology.dilated(space, pixel, max(pixel))  # what the coarse grid has left out
     fine = space.repeat(steps[0], axis=1).repeat(steps[1], axis=2)
@@ -80,3 +89,8 @@ def intracranial_mask(volume: Volume) -> np.ndarray:
     fine = fine[:, : slices.shape[1], : slices.shape[2]] & (slices < edge)
     # Calcifications, and clots in a saturated scan, are holes.
     return morphology.filled(fine)
+
+
+def _upwards(volume: Volume, indices: range) -> bool:
+    """Whether slices are counted from the feet to the head."""
+    return bool(volume.slice_origins[indices[-1], 2] > volume.slice_origins[indices[0], 2])

@@ -7,6 +7,9 @@ import numpy as np
 from SliceInterpLib.errors import SliceInterpError
 from SliceInterpLib.volume import Volume
 
+RIM_MM = 2.0
+"""Voxels this far on both sides of the outline may be part blood, part brain."""
+
 
 class SegmentationError(SliceInterpError):
     """A hematoma cannot be found or measured."""

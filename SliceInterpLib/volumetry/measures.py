@@ -12,15 +12,13 @@ from SliceInterpLib.volumetry import morphology
 from SliceInterpLib.volumetry.diameters import kothari_diameters, largest_diameter_mm
 from SliceInterpLib.volumetry.intracranial import AIR_HU, bone_hu
 from SliceInterpLib.volumetry.mask import (
+    RIM_MM,
     SegmentationError,
     bounds,
     check_shape,
     voxel_ml,
 )
 from SliceInterpLib.volumetry.surface import closed_surface
-
-RIM_MM = 2.0
-"""Voxels this far on both sides of the outline may be part blood, part brain."""
 
 _AROUND_MM = 6.0
 """Brain is what lies between RIM_MM and this from the outline."""

@@ -56,6 +56,25 @@ def largest_piece(mask: np.ndarray) -> np.ndarray:
     return pieces == 1 + int(np.argmax(np.bincount(pieces.ravel())[1:]))
 
 
+def freed(
+    dense: np.ndarray,
+    bright: np.ndarray,
+    inside: np.ndarray,
+    pixel: Pixel,
+    *,
+    margin_mm: float,
+    neck_mm: float,
+) -> np.ndarray:
+    """Dense voxels without the rim of the bone and without what hangs on by narrow necks.
+
+    Within twice the margin of the bone it grows back into all that is bright.
+    """
+    deep = depth(inside, pixel)
+    free = opened(dense & (deep > margin_mm), pixel, neck_mm)
+    rim = bright & (deep <= 2.0 * margin_mm)
+    return free | (dilated(free, pixel, 2.0 * margin_mm) & rim)
+
+
 def _plane_depth(plane: np.ndarray, pixel: Pixel) -> np.ndarray:
     if plane.all():
         return np.full(plane.shape, np.inf)

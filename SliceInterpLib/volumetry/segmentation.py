@@ -10,9 +10,10 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from SliceInterpLib.volume import Volume
-from SliceInterpLib.volumetry import morphology
+from SliceInterpLib.volumetry import doubts, morphology
+from SliceInterpLib.volumetry.grey_part import grey_part
 from SliceInterpLib.volumetry.intracranial import AIR_HU, bone_hu, intracranial_mask
-from SliceInterpLib.volumetry.mask import SegmentationError, bounds, voxel_ml
+from SliceInterpLib.volumetry.mask import RIM_MM, SegmentationError, bounds
 from SliceInterpLib.volumetry.settings import (
     DEFAULTS,
     USUAL_HIGH_HU,
@@ -22,14 +23,20 @@ from SliceInterpLib.volumetry.settings import (
 
 SMOOTHING_MM = 1.0
 
-PLAUSIBLE_ML = 150.0
-"""A larger hematoma is rare, and a leak is likelier."""
 
 SEED_REACH_MM = 3.0
 """A seed stands for blood that is at most this far away in its slice: clots have dark spots."""
 
 _GREY_HU = 10.0
 """Grey matter and its noise are that much above the median of the intracranial space."""
+
+_UNSURE_HU = 3.0
+"""By so much the limit of dim blood may be wrong."""
+
+_SPREAD_PERCENTILES = (10, 90)
+_LARGEST_SPREAD = 0.1
+"""Seeds where the clot is darkest and brightest, not at its edge, and how far apart the volumes
+that they find may be, as a part of the volume, before it is told."""
 
 _BRIGHTEST_HU = 100.0
 """Blood is not brighter; bone beside it is."""
@@ -56,6 +63,11 @@ class Segmenter:
         self._box = bounds(self.space)
         self._inside = self.space[self._box]
 
+    @property
+    def _voxel_ml(self) -> np.ndarray:
+        """Of each slice in the box."""
+        return self.volume.voxel_mm3[self._box[0]] / 1000.0
+
     @cached_property
     def _smoothed(self) -> np.ndarray:
         rows, columns = (max(1, round(SMOOTHING_MM / s)) for s in self.volume.pixel_spacing)
@@ -80,15 +92,118 @@ class Segmenter:
         if not seeds:
             raise SegmentationError("There is no seed. Place one in the hematoma.")
         places = [self._place(seed) for seed in seeds]
-        low, high = self._limits(min(map(self._clot_hu, places)), settings)
-        found = self._blood(low, high, places, settings)
-        # A seed may lie in a dark spot; the whole clot is not to depend on it.
-        low, high = self._limits(float(np.median(self._smoothed[found])), settings)
-        found = self._blood(low, high, places, settings)
+        found, low, high = self._grown(places, settings)
+        bright = None
+        warnings: list[str] = []
+        # A user's own limit, or reach, says what is wanted.
+        if settings.low_hu is None and settings.reach_mm is None:
+            whole = self._with_grey_part(found)
+            self._pieces_at(whole, places, low, high)  # raises where a seed is in none
+            warnings += self._two_densities(found, whole)
+            warnings += self._dim(found, low, high, places, settings)
+            warnings += self._spread(found, whole, settings)
+            if whole is not found:
+                found, bright = whole, self._on_the_scan(found)
+        mask = self._on_the_scan(found)
+        warnings += doubts.of_place_and_size(self.volume, mask)
+        warnings += self._leaks(mask, low, high)
+        return Segmentation(mask, (low, high), tuple(warnings), bright)
+
+    def _on_the_scan(self, found: np.ndarray) -> np.ndarray:
         mask = np.zeros(self.volume.slices.shape, bool)
-        mask[self._box] = morphology.filled(found)
-        doubts = tuple(self._doubts(mask, low, high))
-        return Segmentation(mask, (low, high), doubts)
+        mask[self._box] = found
+        return mask
+
+    def _ml(self, found: np.ndarray) -> float:
+        return float(np.count_nonzero(found, axis=(1, 2)) @ self._voxel_ml)
+
+    def _grown(
+        self, places: Sequence[tuple[int, ...]], settings: SegmentationSettings
+    ) -> tuple[np.ndarray, float, float]:
+        """The clot at the places, without holes, and the threshold range that it has."""
+        low, high = self._limits(min(map(self._clot_hu, places)), settings)
+        first = self._blood(low, high, places, settings)
+        # A seed may lie in a dark spot; the whole clot is not to depend on it.
+        low, high = self._limits(self._core_hu(first), settings)
+        try:
+            found = self._blood(low, high, places, settings)
+        except SegmentationError:
+            # It lies in the grey part of a clot: what is bright there is the same clot's.
+            bright = morphology.largest_piece(self._dense(low, high) & first)
+            if len(places) > 1 or not bright.any():
+                raise
+            found = self._blood(low, high, [self._deepest(bright)], settings)
+        return morphology.filled(found), low, high
+
+    def _core_hu(self, found: np.ndarray) -> float:
+        """HU of blood without its rim, which is part brain; of all of it, if it is thin."""
+        core = morphology.eroded(found, self.volume.pixel_spacing, RIM_MM)
+        return float(np.median(self._smoothed[core if core.any() else found]))
+
+    def _deepest(self, found: np.ndarray) -> tuple[int, ...]:
+        """The place (slice, row, column) in `volume.slices` that is deepest in what was found."""
+        depth = morphology.depth(found, self.volume.pixel_spacing)
+        return self._from_box(np.unravel_index(int(depth.argmax()), depth.shape))
+
+    def _from_box(self, index: Sequence[np.integer]) -> tuple[int, ...]:
+        return tuple(int(i) + part.start for i, part in zip(index, self._box, strict=True))
+
+    def _with_grey_part(self, found: np.ndarray) -> np.ndarray:
+        """What was found, and with it a part that is less dense and yet no brain, if any."""
+        hu, pixel = self.volume.slices[self._box], self.volume.pixel_spacing
+        grey = grey_part(hu, self._inside, found, pixel, self._voxel_ml, self._brain_hu)
+        return found | grey if grey.any() else found
+
+    def _two_densities(self, bright: np.ndarray, whole: np.ndarray) -> Iterator[str]:
+        if whole is bright:
+            return
+        grey_hu = float(np.median(self._smoothed[whole & ~bright]))
+        yield doubts.two_densities(self._ml(bright), self._ml(whole), grey_hu)
+
+    def _dim(
+        self,
+        found: np.ndarray,
+        low: float,
+        high: float,
+        places: Sequence[tuple[int, ...]],
+        settings: SegmentationSettings,
+    ) -> Iterator[str]:
+        """Of blood so little denser than brain that its limit is not midway between the two."""
+        above = self._core_hu(found) - self._brain_hu
+        if above >= 2.0 * _GREY_HU:
+            return
+        sizes = []
+        for limit in (low + _UNSURE_HU, low - _UNSURE_HU):
+            try:
+                sizes.append(self._ml(self._blood(limit, high, places, settings)))
+            except SegmentationError:
+                sizes.append(0.0)
+        yield doubts.dim(above, _UNSURE_HU, *sizes)
+
+    def _spread(
+        self, found: np.ndarray, whole: np.ndarray, settings: SegmentationSettings
+    ) -> Iterator[str]:
+        """Whether seeds elsewhere in what was found find the same; of one piece only."""
+        if ndimage.label(whole)[1] > 1:
+            return
+        sizes = [self._ml(whole)]
+        for place in self._elsewhere(whole):
+            try:
+                other, _, _ = self._grown([place], settings)
+            except SegmentationError:
+                continue  # a spot that nobody would take for blood
+            same = abs(self._ml(other) - self._ml(found)) < 0.02 * self._ml(found)
+            sizes.append(sizes[0] if same else self._ml(self._with_grey_part(other)))
+        if max(sizes) - min(sizes) > _LARGEST_SPREAD * sizes[0]:
+            yield doubts.depends_on_seed(min(sizes), max(sizes))
+
+    def _elsewhere(self, whole: np.ndarray) -> list[tuple[int, ...]]:
+        """Places in the clot where it is dark, and where it is bright."""
+        deep = morphology.eroded(whole, self.volume.pixel_spacing, RIM_MM)
+        places = np.argwhere(deep if deep.any() else whole)
+        hu = self._smoothed[tuple(places.T)]
+        wanted = np.percentile(hu, _SPREAD_PERCENTILES)
+        return [self._from_box(places[np.abs(hu - one).argmin()]) for one in wanted]
 
     def _limits(self, clot_hu: float, settings: SegmentationSettings) -> tuple[float, float]:
         low, high = settings.low_hu, settings.high_hu
@@ -126,10 +241,14 @@ class Segmenter:
             near = [self._near(place, settings.reach_mm) for place in places]
             found &= np.logical_or.reduce(near)
         found = self._pieces_at(found, places, low, high)
-        reach = 2.0 * settings.bone_margin_mm  # so that the bone beside it is in the box
-        box = bounds(found, (0, *(int(reach / s) + 1 for s in self.volume.pixel_spacing)))
-        bright = self._inside[box] & (self._smoothed[box] >= low)
-        found[box] = self._freed(found[box], bright, self._inside[box], settings)
+        pixel, margin = self.volume.pixel_spacing, settings.bone_margin_mm
+        reach = 2.0 * margin  # so that the bone beside it is in the box
+        box = bounds(found, (0, *(int(reach / size) + 1 for size in pixel)))
+        inside = self._inside[box]
+        bright = inside & (self._smoothed[box] >= low)
+        found[box] = morphology.freed(
+            found[box], bright, inside, pixel, margin_mm=margin, neck_mm=settings.neck_mm
+        )
         return self._pieces_at(found, places, low, high)
 
     def _place(self, seed: Sequence[float]) -> tuple[int, ...]:
@@ -189,48 +308,18 @@ class Segmenter:
                     f"{low:.0f}…{high:.0f} HU. Place it in the hematoma, or change the range."
                 )
             chosen.update(near[near > 0].tolist())
-        return np.isin(pieces, list(chosen))
+        wanted = np.zeros(pieces.max() + 1, bool)
+        wanted[list(chosen)] = True
+        return wanted[pieces]
 
-    def _freed(
-        self,
-        dense: np.ndarray,
-        bright: np.ndarray,
-        inside: np.ndarray,
-        settings: SegmentationSettings,
-    ) -> np.ndarray:
-        """Dense voxels without the rim of the bone and without what hangs on by narrow necks."""
-        pixel, margin = self.volume.pixel_spacing, settings.bone_margin_mm
-        depth = morphology.depth(inside, pixel)
-        free = morphology.opened(dense & (depth > margin), pixel, settings.neck_mm)
-        rim = bright & (depth <= 2.0 * margin)
-        return free | (morphology.dilated(free, pixel, 2.0 * margin) & rim)
-
-    def _doubts(self, mask: np.ndarray, low: float, high: float) -> Iterator[str]:
-        """What a user should look at."""
-        size = voxel_ml(self.volume, mask)
-        if size > PLAUSIBLE_ML:
-            yield (
-                f"{size:.0f} ml is more than a hematoma usually has: the segmentation may have "
-                "leaked into other tissue. Look at it; a narrower range or a reach helps."
-            )
+    def _leaks(self, mask: np.ndarray, low: float, high: float) -> Iterator[str]:
+        """Whether brain or bone is in what was found, or is likely to be."""
         if self._dense(low, high).sum() > _DENSE_SHARE * self._inside.sum():
-            yield (
-                "Much of the brain itself is within the threshold range. Raise its lower limit "
-                "to midway between brain and clot."
-            )
+            yield doubts.BRAIN_IN_RANGE
         rim = ~morphology.eroded(self._inside, self.volume.pixel_spacing, _TOUCHING_MM)
         touching = np.count_nonzero(mask[self._box] & rim)
         if touching > _TOUCHING_SHARE * np.count_nonzero(mask):
-            yield "The segmentation touches bone: look whether a rim of bone was taken for blood."
-        shown = np.any(mask, axis=(1, 2))
-        guessed = np.flatnonzero(self.volume.missing & shown[:-1] & shown[1:])
-        if guessed.size:
-            yield (
-                f"Slices are missing behind slice {', '.join(str(i + 1) for i in guessed)}, inside "
-                "the hematoma: its volume there is a guess."
-            )
-        if mask[0].any() or mask[-1].any():
-            yield "The hematoma reaches the first or last slice: part of it may not be on the scan."
+            yield doubts.TOUCHES_BONE
 
 
 def _in_words(seed: Sequence[float]) -> str:

@@ -55,3 +55,5 @@ class Segmentation:
     """The threshold range that was used."""
     warnings: tuple[str, ...]
     """What makes the result doubtful, as sentences for the user; empty if nothing does."""
+    bright: np.ndarray | None = None
+    """Of a clot of two densities the bright part alone, shaped so; None if there is one density."""
