@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import tempfile
@@ -29,13 +30,20 @@ def data_dir() -> Path:
 
 
 @pytest.fixture
-def scene() -> object:
-    """A new MRML scene (slicer.mrmlScene) in the headless host; see Testing/host."""
+def scene() -> Iterator[object]:
+    """A new MRML scene (slicer.mrmlScene) in the headless host; see Testing/host.
+
+    Python's collector works in whichever thread allocates, and Qt crashes where it takes a widget
+    of the main thread's in another one: so it works between the tests alone.
+    """
     pytest.importorskip("slicer", reason="the headless host needs slicer-core")
     pytest.importorskip("PySide6", reason="the headless host needs PySide6")
     import headless
 
-    return headless.start()
+    gc.disable()
+    yield headless.start()
+    gc.collect()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

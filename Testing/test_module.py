@@ -213,7 +213,7 @@ def test_the_learned_method_through_the_panel(widget):
 
 def test_the_event_loop_goes_on_during_a_run_and_shows_its_progress(widget):
     """Apply returns before the child is there, and events are handled until it is done."""
-    choose(widget, add_ct(slices=60, size=128), method="Sinc", factor=4)
+    choose(widget, add_ct(slices=60, size=384), method="Sinc", factor=4)
     beats, texts = [], set()
     timer = qt.QTimer()
     timer.timeout.connect(lambda: beats.append(widget.panel.job is not None))
@@ -240,7 +240,7 @@ def status_bar(scene):
 
 
 def test_the_status_bar_tells_of_the_run(widget, status_bar):
-    choose(widget, add_ct(slices=60, size=128), method="Sinc", factor=4)
+    choose(widget, add_ct(slices=60, size=384), method="Sinc", factor=4)
     texts = set()
     status_bar.messageChanged.connect(texts.add)
     widget.panel.on_apply()
