@@ -92,6 +92,14 @@ def test_all_labels_of_the_panel_wrap_but_those_of_a_form():
         assert wraps != bool(said(label, "buddy")), name
 
 
+def test_names_in_labels_are_not_taken_for_markup():
+    """A scan may be called '<b>A & B</b>'; tables are marked up, and what stands in them escaped."""
+    for name, label in LABELS.items():
+        if not said(label, "text"):
+            rich = name in ("checkLabel", "volumetryLabel")
+            assert said(label, "textFormat") == f"Qt::{'RichText' if rich else 'PlainText'}", name
+
+
 def test_what_is_long_may_break_and_reads_the_same():
     path = f"/home/reader/{LONG}/report.html"
     text = f"Report written: {path}"
