@@ -93,6 +93,42 @@ class Find(Request):
         return scan.segmenter.segment(*self.rule)
 
 
+class Suggestion(NamedTuple):
+    """A place where a hematoma may be; nobody has confirmed it."""
+
+    number: int
+    seed: tuple[float, float, float]
+    """mm, LPS."""
+    ml: float | None
+    """By the rule, from that seed; None where that finds no border to agree with."""
+    confidence: float
+    """0…1."""
+
+
+class Suggested(NamedTuple):
+    """What the finder suggests."""
+
+    places: list[Suggestion]
+    """The largest first."""
+    none_means: str
+    """What it is worth if there are none."""
+
+
+@dataclass(frozen=True)
+class Suggest(Request):
+    """Look for what may be hematomas."""
+
+    def answer(self, scan: Scan) -> Suggested:
+        """As `find_pieces`."""
+        from SliceInterpLib.volumetry.finding import find_pieces, what_none_means
+
+        places = [
+            Suggestion(piece.number, piece.seed, piece.ml, piece.confidence)
+            for piece in find_pieces(scan.segmenter)
+        ]
+        return Suggested(places, what_none_means())
+
+
 class Measured(NamedTuple):
     """What the rows of a comparison tell."""
 
@@ -124,9 +160,10 @@ class Measure(Request):
     def rows(self, scan: Scan) -> list[Compared]:
         """A row a grid and mask.
 
-        The first is the mask that is given. A result is segmented by the rule, if there is one, and
-        has a second row with the given mask carried over. Where the mask is no longer what the rule
-        finds, the acquired grid has a second row too, by the rule.
+        The first is the mask that is given; its separate pieces follow, if it has several. A result
+        is segmented by the rule, if there is one, and has a second row with the given mask carried
+        over. Where the mask is no longer what the rule finds, the acquired grid has another row, by
+        the rule.
 
         Raises:
             SegmentationError: as `measure` and `Segmenter.segment` do.
@@ -137,6 +174,7 @@ class Measure(Request):
             GIVEN,
             Compared,
             own_grid,
+            pieces_of,
             segmented,
         )
         from SliceInterpLib.volumetry.measures import measure
@@ -149,6 +187,7 @@ class Measure(Request):
         if not rows or not np.array_equal(rows[0].mask, self.mask):
             measured = measure(volume, self.mask, space)
             rows.insert(0, Compared(own_grid(volume), GIVEN, self.mask, measured, None))
+        rows[1:1] = pieces_of(volume, rows[0], space)
         for grid, result in self.results:
             inside = carried_space(volume, space, result)
             if rule:

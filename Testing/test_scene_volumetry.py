@@ -314,6 +314,59 @@ def test_the_preview_follows_seed_and_range(widget, scene, source):
     assert not widget.ui.clearSeedsButton.enabled
 
 
+def test_find_suggests_and_nothing_counts_before_it_is_confirmed(widget, scene, source):
+    press(widget, "segment")
+    assert "press Find" in text_of(widget)
+    press(widget, "find")
+    assert "Places that may be a hematoma: 1." in text_of(widget)
+    points = segmentations.seeds_node_of(source)
+    assert [points.GetNthControlPointLabel(i) for i in range(1)] == ["piece 1?"]
+    assert widget.ui.suggestionLabel.text.startswith("piece 1? ")
+    assert "confidence 0.9" in widget.ui.suggestionLabel.text
+    assert segmentations.seeds_of(source) == [] and not previews(scene)
+    press(widget, "segment")
+    assert "press Find" in text_of(widget)
+    assert not slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
+
+    press(widget, "confirm")
+    assert points.GetNthControlPointLabel(0) == "piece 1"
+    ((left, _, _),) = segmentations.seeds_of(source)
+    assert abs(left - CLOT[0]) < 15
+    assert previews(scene) and "ml of" in text_of(widget)
+    assert widget.ui.suggestionLabel.text == "" and not widget.ui.confirmButton.enabled
+    press(widget, "segment")
+    node = widget.ui.segmentationSelector.currentNode()
+    assert segmentations.rule_of(node, source)[0] == [
+        list(s) for s in segmentations.seeds_of(source)
+    ]
+
+
+def test_what_is_suggested_can_be_rejected_renamed_and_looked_for_again(widget, source):
+    press(widget, "find")
+    press(widget, "find")
+    points = segmentations.seeds_node_of(source)
+    assert points.GetNumberOfControlPoints() == 1
+    press(widget, "reject")
+    assert points.GetNumberOfControlPoints() == 0
+    assert not widget.ui.rejectButton.enabled and not widget.ui.clearSeedsButton.enabled
+    press(widget, "find")
+    points.SetNthControlPointLabel(0, "mine")  # in the Markups module
+    settle(widget)
+    assert len(segmentations.seeds_of(source)) == 1 and not widget.ui.confirmButton.enabled
+
+
+def test_that_nothing_is_found_says_what_it_is_worth(widget, source):
+    hu = slicer.util.arrayFromVolume(source)
+    hu[(hu > 45) & (hu < 120)] = 38
+    slicer.util.arrayFromVolumeModified(source)
+    press(widget, "find")
+    assert text_of(widget).startswith("No hemorrhage found.")
+    assert "look at the scan" in text_of(widget)
+    widget.panel.volumetry.may_find = lambda: False
+    press(widget, "find")
+    assert "terms of the model were not agreed to" in text_of(widget)
+
+
 def test_what_goes_wrong_is_told_in_the_section(widget, scene, source, monkeypatch):
     monkeypatch.setattr(slicer.util, "errorDisplay", lambda *_, **__: pytest.fail("a message box"))
     place_seed(source, (0.0, 0.0, 900.0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -100,6 +101,14 @@ def to_volume(node: slicer.vtkMRMLVolumeNode, world: np.ndarray) -> tuple[float,
     _mover(node).TransformPointFromWorld(world, moved)
     right, front, up = moved
     return -right, -front, up
+
+
+def to_world(node: slicer.vtkMRMLVolumeNode, place: Sequence[float]) -> np.ndarray:
+    """The inverse of `to_volume`: (3,) mm, RAS, of a place in mm, LPS."""
+    left, back, up = place
+    world = np.zeros(3)
+    _mover(node).TransformPointToWorld(np.array([-left, -back, up]), world)
+    return world
 
 
 def require_doublable_node(volume: Volume, *, allow_thin: bool = False) -> None:

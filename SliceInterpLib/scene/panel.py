@@ -10,6 +10,7 @@ import vtk
 from slicer.i18n import tr as _
 
 from SliceInterpLib.errors import Cancelled
+from SliceInterpLib.networks.registry import DEFAULT_FINDER, FINDER
 from SliceInterpLib.scene import expected_error, nodes, slots
 from SliceInterpLib.scene.check_section import CheckSection
 from SliceInterpLib.scene.comparison import Comparison
@@ -94,7 +95,7 @@ class Panel:
         self.compare = ComparisonSection(ui, comparison)
         self.check = CheckSection(ui, lambda: settings_of(self._parameters), self.start)
         self.export = ExportSection(ui, self.start)
-        self.volumetry = VolumetrySection(ui)
+        self.volumetry = VolumetrySection(ui, self._may_find)
         self.job: Job | None = None
         self._start_job = start_job
         self._parameters: Any = None
@@ -201,6 +202,13 @@ class Panel:
         self.tell_replaced("")
         self._progress.start()
         self.job.deliver_by_timer()
+
+    def _may_find(self) -> bool:
+        """As `VolumetrySection` asks before the finder runs."""
+        if not self.terms.agreed(DEFAULT_FINDER, FINDER):
+            return False
+        self.dependencies.ensure(("learned",))
+        return True
 
     def cancel(self) -> None:
         """End the run, if there is one; nothing of it is kept."""

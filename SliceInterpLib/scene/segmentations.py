@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 
 import numpy as np
@@ -11,7 +12,7 @@ import vtk
 from slicer.i18n import tr as _
 from vtk.util.numpy_support import numpy_to_vtk
 
-from SliceInterpLib.hematoma import Rule
+from SliceInterpLib.hematoma import Rule, Suggestion
 from SliceInterpLib.scene import nodes
 from SliceInterpLib.volumetry.mask import SegmentationError, bounds
 from SliceInterpLib.volumetry.settings import Segmentation, SegmentationSettings
@@ -21,6 +22,9 @@ SEEDS = "SliceInterp.seeds"
 
 RULE = "SliceInterp.segmentation"
 """Attribute of a segmentation node, JSON: seeds (mm, LPS) and settings."""
+
+_UNCONFIRMED = "?"
+"""Ends the name of a point that was suggested, until a reader confirms it."""
 
 _SEGMENT = "hematoma"
 _COLOUR, _PREVIEW_COLOUR = (0.84, 0.15, 0.16), (1.0, 0.85, 0.2)
@@ -39,12 +43,7 @@ def seeds_node_of(source: slicer.vtkMRMLVolumeNode) -> slicer.vtkMRMLMarkupsFidu
 
 def start_placing_seed(source: slicer.vtkMRMLVolumeNode) -> None:
     """The next click into a view places a seed of this volume."""
-    seeds = seeds_node_of(source)
-    if not seeds:
-        name = slicer.mrmlScene.GenerateUniqueName(f"{source.GetName()} seed")
-        seeds = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", name)
-        seeds.CreateDefaultDisplayNodes()
-        source.SetNodeReferenceID(SEEDS, seeds.GetID())
+    seeds = _seeds_node(source)
     logic = slicer.app.applicationLogic()
     selection = logic.GetSelectionNode()
     selection.SetReferenceActivePlaceNodeClassName(seeds.GetClassName())
@@ -52,15 +51,85 @@ def start_placing_seed(source: slicer.vtkMRMLVolumeNode) -> None:
     logic.GetInteractionNode().SwitchToSinglePlaceMode()
 
 
+def _seeds_node(source: slicer.vtkMRMLVolumeNode) -> slicer.vtkMRMLMarkupsFiducialNode:
+    seeds = seeds_node_of(source)
+    if not seeds:
+        name = slicer.mrmlScene.GenerateUniqueName(f"{source.GetName()} seed")
+        seeds = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", name)
+        seeds.CreateDefaultDisplayNodes()
+        source.SetNodeReferenceID(SEEDS, seeds.GetID())
+    return seeds
+
+
+def suggest_seeds(source: slicer.vtkMRMLVolumeNode, places: Sequence[Suggestion]) -> None:
+    """Points for a reader to confirm: they are no seeds yet, which their names' question mark says.
+
+    Those that were suggested before go.
+    """
+    seeds = _seeds_node(source)
+    while (index := unconfirmed_seed(source)) is not None:
+        seeds.RemoveNthControlPoint(index)
+    for place in places:
+        world = nodes.to_world(source, place.seed)
+        index = seeds.AddControlPointWorld(world, _("piece {number}").format(number=place.number) + _UNCONFIRMED)
+        size = _("no border was found") if place.ml is None else f"{place.ml:.1f} ml"
+        told = _("{size}, confidence {confidence}").format(
+            size=size, confidence=f"{place.confidence:.2f}"
+        )
+        seeds.SetNthControlPointDescription(index, told)
+
+
+def unconfirmed_seed(source: slicer.vtkMRMLVolumeNode) -> int | None:
+    """The number of the first point that was suggested and not confirmed; None: there is none."""
+    seeds = seeds_node_of(source)
+    count = seeds.GetNumberOfControlPoints() if seeds else 0
+    return next((index for index in range(count) if _is_unconfirmed(seeds, index)), None)
+
+
+def confirm_seed(source: slicer.vtkMRMLVolumeNode, index: int) -> None:
+    """Make a seed of a suggested point; to rename the point in Slicer does the same."""
+    seeds = _seeds_node(source)
+    seeds.SetNthControlPointLabel(
+        index, seeds.GetNthControlPointLabel(index).removesuffix(_UNCONFIRMED)
+    )
+
+
+def reject_seed(source: slicer.vtkMRMLVolumeNode, index: int) -> None:
+    """Take a suggested point away."""
+    _seeds_node(source).RemoveNthControlPoint(index)
+
+
+def show_seed(source: slicer.vtkMRMLVolumeNode, index: int) -> None:
+    """Go there in all slice views."""
+    world = np.zeros(3)
+    _seeds_node(source).GetNthControlPointPositionWorld(index, world)
+    for view in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
+        view.JumpSliceByCentering(*world)
+
+
+def seed_in_words(source: slicer.vtkMRMLVolumeNode, index: int) -> str:
+    """The name of a suggested point and what the finder said of it."""
+    seeds = _seeds_node(source)
+    return f"{seeds.GetNthControlPointLabel(index)} {seeds.GetNthControlPointDescription(index)}"
+
+
+def _is_unconfirmed(seeds: slicer.vtkMRMLMarkupsNode, index: int) -> bool:
+    return seeds.GetNthControlPointLabel(index).endswith(_UNCONFIRMED)
+
+
 def seeds_of(source: slicer.vtkMRMLVolumeNode) -> Seeds:
-    """The volume's seeds in mm, LPS, in the coordinates of `nodes.volume_from_node`."""
+    """The volume's seeds in mm, LPS, in the coordinates of `nodes.volume_from_node`.
+
+    Points that were suggested and not confirmed are not among them.
+    """
     node = seeds_node_of(source)
     places: Seeds = []
     if node is None:
         return places
     for index in range(node.GetNumberOfControlPoints()):
         # One that is just being placed follows the mouse.
-        if node.GetNthControlPointPositionStatus(index) == node.PositionDefined:
+        placed = node.GetNthControlPointPositionStatus(index) == node.PositionDefined
+        if placed and not _is_unconfirmed(node, index):
             world = np.zeros(3)
             node.GetNthControlPointPositionWorld(index, world)
             places.append(nodes.to_volume(source, world))

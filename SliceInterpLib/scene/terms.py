@@ -7,7 +7,7 @@ from hashlib import sha256
 import slicer
 from slicer.i18n import tr as _
 
-from SliceInterpLib.networks.registry import TrainedModel, find_model
+from SliceInterpLib.networks.registry import INTERPOLATOR, TrainedModel, find_model
 
 _KEY = "SliceInterp/terms-{digest}"
 """Where Slicer's settings remember that the user is not to be asked again."""
@@ -22,9 +22,9 @@ class Terms:
     def __init__(self) -> None:
         self._agreed: set[str] = set()
 
-    def agreed(self, name: str) -> bool:
-        """Whether the user takes the terms of the model of that name."""
-        model = find_model(name)
+    def agreed(self, name: str, kind: str = INTERPOLATOR) -> bool:
+        """Whether the user takes the terms of the model of that name and kind."""
+        model = find_model(name, kind)
         digest = sha256(model.licence.encode()).hexdigest()[:12]
         if digest not in self._agreed and _asked(model, _KEY.format(digest=digest)):
             self._agreed.add(digest)

@@ -13,7 +13,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from SliceInterpLib.errors import SliceInterpError
-from SliceInterpLib.hematoma import Find, Measured, Rule, Volumetry
+from SliceInterpLib.hematoma import Find, Measured, Rule, Suggest, Suggested, Volumetry
 from SliceInterpLib.scene import lesion_surfaces, nodes, segmentations, slots, tables, volumetry
 from SliceInterpLib.scene.conversation import Conversation
 from SliceInterpLib.scene.wrapping import breakable
@@ -24,6 +24,7 @@ _DELAY_MS = 200
 """The preview follows when nothing was moved for this long."""
 
 _PREVIEW, _SEGMENT, _MEASURE, _SURFACES = "preview", "segment", "measure", "surfaces"
+_FIND = "find"
 """Kinds of questions to the child process."""
 
 
@@ -32,13 +33,20 @@ class VolumetrySection:
 
     Args:
         ui: the widgets by name.
+        may_find: makes sure that the finder can run, and says whether the user wants it to.
         select_module: opens a module of Slicer by name.
     """
 
-    def __init__(self, ui: Any, select_module: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        ui: Any,
+        may_find: Callable[[], bool] = lambda: True,
+        select_module: Callable[[str], None] | None = None,
+    ) -> None:
         import qt
 
         self.ui = ui
+        self.may_find = may_find
         self.select_module = select_module or slicer.util.selectModule
         self._source: Any = None
         self._child = Conversation(Volumetry, self._on_failed, self._enable)
@@ -52,6 +60,9 @@ class VolumetrySection:
         for button, pressed in (
             (ui.seedButton, self.on_seed),
             (ui.clearSeedsButton, self.on_clear_seeds),
+            (ui.findButton, self.on_find),
+            (ui.confirmButton, self.on_confirm),
+            (ui.rejectButton, self.on_reject),
             (ui.segmentButton, self.on_segment),
             (ui.editSegmentationButton, self.on_edit),
             (ui.measureButton, self.on_measure),
@@ -85,7 +96,10 @@ class VolumetrySection:
         chosen, asked = bool(self._source), self._child.open
         self.ui.seedButton.enabled = chosen
         self.ui.segmentButton.enabled = chosen and _SEGMENT not in asked
-        self.ui.clearSeedsButton.enabled = bool(self._seeds)
+        self.ui.findButton.enabled = chosen and _FIND not in asked
+        suggested = chosen and segmentations.unconfirmed_seed(self._source) is not None
+        self.ui.confirmButton.enabled = self.ui.rejectButton.enabled = suggested
+        self.ui.clearSeedsButton.enabled = bool(self._seeds) or suggested
         chosen = chosen and bool(self.ui.segmentationSelector.currentNode())
         self.ui.editSegmentationButton.enabled = chosen
         self.ui.measureButton.enabled = chosen and _MEASURE not in asked
@@ -123,6 +137,54 @@ class VolumetrySection:
         if seeds:
             seeds.RemoveAllControlPoints()
 
+    def on_find(self) -> None:
+        """Look for what may be hematomas, for the reader to confirm."""
+        with self._telling():
+            if not self.may_find():
+                self._say(
+                    _("Nothing was looked for, since the terms of the model were not agreed to.")
+                )
+                return
+            self._say(_("Looking for what may be a hematoma…"))
+            self._ask(_FIND, Suggest(), self._show_suggested)
+
+    def _show_suggested(self, suggested: Suggested) -> None:
+        segmentations.suggest_seeds(self._source, suggested.places)
+        self.refresh(self._source)
+        if suggested.places:
+            text = _("Places that may be a hematoma: {count}. None counts before you confirm it.")
+            self._say(text.format(count=len(suggested.places)))
+        else:
+            nothing = _("No hemorrhage found. {worth}").format(worth=suggested.none_means)
+            self._say(nothing)
+        self._ask_for_next()
+
+    def on_confirm(self) -> None:
+        """The point that is shown is in a hematoma: from now on it is a seed."""
+        index = segmentations.unconfirmed_seed(self._source)
+        if index is not None:
+            segmentations.confirm_seed(self._source, index)
+            self._ask_for_next()
+
+    def on_reject(self) -> None:
+        """The point that is shown is in none."""
+        index = segmentations.unconfirmed_seed(self._source)
+        if index is not None:
+            segmentations.reject_seed(self._source, index)
+            self._ask_for_next()
+
+    def _ask_for_next(self) -> None:
+        """Show the next point to confirm in the slice views."""
+        self._on_points()
+        index = segmentations.unconfirmed_seed(self._source)
+        if index is not None:
+            segmentations.show_seed(self._source, index)
+
+    def _tell_suggestion(self) -> None:
+        index = segmentations.unconfirmed_seed(self._source) if self._source else None
+        told = "" if index is None else segmentations.seed_in_words(self._source, index)
+        self.ui.suggestionLabel.text = told
+
     def _watch(self, seeds: slicer.vtkMRMLMarkupsNode | None) -> None:
         """Follow the points, which the user may place, drag and delete."""
         node, tags = self._watched
@@ -137,10 +199,11 @@ class VolumetrySection:
 
     def _on_points(self, *_event: object) -> None:
         seeds = segmentations.seeds_of(self._source) if self._source else []
-        if seeds == self._seeds:
-            return
-        self._seeds = seeds
+        self._tell_suggestion()
+        changed, self._seeds = seeds != self._seeds, seeds
         self._enable()
+        if not changed:
+            return
         if seeds:
             self._timer.start()
         else:
@@ -173,6 +236,13 @@ class VolumetrySection:
         """Keep what is found as a segmentation node."""
         with self._telling():
             rule = self._rule()
+            if not self._seeds:
+                raise SegmentationError(
+                    _(
+                        "There is no seed. Place one in the hematoma, or press Find and confirm "
+                        "what it suggests."
+                    )
+                )
             self._drop_preview()
             self._say(_("Segmenting…"))
             self._ask(_SEGMENT, Find(rule), partial(self._keep, rule))
@@ -264,7 +334,10 @@ class VolumetrySection:
 
     def _say_help(self) -> None:
         self._say(
-            _("Place a seed in the hematoma. A segmentation of your own can be measured as well.")
+            _(
+                "Place a seed in the hematoma, or press Find and confirm what it suggests. A "
+                "segmentation of your own can be measured as well."
+            )
         )
 
     def _say(self, text: str, warnings: Sequence[str] = (), table: str = "") -> None:
