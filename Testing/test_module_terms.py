@@ -120,7 +120,7 @@ def test_other_terms_are_asked_for_again(widget, reader, monkeypatch):
     assert apply(widget)
     model = find_model()
     other = type(model)({**model.card, "licence": "Any use"}, model.weights)
-    monkeypatch.setattr(terms, "find_model", lambda name: other)
+    monkeypatch.setattr(terms, "find_model", lambda name, kind: other)
     assert apply(widget)
     assert "Any use" in reader.read[1][0]
 
