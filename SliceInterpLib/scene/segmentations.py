@@ -71,7 +71,9 @@ def suggest_seeds(source: slicer.vtkMRMLVolumeNode, places: Sequence[Suggestion]
         seeds.RemoveNthControlPoint(index)
     for place in places:
         world = nodes.to_world(source, place.seed)
-        index = seeds.AddControlPointWorld(world, _("piece {number}").format(number=place.number) + _UNCONFIRMED)
+        index = seeds.AddControlPointWorld(
+            world, _("piece {number}").format(number=place.number) + _UNCONFIRMED
+        )
         size = _("no border was found") if place.ml is None else f"{place.ml:.1f} ml"
         told = _("{size}, confidence {confidence}").format(
             size=size, confidence=f"{place.confidence:.2f}"

@@ -136,6 +136,10 @@ def _in_words(cell: str) -> str:
         "segmented": _("segmented"),
         "given": _("given"),
         "carried over": _("carried over"),
+        "piece": _("piece"),
     }
+    whole, piece, number = cell.partition(", piece ")
+    if piece:
+        return _("{grid}, piece {number}").format(grid=_in_words(whole), number=number)
     method, times, factor = cell.partition(" ×")
     return known.get(cell) or method_in_words(method) + times + factor
