@@ -93,7 +93,7 @@ def test_all_labels_of_the_panel_wrap_but_those_of_a_form():
 
 
 def test_names_in_labels_are_not_taken_for_markup():
-    """A scan may be called '<b>A & B</b>'; tables are marked up, and what stands in them escaped."""
+    """A scan may be called '<b>A & B</b>'; tables are marked up, what stands in them escaped."""
     for name, label in LABELS.items():
         if not said(label, "text"):
             rich = name in ("checkLabel", "volumetryLabel")
