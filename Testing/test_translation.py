@@ -39,7 +39,7 @@ UNITS = re.compile(r"\b(HU|mm|ml|dB|PSNR|SSIM|ABC|CPU|CUDA|cpu|cuda|s|min)\b")
 NO_PROSE = {
     *("SliceInterp preview", "SliceInterp head phantom", "SliceInterp expected error"),
     *("SliceInterp difference", " (SliceInterp check)", " expected error", " volumetry"),
-    *(" seed", " skull", " psnr", " mm", " min", "carried over", "SliceInterp."),
+    *(" seed", " skull", " psnr", " mm", " ml", " min", ", piece ", "carried over", "SliceInterp."),
     "The SliceInterp contributors",
     *("expected error", "expected absolute error in HU"),
 }
