@@ -1,5 +1,6 @@
 """A value that an option cannot have is refused in one line, before anything is read."""
 
+import numpy as np
 import pytest
 
 from SliceInterpLib.cli import main
@@ -88,6 +89,9 @@ def test_ms_ssim_needs_a_larger_crop(capsys):
 @pytest.mark.parametrize("limits", [("--low=-50", "--high=-40"), ("--low=3000", "--high=3050")])
 def test_limits_between_which_nothing_lies_find_no_blood(limits, tmp_path, capsys):
     scan = tmp_path / "scan.nrrd"
-    write_volume(head_phantom(matrix=64, pixel_spacing=3.76, slices=6).volume, scan)
-    assert main(["volume", str(scan), "--methods", "linear", *limits]) == 1
-    assert "No blood of" in capsys.readouterr().err
+    head = head_phantom(matrix=64, pixel_spacing=3.76, slices=6).volume
+    write_volume(head, scan)
+    left, back, up = head.places(np.array([3, 32, 32]))[0]
+    seed = f"--seed={-left},{-back},{up}"
+    assert main(["volume", str(scan), "--methods", "linear", seed, *limits]) == 1
+    assert "is not in blood" in capsys.readouterr().err
