@@ -27,7 +27,7 @@ _SEEDS_TRIED = 3
 
 _DIFFERENT = 3.0
 """Where the rule takes so many times what the finder marks, or so much less, the two do not see the
-same thing, and there is no border to be measured. In validation patients it takes 0.8 to 1.1."""
+same thing, and there is no border to be measured. In validation patients it takes 0.7 to 1.1."""
 
 
 @dataclass(frozen=True, eq=False)
