@@ -401,7 +401,7 @@ def test_slices_without_a_head_do_not_count_in_a_check(widget):
     finish(widget)
     said = "2 slices, 2 without a head left out"
     assert said in widget.ui.checkLabel.text
-    assert widget.ui.statusLabel.text == f"Checked on {said} of this scan."
+    assert widget.ui.statusLabel.text == f"Checked on this scan: {said}."
     (table,) = slicer.util.getNodesByClass("vtkMRMLTableNode")
     assert table.GetNumberOfRows() == 2
 

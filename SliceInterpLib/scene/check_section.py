@@ -101,7 +101,7 @@ class CheckSection:
         table = check_table(check)
         self.ui.checkLabel.text = rich_text(table)
         add_check_nodes(check.rows, source)
-        return _("Checked on {slices} of this scan.").format(slices=table.caption)
+        return _("Checked on this scan: {slices}.").format(slices=table.caption)
 
     def _write_report(self, path: Path, page: str, _source: object) -> str:
         write_text(path, page)

@@ -172,10 +172,10 @@ class ctkCollapsibleButton(qt.QAbstractButton):  # noqa: N801
         return QtCore.QSize(text.width() + 2 * text.height(), text.height() + 8)
 
     def sizeHint(self) -> QtCore.QSize:  # noqa: N802
-        return self._size(lambda layout: layout.sizeHint())
+        return self._size(lambda layout: layout.totalSizeHint())
 
     def minimumSizeHint(self) -> QtCore.QSize:  # noqa: N802
-        return self._size(lambda layout: layout.minimumSize())
+        return self._size(lambda layout: layout.totalMinimumSize())
 
     def _size(self, of: Callable[[object], QtCore.QSize]) -> QtCore.QSize:
         title, layout = self._title_size(), self.layout()
