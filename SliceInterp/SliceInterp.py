@@ -48,7 +48,7 @@ only. <a href="https://github.com/OWNER/SlicerSliceInterp">More</a>""")
         self.parent.acknowledgementText = _("""The idea follows M. Cortés Ferre, M. A.
 Gutiérrez-Naranjo and M. Balcerzyk, Deep Slice Interpolation for Reducing Through-Plane Anisotropy
 and Noise in Head CT, arXiv 2606.09953 (2026). No code or weights are theirs.""")
-        slicer.app.connect("startupCompleted()", registration.register)
+        slicer.app.connect("startupCompleted()", slots.reporting(registration.register))
 
 
 class SliceInterpWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):

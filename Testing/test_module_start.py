@@ -144,7 +144,7 @@ def test_a_run_in_a_scene_without_views_and_colours(widget):
     assert not widget.ui.compareButton.enabled
     widget.ui.checkButton.click()
     finish(widget)
-    assert "Checked on 4 slices" in widget.ui.statusLabel.text
+    assert "Checked on this scan: 4 slices" in widget.ui.statusLabel.text
     active = slicer.app.applicationLogic().GetSelectionNode().GetActiveVolumeID()
     assert slicer.mrmlScene.GetNodeByID(active).GetNodeReference("SliceInterp.source") is source
 

@@ -10,9 +10,11 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import host_i18n
 import slicer
 import slicer.util
 
+host_i18n.install()  # which the library imports wherever it speaks to the user
 _started = False
 
 
@@ -24,14 +26,12 @@ def start(*, bare: bool = False) -> slicer.vtkMRMLScene:
     """
     global _started
     import host_app
-    import host_i18n
     import host_qt
     import host_scripted
     import host_widgets
 
     if not _started:
         host_qt.install()
-        host_i18n.install()
         host_scripted.install()
         host_app.install()
         host_widgets.install()
