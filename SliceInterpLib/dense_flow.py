@@ -49,27 +49,36 @@ def both_flows(first: np.ndarray, second: np.ndarray, window: Window) -> np.ndar
     return np.stack([dis.calc(*grey, None), dis.calc(*grey[::-1], None)])
 
 
-def halfway(first: np.ndarray, second: np.ndarray, flows: np.ndarray) -> np.ndarray:
-    """The mean of two slices, each moved halfway to the other.
+def between(first: np.ndarray, second: np.ndarray, flows: np.ndarray, times: int) -> np.ndarray:
+    """Slices at even steps between two: each is moved its part of the way, and both are weighed.
 
-    Where the middle slice looks for a point of the first, half the way back from the second is
-    taken at that same place, which saves inverting a flow.
+    Where the slice at t looks for a point of the first, t of the way back from the second is taken
+    at that same place, which saves inverting a flow.
 
     Args:
         first: (h, w) float32 HU.
         second: (h, w) float32 HU.
         flows: (2, h, w, 2) float32 as of `both_flows`.
+        times: N, for the slices at k/N.
 
     Returns:
-        (h, w) HU.
+        (times − 1, h, w) float32 HU.
     """
     cv2 = opencv()
-    forth, back = 0.5 * flows
+    forth, back = flows
     y, x = np.indices(first.shape, dtype=np.float32)
 
-    def sample(hu: np.ndarray, flow: np.ndarray) -> np.ndarray:
+    def sample(hu: np.ndarray, flow: np.ndarray, part: np.float32) -> np.ndarray:
+        to = part * flow
         return cv2.remap(
-            hu, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR, None, cv2.BORDER_REPLICATE
+            hu, x + to[..., 0], y + to[..., 1], cv2.INTER_LINEAR, None, cv2.BORDER_REPLICATE
         )
 
-    return 0.5 * (sample(first, back) + sample(second, forth))
+    made = []
+    for k in range(1, times):
+        # Both from whole numbers, so that the two change places exactly when the slices do.
+        to_second, to_first = np.float32((times - k) / times), np.float32(k / times)
+        made.append(
+            to_second * sample(first, back, to_first) + to_first * sample(second, forth, to_second)
+        )
+    return np.stack(made)

@@ -17,6 +17,7 @@ from SliceInterpLib.errors import MethodError
 from SliceInterpLib.volume import Volume
 
 if TYPE_CHECKING:
+    from SliceInterpLib.fineness import Factor
     from SliceInterpLib.interpolators import Interpolator
     from SliceInterpLib.worker import Owner
 
@@ -54,7 +55,8 @@ class MethodSettings:
     """How slices are put between. The fields are those of `upsample` and `make_interpolator`."""
 
     methods: tuple[str, ...]
-    factor: int = 2
+    factor: Factor = 2
+    spacing_mm: float | None = None
     model: str | None = None
     device: str = "auto"
     allow_thin: bool = False
@@ -117,11 +119,13 @@ class Doubling(_WithMethods):
 
         settings, thin = self.settings, self.settings.allow_thin
         interpolator = settings.interpolator(method)
-        if settings.expected_error and settings.factor == 2 and tells_error(interpolator):
+        if settings.expected_error and tells_error(interpolator):
             try:
                 return upsample_with_expected_error(
                     self.volume,
                     interpolator,
+                    factor=settings.factor,
+                    spacing_mm=settings.spacing_mm,
                     allow_thin=thin,
                     progress=progress,
                     cancelled=owner.cancelled,
@@ -132,6 +136,7 @@ class Doubling(_WithMethods):
             self.volume,
             interpolator,
             factor=settings.factor,
+            spacing_mm=settings.spacing_mm,
             allow_thin=thin,
             progress=progress,
             cancelled=owner.cancelled,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -10,15 +9,13 @@ from functools import partial
 import numpy as np
 
 import SliceInterpLib
-from SliceInterpLib.doublable import require_doublable, stretch_gaps, wide_stretches
+from SliceInterpLib.doublable import require_doublable, stretch_gaps
 from SliceInterpLib.errors import Cancelled, MethodError
+from SliceInterpLib.fineness import Factor, times_each
 from SliceInterpLib.hounsfield import Ranges
 from SliceInterpLib.interpolators import Interpolator
 from SliceInterpLib.padding import AIR, is_padding
 from SliceInterpLib.volume import Volume
-
-FACTORS = (2, 4)
-"""How many times as many slices can be asked for; 4 is doubling twice."""
 
 Progress = Callable[[int, int], None]
 """Called with the number of synthetic slices done and the number there will be."""
@@ -28,24 +25,27 @@ def upsample(
     volume: Volume,
     interpolator: Interpolator,
     *,
-    factor: int = 2,
+    factor: Factor = 2,
+    spacing_mm: float | None = None,
     allow_thin: bool = False,
     widest_gap_mm: float | None = None,
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> Volume:
-    """Put predicted slices between the slices of `volume`, into each gap at its own middle.
+    """Put predicted slices between the slices of `volume`, at even steps in each gap.
 
-    N slices become 2N − 1 (factor 2) or 4N − 3 (factor 4); the first slice's place, orientation,
-    data type and the order of the axes stay. The acquired slices come out bit for bit. The evenly
-    spaced stretches of an uneven volume are filled one by one; gaps no wider than the pixels stay
-    as they are, with a warning, as long as there are wider ones. Beyond the two volumes, memory
-    grows with the interpolator's batch only (and, for factor 4, holds the ×2 volume).
+    n slices become N(n − 1) + 1; the first slice's place, orientation, data type and the order of
+    the axes stay. The acquired slices come out bit for bit. The evenly spaced stretches of an
+    uneven volume are filled one by one; gaps no wider than the pixels stay as they are, with a
+    warning, as long as there are wider ones. Beyond the two volumes, memory grows with the
+    interpolator's batch only.
 
     Args:
         volume: what `require_doublable` accepts.
         interpolator: what predicts the slices.
-        factor: one of FACTORS.
+        factor: N, or ISOTROPIC, as `times_each` takes it.
+        spacing_mm: how far apart the slices should be, instead of a factor; the nearest that whole
+            numbers of steps allow, in each stretch of an uneven volume.
         allow_thin: fill gaps no wider than the pixels too (with a warning).
         widest_gap_mm: gaps up to this are bridged, even if slices seem to be missing there.
         progress: told after every batch.
@@ -53,21 +53,19 @@ def upsample(
 
     Returns:
         A volume with `synthetic` and `provenance`: software, version, method, model,
-        model_sha256, device, precision ("cuda, cpu" where the CPU took over midway), factor, and
-        of an uneven volume `parts`: of each stretch the first and last acquired slice (from 1), the
-        gap in mm and how many times as many slices it has now.
+        model_sha256, device, precision ("cuda, cpu" where the CPU took over midway), factor (the
+        largest N), and of an uneven volume `parts`: of each stretch the first and last acquired
+        slice (from 1), the gap in mm and how many times as many slices it has now.
 
     Raises:
-        VolumeError: if the volume cannot be doubled honestly.
+        VolumeError: if the volume cannot be doubled honestly, or needs no slices between.
         Cancelled: as soon as `cancelled()` is true.
         MethodError: if the interpolator fails.
     """
-    if factor not in FACTORS:
-        raise ValueError(f"factor must be one of {FACTORS}, not {factor}")
     require_doublable(volume, allow_thin=allow_thin, widest_gap_mm=widest_gap_mm)
     stretches = volume.stretches
-    wide = np.full(len(stretches), True) if allow_thin else wide_stretches(volume)
-    total = (factor - 1) * sum(len(p) - 1 for p, fill in zip(stretches, wide, strict=True) if fill)
+    times = times_each(volume, factor, spacing_mm, allow_thin=allow_thin)
+    total = sum((n - 1) * (len(part) - 1) for part, n in zip(stretches, times, strict=True))
     done = 0
     made_by: list[dict[str, object]] = []
 
@@ -80,13 +78,10 @@ def upsample(
         if progress:
             progress(done, total)
 
-    slices, parts = volume.slices, stretches
-    for _ in range(int(math.log2(factor))):
-        slices, parts = _doubled(volume, slices, parts, wide, interpolator, count, cancelled)
-    # Where the acquired slices are now.
-    times = [factor if fill else 1 for fill in wide]
+    # Where the acquired slices are in the result.
     apart = np.concatenate([np.full(len(p) - 1, n) for p, n in zip(stretches, times, strict=True)])
     acquired = np.concatenate([[0], np.cumsum(apart)])
+    slices = _filled(volume, times, acquired, interpolator, count, cancelled)
     synthetic = np.full(len(slices), True)
     synthetic[acquired] = False
     before = np.searchsorted(acquired, np.arange(len(slices)), side="right") - 1
@@ -99,9 +94,44 @@ def upsample(
         ),
         thickness=np.fmax(volume.thickness[before], volume.thickness[after]),
         synthetic=synthetic,
-        provenance=_provenance(interpolator.name, made_by, factor) | _parts(volume, times),
+        provenance=_provenance(interpolator.name, made_by, max(times)) | _parts(volume, times),
         files=(),
     )
+
+
+def _filled(
+    volume: Volume,
+    times: Sequence[int],
+    acquired: np.ndarray,
+    interpolator: Interpolator,
+    count: Callable[[int], None],
+    cancelled: Callable[[], bool] | None,
+) -> np.ndarray:
+    """(n, h, w): the acquired slices at the places `acquired`, and what is put between them.
+
+    It is laid out in memory with the slices along the volume's axis.
+    """
+    slices = volume.slices
+    shape = list(slices.shape[1:])
+    shape.insert(volume.slice_axis, int(acquired[-1]) + 1)
+    filled = np.moveaxis(np.empty(shape, slices.dtype), volume.slice_axis, 0)
+    filled[acquired] = slices
+    for part, n in zip(volume.stretches, times, strict=True):
+        if n == 1:
+            continue
+        start = acquired[part.start]
+        for firsts, between in predict_between(
+            slices[part.start : part.stop],
+            np.arange(len(part) - 1),
+            interpolator,
+            cancelled,
+            times=n,
+            padding=volume.padding,
+        ):
+            for k in range(1, n):
+                filled[start + n * firsts + k] = as_type(between[:, k - 1], slices.dtype)
+            count((n - 1) * len(firsts))
+    return filled
 
 
 def _provenance(name: str, made_by: Sequence[dict[str, object]], factor: int) -> dict[str, object]:
@@ -136,52 +166,17 @@ def _parts(volume: Volume, times: Sequence[int]) -> dict[str, object]:
     return {"parts": report}
 
 
-def _doubled(
-    volume: Volume,
-    slices: np.ndarray,
-    stretches: Sequence[range],
-    wide: np.ndarray,
-    interpolator: Interpolator,
-    count: Callable[[int], None],
-    cancelled: Callable[[], bool] | None,
-) -> tuple[np.ndarray, list[range]]:
-    """(n, h, w) with a slice put into every gap of the wide stretches, and the stretches then.
-
-    The result is laid out in memory with the slices along the volume's axis.
-    """
-    spread: list[range] = []
-    start = 0
-    for part, fill in zip(stretches, wide, strict=True):
-        gaps = (len(part) - 1) * (2 if fill else 1)
-        spread.append(range(start, start + gaps + 1))
-        start += gaps
-    shape = list(slices.shape[1:])
-    shape.insert(volume.slice_axis, start + 1)
-    filled = np.moveaxis(np.empty(shape, slices.dtype), volume.slice_axis, 0)
-    for part, to, fill in zip(stretches, spread, wide, strict=True):
-        own = slices[part.start : part.stop]
-        filled[to.start : to.stop : 2 if fill else 1] = own
-        if not fill:
-            continue
-        firsts = np.arange(len(own) - 1)
-        for indices, middles in predict_between(
-            own, firsts, interpolator, cancelled, padding=volume.padding
-        ):
-            filled[to.start + 2 * indices + 1] = as_type(middles, slices.dtype)
-            count(len(indices))
-    return filled, spread
-
-
 def predict_between(
     slices: np.ndarray,
     firsts: np.ndarray,
     interpolator: Interpolator,
     cancelled: Callable[[], bool] | None = None,
     *,
+    times: int = 2,
     step: int = 1,
     padding: Ranges = (),
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Predict the slices midway between slices[i] and slices[i + step] for every i in `firsts`.
+    """Predict slices at even steps between slices[i] and slices[i + step] for every i in `firsts`.
 
     Args:
         slices: (n, h, w) HU, evenly spaced.
@@ -189,11 +184,12 @@ def predict_between(
         interpolator: what predicts. Its context slices lie `step` apart as well; beyond the ends
             of the stack the last slice there repeats.
         cancelled: asked before every batch.
+        times: N, for the slices at the places k/N; 2 for the one midway.
         step: with 2, the slice between is an acquired one that was hidden.
         padding: as `Volume.padding` has it.
 
     Yields:
-        Some of `firsts`, and the (k, h, w) float32 HU predicted there, batch by batch.
+        Some of `firsts`, and the (k, N − 1, h, w) float32 HU predicted there, batch by batch.
 
     Raises:
         Cancelled: as soon as `cancelled()` is true.
@@ -211,25 +207,28 @@ def predict_between(
         # Beyond an end, the last slice that whole steps lead to.
         last = len(slices) - 1
         around = np.clip(around, around % step, last - (last - around) % step)
-        middles = predict(slices[around].astype(np.float32))
-        if not np.isfinite(middles).all():
+        between = predict(slices[around].astype(np.float32), times)
+        if not np.isfinite(between).all():
             raise MethodError(
                 f"The method '{interpolator.name}' gave values that are not finite; "
                 "the result was thrown away. Please report this with the model's name."
             )
-        yield indices, middles
+        yield indices, between
 
 
-def _beside_padding(interpolator: Interpolator, declared: Ranges, slices: np.ndarray) -> np.ndarray:
-    """What the interpolator predicts where it sees air for padding, as (k, h, w) float32 HU.
+def _beside_padding(
+    interpolator: Interpolator, declared: Ranges, slices: np.ndarray, times: int
+) -> np.ndarray:
+    """What the interpolator predicts where it sees air for padding, (k, times − 1, h, w) HU.
 
-    What is padding in both slices around stays padding in the one between them.
+    What is padding in both slices around stays padding in those between them.
     """
     padding = is_padding(slices, declared)
     pair = slice(interpolator.context, interpolator.context + 2)
-    stays, lowest = padding[:, pair].all(1), slices[:, pair].min(1)
+    stays = padding[:, pair].all(axis=1, keepdims=True)
+    lowest = slices[:, pair].min(axis=1, keepdims=True)
     slices[padding] = AIR
-    return np.where(stays, lowest, interpolator(slices))
+    return np.where(stays, lowest, interpolator(slices, times))
 
 
 def as_type(hu: np.ndarray, dtype: np.dtype) -> np.ndarray:

@@ -8,7 +8,7 @@ from scipy import ndimage, stats
 
 from SliceInterpLib.errors import MethodError, VolumeError
 from SliceInterpLib.evidence.heads import head_mask
-from SliceInterpLib.evidence.holdout import hold_one_out
+from SliceInterpLib.evidence.holdout import hold_out
 from SliceInterpLib.evidence.metrics import slice_metrics
 from SliceInterpLib.files import read_volume
 from SliceInterpLib.interpolators import make_interpolator
@@ -102,18 +102,18 @@ def test_the_head_is_the_largest_thing_with_its_sinuses_but_no_table():
     assert not head_mask(np.full((20, 20), -1000.0)).any()
 
 
-def test_hold_one_out_compares_each_inner_slice_with_its_own_place():
-    seen = {i: (found, truth) for i, found, truth in hold_one_out(stack([0, 1, 4, 9, 16]), LINEAR)}
+def test_hold_out_compares_each_inner_slice_with_its_own_place():
+    seen = {i: (found, truth) for i, found, truth in hold_out(stack([0, 1, 4, 9, 16]), LINEAR)}
     assert set(seen) == {1, 2, 3}
     for i, (found, truth) in seen.items():
         assert truth.mean() == pytest.approx(i**2)
         assert found.mean() == pytest.approx(((i - 1) ** 2 + (i + 1) ** 2) / 2)
 
 
-def test_hold_one_out_never_shows_the_hidden_slice():
+def test_hold_out_never_shows_the_hidden_slice():
     """Context slices of a hidden odd slice are even ones, also at the ends."""
     values = [0.0 if i % 2 == 0 else 90.0 for i in range(9)]
-    for i, found, _ in hold_one_out(stack(values), make_interpolator("sinc")):
+    for i, found, _ in hold_out(stack(values), make_interpolator("sinc")):
         assert found.mean() == pytest.approx(0 if i % 2 else 90, abs=1e-4)
 
 
@@ -124,7 +124,7 @@ def test_thick_slices_are_compared_with_averages_of_other_slices():
     assert thick.slice_spacing == pytest.approx(2.0)
     assert thick.origin == pytest.approx((0, 0, 1))
     assert thick.thickness == pytest.approx(4.0)
-    rows = list(hold_one_out(thick, LINEAR))
+    rows = list(hold_out(thick, LINEAR))
     assert [truth.mean() for _, _, truth in rows] == pytest.approx([15.0, 25.0, 35.0])
     assert [found.mean() for _, found, _ in rows] == pytest.approx([15.0, 25.0, 35.0])
 

@@ -11,7 +11,16 @@ LIBRARY = ROOT / "SliceInterpLib"
 FLOORS = (
     ("errors", "gaps", "hounsfield", "dense_flow", "table"),
     ("volume", "volume_checks"),
-    ("padding", "marks", "acquired", "doublable", "grids", "phantom", "phantom_anatomy"),
+    (
+        "padding",
+        "marks",
+        "acquired",
+        "doublable",
+        "fineness",
+        "grids",
+        "phantom",
+        "phantom_anatomy",
+    ),
     ("files",),
     ("networks",),
     ("interpolators",),

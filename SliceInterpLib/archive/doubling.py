@@ -28,6 +28,7 @@ from SliceInterpLib.errors import (
 from SliceInterpLib.files import read_volume, write_volume
 from SliceInterpLib.files.dicom_frames import frames_of
 from SliceInterpLib.files.dicom_writing import check_sources, write_dicom
+from SliceInterpLib.fineness import Factor
 from SliceInterpLib.interpolators import Interpolator, make_interpolator
 from SliceInterpLib.networks.registry import find_model
 from SliceInterpLib.upsampling import upsample
@@ -53,7 +54,8 @@ class Recipe:
     model: str | None
     """Name of a shipped model, or the absolute path of a card."""
     model_sha256: str | None
-    factor: int
+    factor: Factor
+    spacing_mm: float | None = None
     dicom: bool = False
     """Results are derived series, each in a folder of its own, and no volume files."""
     keep_identity: bool = False
@@ -81,7 +83,8 @@ def make_recipe(
     method: str,
     *,
     model: str | None,
-    factor: int,
+    factor: Factor = 2,
+    spacing_mm: float | None = None,
     dicom: bool = False,
     keep_identity: bool = False,
 ) -> Recipe:
@@ -91,6 +94,7 @@ def make_recipe(
         method: as `make_interpolator` takes it.
         model: as `make_interpolator` takes it.
         factor: as `upsample` takes it.
+        spacing_mm: likewise.
         dicom: results are derived series.
         keep_identity: of these, as `write_dicom` takes it.
 
@@ -98,10 +102,10 @@ def make_recipe(
         MethodError: if there is no such model.
     """
     if method != "learned":
-        return Recipe(method, None, None, factor, dicom, keep_identity)
+        return Recipe(method, None, None, factor, spacing_mm, dicom, keep_identity)
     if model and model.endswith(".json"):
         model = str(Path(model).resolve())
-    return Recipe(method, model, find_model(model).sha256, factor, dicom, keep_identity)
+    return Recipe(method, model, find_model(model).sha256, factor, spacing_mm, dicom, keep_identity)
 
 
 @dataclass(frozen=True)
@@ -179,6 +183,7 @@ def _double(task: Task) -> dict[str, Any]:
         volume,
         task.recipe.interpolator(task.device),
         factor=task.recipe.factor,
+        spacing_mm=task.recipe.spacing_mm,
         cancelled=lambda: not task.ticket.is_dir(),
     )
     return found | _written(result, volume.files, task)

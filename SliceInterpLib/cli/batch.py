@@ -12,7 +12,7 @@ from SliceInterpLib.cli.common import (
     Commands,
     add_command,
     add_dicom,
-    add_factor,
+    add_fineness,
     add_json,
     add_method,
     check_dicom,
@@ -49,7 +49,7 @@ def add_commands(commands: Commands) -> None:
         "(manifest.jsonl)",
     )
     add_method(sub)
-    add_factor(sub)
+    add_fineness(sub)
     sub.add_argument("--suffix", choices=WRITABLE, help="format of the results (default: .nrrd)")
     add_dicom(sub, "write a derived series for each of DICOM, in a folder of its own")
     where = sub.add_mutually_exclusive_group()
@@ -80,6 +80,7 @@ def _batch(options: argparse.Namespace) -> None:
         options.method,
         model=options.model,
         factor=options.factor,
+        spacing_mm=options.spacing,
         dicom=options.dicom,
         keep_identity=options.keep_identity,
     )

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from SliceInterpLib.acquired import acquired_only
+from SliceInterpLib.cli.values import factor, number
 from SliceInterpLib.errors import OutputError, ThinSlicesError
 from SliceInterpLib.files.apart import check_apart
 from SliceInterpLib.files.reading import read_volume
+from SliceInterpLib.fineness import ISOTROPIC, MOST_TIMES
 from SliceInterpLib.interpolators import METHODS
-from SliceInterpLib.upsampling import FACTORS
 from SliceInterpLib.volume import Volume
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -91,14 +92,28 @@ def add_model(sub: argparse.ArgumentParser) -> None:
     add_device(sub)
 
 
-def add_factor(sub: argparse.ArgumentParser) -> None:
-    """How often slices are doubled."""
+def add_factor(sub: argparse._ActionsContainer) -> None:
+    """How many slices there will be, as a factor."""
     sub.add_argument(
         "--factor",
-        type=int,
-        choices=FACTORS,
+        type=factor,
         default=2,
-        help="how many times as many slices (default: 2; 4 doubles twice)",
+        metavar="N",
+        help=f"how many times as many slices, from 2 to {MOST_TIMES} (default: 2), or "
+        f"'{ISOTROPIC}': as many as bring them nearest to the pixels",
+    )
+
+
+def add_fineness(sub: argparse.ArgumentParser) -> None:
+    """How many slices there will be, as a factor or a spacing."""
+    either = sub.add_mutually_exclusive_group()
+    add_factor(either)
+    either.add_argument(
+        "--spacing",
+        type=number(above=0),
+        metavar="MM",
+        help="how far apart the slices should be: the nearest that keeps every acquired one; "
+        "uneven gaps get a factor each",
     )
 
 

@@ -9,7 +9,7 @@ from SliceInterpLib.cli.common import (
     Commands,
     add_command,
     add_dicom,
-    add_factor,
+    add_fineness,
     add_input,
     add_json,
     add_method,
@@ -27,6 +27,7 @@ from SliceInterpLib.evidence.expected_error import upsample_with_expected_error
 from SliceInterpLib.files import write_volume
 from SliceInterpLib.files.suffixes import is_dicom
 from SliceInterpLib.files.writing import check_writable
+from SliceInterpLib.fineness import ISOTROPIC, fineness_in_words, times_each
 from SliceInterpLib.grids import evenly_spaced, longest_stretch, upright
 from SliceInterpLib.interpolators import make_interpolator
 from SliceInterpLib.uniform import uniform
@@ -48,7 +49,7 @@ def add_commands(commands: Commands) -> None:
         help=".nii.gz, .nrrd or .mha; with --dicom a folder",
     )
     add_method(sub)
-    add_factor(sub)
+    add_fineness(sub)
     sub.add_argument(
         "--uniform",
         type=number(least=0, most=1),
@@ -94,10 +95,15 @@ def _upsample(options: argparse.Namespace) -> None:
     _check(options)
     scan = _scan(options)
     require_doublable(scan, allow_thin=options.allow_thin, widest_gap_mm=options.widest_gap)
+    if options.spacing or options.factor == ISOTROPIC:
+        times = times_each(scan, options.factor, options.spacing)
+        say(f"{fineness_in_words(scan, times)}: the nearest that keeps every acquired slice.")
     interpolator = make_interpolator(options.method, model=options.model, device=options.device)
     error = None
     with progress_bar("slices", quiet=options.json) as progress:
         more = {
+            "factor": options.factor,
+            "spacing_mm": options.spacing,
             "allow_thin": options.allow_thin,
             "widest_gap_mm": options.widest_gap,
             "progress": progress,
@@ -105,7 +111,7 @@ def _upsample(options: argparse.Namespace) -> None:
         if options.expected_error:
             result, error = upsample_with_expected_error(scan, interpolator, **more)
         else:
-            result = upsample(scan, interpolator, factor=options.factor, **more)
+            result = upsample(scan, interpolator, **more)
     if options.uniform:
         result = uniform(result, options.uniform)
     result = _arranged(result, options)
@@ -130,10 +136,10 @@ def _check(options: argparse.Namespace) -> None:
     """Refuse, before a long run, what could not be written after it."""
     check_dicom(options)
     if options.expected_error:
-        if options.method != "learned" or options.factor != 2 or options.gaps == "even":
+        if options.method != "learned" or options.gaps == "even":
             raise MethodError(
-                "The expected error is known only for the learned method with factor 2, and not "
-                "with --gaps even. Change these options, or leave out --expected-error."
+                "The expected error is known only for the learned method, and not with --gaps "
+                "even. Change these options, or leave out --expected-error."
             )
         check_writable(options.expected_error, overwrite=options.force)
     if not options.dicom:

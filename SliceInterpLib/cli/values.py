@@ -6,6 +6,8 @@ import argparse
 import math
 from collections.abc import Callable, Sequence
 
+from SliceInterpLib.fineness import ISOTROPIC, MOST_TIMES, Factor
+
 
 def count(*, least: int = 1, most: int | None = None, multiple_of: int = 1) -> Callable[[str], int]:
     """A type for argparse: a whole number within limits, both included."""
@@ -58,6 +60,16 @@ def number(
         return value
 
     return parse
+
+
+def factor(text: str) -> Factor:
+    """For argparse: a factor as `upsample` takes it."""
+    if text == ISOTROPIC:
+        return ISOTROPIC
+    try:
+        return count(least=2, most=MOST_TIMES)(text)
+    except argparse.ArgumentTypeError as problem:
+        raise argparse.ArgumentTypeError(f"{problem}, or '{ISOTROPIC}'") from None
 
 
 def names_of(known: Sequence[str]) -> Callable[[str], tuple[str, ...]]:

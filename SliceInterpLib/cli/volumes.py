@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +21,8 @@ from SliceInterpLib.cli.common import (
 )
 from SliceInterpLib.doublable import require_doublable
 from SliceInterpLib.errors import VolumeError
+from SliceInterpLib.fineness import ISOTROPIC, fineness_in_words, slices_after, times_each
 from SliceInterpLib.networks.registry import available_models
-from SliceInterpLib.upsampling import FACTORS
 from SliceInterpLib.volume import Volume, spacing_in_words
 
 
@@ -93,11 +94,15 @@ def _outlook(volume: Volume) -> str:
             "can be doubled with each gap filled at its own middle: upsample --dicom, or for other "
             "files --gaps even"
         )
-    return "; ".join(
-        f"×{factor}: {factor * (volume.slice_count - 1) + 1} slices, "
-        f"{volume.slice_spacing / factor:.4g} mm"
-        for factor in FACTORS
-    )
+    found = [_fineness(volume, [times]) for times in (2, 4)]
+    # Of slices that are nearly as close as the pixels already there is no such number.
+    with contextlib.suppress(VolumeError):
+        found.append(f"{ISOTROPIC}: {_fineness(volume, times_each(volume, ISOTROPIC))}")
+    return "; ".join(found)
+
+
+def _fineness(volume: Volume, times: list[int]) -> str:
+    return f"{fineness_in_words(volume, times)} ({slices_after(volume, times)} slices)"
 
 
 def _tilt(volume: Volume) -> str:

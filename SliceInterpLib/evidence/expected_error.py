@@ -1,4 +1,4 @@
-"""A doubled volume together with how far each of its synthetic voxels may be off."""
+"""A filled volume together with how far each of its synthetic voxels may be off."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from SliceInterpLib.errors import MethodError
+from SliceInterpLib.fineness import Factor
 from SliceInterpLib.interpolators import Interpolator, tells_error
 from SliceInterpLib.upsampling import Progress, upsample
 from SliceInterpLib.volume import Volume
@@ -30,7 +31,9 @@ class Watched:
     """
 
     def __init__(
-        self, method: Interpolator, predict: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+        self,
+        method: Interpolator,
+        predict: Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray]],
     ) -> None:
         self.name, self.context, self.batch = method.name, method.context, method.batch
         self._method, self._predict = method, predict
@@ -41,17 +44,19 @@ class Watched:
         """The method's own."""
         return self._method.provenance
 
-    def __call__(self, slices: np.ndarray) -> np.ndarray:
+    def __call__(self, slices: np.ndarray, times: int) -> np.ndarray:
         """As the method itself."""
-        middles, besides = self._predict(slices)
-        self.besides.extend(besides)
-        return middles
+        between, besides = self._predict(slices, times)
+        self.besides.extend(np.concatenate(besides))
+        return between
 
 
 def upsample_with_expected_error(
     volume: Volume,
     method: Interpolator,
     *,
+    factor: Factor = 2,
+    spacing_mm: float | None = None,
     allow_thin: bool = False,
     widest_gap_mm: float | None = None,
     progress: Progress | None = None,
@@ -59,19 +64,20 @@ def upsample_with_expected_error(
 ) -> tuple[Volume, Volume]:
     """What `upsample` gives, and how far each of its voxels may be off.
 
-    The error is against what the scanner would have shown there, noise included. For doubling
-    alone, not for factor 4, whose further slices are made of synthetic ones.
+    The error is against what the scanner would have shown there, noise included.
 
     Args:
         volume: as `upsample` takes it.
         method: what predicts the slices and their errors.
+        factor: as `upsample` takes it.
+        spacing_mm: as `upsample` takes it.
         allow_thin: as `upsample` takes it.
         widest_gap_mm: as `upsample` takes it.
         progress: as `upsample` takes it.
         cancelled: as `upsample` takes it.
 
     Returns:
-        The doubled volume, and one of the same geometry: expected absolute error in HU, float32,
+        The filled volume, and one of the same geometry: expected absolute error in HU, float32,
         0 in acquired slices.
 
     Raises:
@@ -83,15 +89,17 @@ def upsample_with_expected_error(
     if not tells_error(method):
         raise MethodError(f"The method '{method.name}' does not tell its expected error.")
     watched = Watched(method, method.with_expected_error)
-    doubled = upsample(
+    filled = upsample(
         volume,
         watched,
+        factor=factor,
+        spacing_mm=spacing_mm,
         allow_thin=allow_thin,
         widest_gap_mm=widest_gap_mm,
         progress=progress,
         cancelled=cancelled,
     )
-    error = np.zeros(doubled.slices.shape, np.float32)
-    for index in np.flatnonzero(doubled.synthetic):
+    error = np.zeros(filled.slices.shape, np.float32)
+    for index in np.flatnonzero(filled.synthetic):
         error[index] = watched.besides.popleft()
-    return doubled, replace(doubled, slices=error)
+    return filled, replace(filled, slices=error)

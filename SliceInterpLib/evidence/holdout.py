@@ -21,22 +21,33 @@ Comparison = tuple[int, np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class Hidden:
-    """Which slices of a scan are hidden in turn."""
+    """Which slices of a scan are hidden in turn, `places` − 1 in a row."""
 
-    indices: list[int]
+    firsts: list[int]
+    """Indices of the slices before those that are hidden."""
     without_head: int
-    """How many others would be, but show no head to be judged by (see `shows_head`)."""
+    """How many others would be such, but what is to be hidden shows no head to be judged by (see
+    `shows_head`)."""
+    places: int = 2
+
+    @property
+    def indices(self) -> list[int]:
+        """What is hidden, in this order; with more than two places some of it more than once."""
+        return [first + k for first in self.firsts for k in range(1, self.places)]
 
     def require(self) -> None:
         """Raise VolumeError, with the cause, where none is hidden."""
-        if self.indices:
+        if self.firsts:
             return
         if self.without_head:
             raise VolumeError(
                 "No slice between the outermost ones shows a head, so no prediction can be judged. "
                 "Give a CT of the head in HU."
             )
-        raise VolumeError("Holding a slice out needs at least 3 slices, evenly spaced in a row.")
+        raise VolumeError(
+            f"Holding {self.places - 1 if self.places > 2 else 'a'} slice{'s' * (self.places > 2)} "
+            f"out needs at least {self.places + 1} slices, evenly spaced in a row."
+        )
 
 
 def left_out(without_head: int) -> str:
@@ -44,50 +55,57 @@ def left_out(without_head: int) -> str:
     return f", {without_head} without a head left out" if without_head else ""
 
 
-def to_hide(volume: Volume, *, every: int = 1) -> Hidden:
-    """What `hold_one_out` hides of a scan.
+def to_hide(volume: Volume, *, every: int = 1, places: int = 2) -> Hidden:
+    """What `hold_out` hides of a scan.
 
     In an uneven scan that is in each evenly spaced stretch: a slice whose neighbours are not
     equally far away is not midway between them, and is not hidden.
 
     Args:
         volume: the scan.
-        every: N, where every N-th inner slice is hidden.
+        every: N, where one begins to hide at every N-th slice.
+        places: N, where N − 1 slices in a row are hidden at a time; all must show a head.
     """
-    inner = [index for part in volume.stretches for index in part[1:-1:every]]
+    firsts = [index for part in volume.stretches for index in part[:-places:every]]
     slices = without_padding(volume).slices
-    shown = [index for index in inner if shows_head(slices[index])]
-    return Hidden(shown, without_head=len(inner) - len(shown))
+    inner = {first + k for first in firsts for k in range(1, places)}
+    shown = {index for index in inner if shows_head(slices[index])}
+    found = [first for first in firsts if shown.issuperset(range(first + 1, first + places))]
+    return Hidden(found, len(firsts) - len(found), places)
 
 
-def hold_one_out(
-    volume: Volume, interpolator: Interpolator, *, every: int = 1
+def hold_out(
+    volume: Volume, interpolator: Interpolator, *, every: int = 1, places: int = 2
 ) -> Iterator[Comparison]:
-    """Hide the slices of `to_hide` in turn and predict each from those beside it.
+    """Hide the slices of `to_hide` in turn and predict them from those around.
 
-    The pair lies twice the real gap apart, so this is harder than what the engine is used for.
+    The pair lies `places` times the real gap apart, so this is harder than what the engine is used
+    for.
 
     Args:
         volume: as it was acquired.
         interpolator: what predicts.
         every: as `to_hide` takes it.
+        places: as `to_hide` takes it.
 
     Yields:
         Index of the slice, (h, w) HU predicted, (h, w) HU acquired.
 
     Raises:
-        VolumeError: as `require_acquired` does, and where there are not three slices in a row or
+        VolumeError: as `require_acquired` does, and where there are not enough slices in a row or
             none of them shows a head.
+        MethodError: of a method that does not know these places.
     """
     require_acquired(volume)
     volume = without_padding(volume)
-    hidden = to_hide(volume, every=every)
+    hidden = to_hide(volume, every=every, places=places)
     hidden.require()
     for part in volume.stretches:
         slices = volume.slices[part.start : part.stop]
-        firsts = [index - 1 - part.start for index in hidden.indices if index in part[1:-1]]
-        for found, middles in predict_between(
-            slices, np.array(firsts, dtype=int), interpolator, step=2
+        firsts = [first - part.start for first in hidden.firsts if first in part[:-places]]
+        for found, between in predict_between(
+            slices, np.array(firsts, dtype=int), interpolator, times=places, step=places
         ):
-            for first, middle in zip(found, middles, strict=True):
-                yield part.start + int(first) + 1, middle, slices[first + 1]
+            for first, predicted in zip(found, between, strict=True):
+                for index, hu in enumerate(predicted, int(first) + 1):
+                    yield part.start + index, hu, slices[index]

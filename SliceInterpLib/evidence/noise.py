@@ -17,7 +17,7 @@ from scipy.stats import median_abs_deviation
 from SliceInterpLib.acquired import require_acquired
 from SliceInterpLib.errors import Cancelled, VolumeError
 from SliceInterpLib.evidence.edges import hematoma_width, inner_table_width
-from SliceInterpLib.evidence.holdout import hold_one_out, to_hide
+from SliceInterpLib.evidence.holdout import hold_out, to_hide
 from SliceInterpLib.evidence.noise_spectrum import mean_frequency, radial_nps
 from SliceInterpLib.hounsfield import Window
 from SliceInterpLib.interpolators import Interpolator
@@ -208,7 +208,7 @@ def _predicted(volume: Volume, firsts: Sequence[int], method: Interpolator) -> I
     for part in volume.stretches:
         own = np.array([first - part.start for first in firsts if first in part[:-1]], dtype=int)
         for _, middles in predict_between(volume.slices[part.start : part.stop], own, method):
-            yield from middles
+            yield from middles[:, 0]
 
 
 def _row(
@@ -253,7 +253,7 @@ def _edge_correlation(
     volume: Volume, inside: np.ndarray, method: Interpolator, count: Callable[[], None]
 ) -> float | None:
     errors, edges = [], []
-    for index, predicted, acquired in hold_one_out(volume, method, every=_EVERY):
+    for index, predicted, acquired in hold_out(volume, method, every=_EVERY):
         where = inside[index]
         acquired = acquired.astype(np.float32)
         errors.append(np.abs(acquired - predicted)[where])

@@ -9,7 +9,7 @@ import numpy as np
 
 from SliceInterpLib.errors import Cancelled
 from SliceInterpLib.evidence.heads import has_full_range
-from SliceInterpLib.evidence.holdout import hold_one_out, left_out, to_hide
+from SliceInterpLib.evidence.holdout import hold_out, left_out, to_hide
 from SliceInterpLib.evidence.metrics import METRICS, slice_metrics
 from SliceInterpLib.hounsfield import BRAIN
 from SliceInterpLib.interpolators import Interpolator
@@ -56,7 +56,7 @@ def check_scan(
         the scan lacks the full range.
 
     Raises:
-        VolumeError: as `hold_one_out` does.
+        VolumeError: as `hold_out` does.
         Cancelled: as soon as `cancelled()` is true.
     """
     rows = {}
@@ -103,12 +103,12 @@ def hidden_slices(
         cancelled: asked after every prediction.
 
     Raises:
-        VolumeError: as `hold_one_out` does.
+        VolumeError: as `hold_out` does.
         Cancelled: as soon as `cancelled()` is true.
     """
     full_range = has_full_range(volume.slices)
     rows: list[Row] = []
-    for index, predicted, truth in hold_one_out(volume, method):
+    for index, predicted, truth in hold_out(volume, method):
         if cancelled and cancelled():
             raise Cancelled("The check was cancelled; nothing was kept.")
         row: Row = {"slice": index, **slice_metrics(predicted, truth)}

@@ -1,4 +1,4 @@
-"""Interpolators: batches of slice pairs in HU in, the slices midway between them out.
+"""Interpolators: batches of slice pairs in HU in, slices at even steps between them out.
 
 An interpolator knows nothing of geometry, files or Slicer.
 """
@@ -36,18 +36,19 @@ class Interpolator(Protocol):
     def provenance(self) -> Mapping[str, object]:
         """What a result should record of how it was made (model, sha256, device, precision)."""
 
-    def __call__(self, slices: np.ndarray) -> np.ndarray:
-        """(n, 2 + 2·context, h, w) float32 HU, in order of position, to (n, h, w) float32 HU.
+    def __call__(self, slices: np.ndarray, times: int) -> np.ndarray:
+        """(n, 2 + 2·context, h, w) float32 HU, in order of position, to (n, times − 1, h, w).
 
-        The slice predicted lies midway between the two central ones.
+        The slices predicted, float32 HU, lie at k/times of the way between the two central ones;
+        for 2 there is one, midway. Methods that know the middle alone raise MethodError for more.
         """
 
 
 class TellsError(Interpolator, Protocol):
     """A method that can also tell how far its slices may be off."""
 
-    def with_expected_error(self, slices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The slices as when called, and their expected absolute error in HU; (n, h, w) both.
+    def with_expected_error(self, slices: np.ndarray, times: int) -> tuple[np.ndarray, np.ndarray]:
+        """The slices as when called, and their expected absolute error in HU, of the same shape.
 
         Raises MethodError if it was not measured for the model in use.
         """

@@ -1,67 +1,91 @@
-"""Classical interpolation: the middle slice as a fixed weighted sum of the slices around it."""
+"""Classical interpolation: each slice between two as a fixed weighted sum of those around it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 import numpy as np
 
 
 class Nearest:
-    """A copy of one of the pair. Both are equally near; the first one, by position, is taken."""
+    """A copy of the nearer one of the pair; midway, of the first one by position."""
 
     name = "nearest"
     context = 0
     batch = 4
     provenance: Mapping[str, object] = MappingProxyType({})
 
-    def __call__(self, slices: np.ndarray) -> np.ndarray:
-        """(n, 2, h, w) HU to (n, h, w) HU."""
-        return slices[:, 0].copy()
+    def __call__(self, slices: np.ndarray, times: int) -> np.ndarray:
+        """(n, 2, h, w) HU to (n, times − 1, h, w) HU."""
+        return slices[:, [0 if 2 * k <= times else 1 for k in range(1, times)]]
 
 
 class WeightedSum:
-    """A symmetric sum, the nearest slices first: w₀(a + b) + w₁(…) and so on.
+    """A sum of the slices around, with weights that depend on the place alone.
 
-    Adding the two slices at each distance first makes the result exactly the same when the
-    order of the slices is reversed.
+    Weights are mirrored rather than computed anew beyond the middle, and the two slices at each
+    distance are added first: the result is exactly the same when the order of the slices is
+    reversed.
 
     Args:
         name: of the method.
-        weights: w₀, w₁, …; twice their sum is 1.
+        context: how many slices beyond the pair are summed on each side.
+        weights: of the 2 + 2·context slices, in order, for a place t from 0 to ½; their sum is 1.
     """
 
     batch = 4
     provenance: Mapping[str, object] = MappingProxyType({})
 
-    def __init__(self, name: str, weights: tuple[float, ...]) -> None:
+    def __init__(self, name: str, context: int, weights: Callable[[float], np.ndarray]) -> None:
         self.name = name
-        self.weights = weights
-        self.context = len(weights) - 1
+        self.context = context
+        self._weights = weights
 
-    def __call__(self, slices: np.ndarray) -> np.ndarray:
-        """(n, 2 + 2·context, h, w) float32 HU to (n, h, w) float32 HU."""
-        middle = np.zeros_like(slices[:, 0])
-        for distance, weight in enumerate(self.weights):
-            before = slices[:, self.context - distance]
-            after = slices[:, self.context + 1 + distance]
-            middle += np.float32(weight) * (before + after)
-        return middle
+    def __call__(self, slices: np.ndarray, times: int) -> np.ndarray:
+        """(n, 2 + 2·context, h, w) float32 HU to (n, times − 1, h, w) float32 HU."""
+        between = np.zeros((len(slices), times - 1, *slices.shape[2:]), np.float32)
+        for k in range(1, times):
+            weights = self.weights(k, times)
+            for before in range(self.context, -1, -1):
+                after = -1 - before
+                between[:, k - 1] += (
+                    weights[before] * slices[:, before] + weights[after] * slices[:, after]
+                )
+        return between
+
+    def weights(self, k: int, n: int) -> np.ndarray:
+        """Of the slices around, (2 + 2·context,) float32, at the place k/n between the two."""
+        nearer = self._weights(min(k, n - k) / n)
+        return (nearer if 2 * k <= n else nearer[::-1]).astype(np.float32)
 
 
-def _lanczos(lobes: int) -> tuple[float, ...]:
-    """Weights of the Lanczos-windowed sinc halfway between two samples, scaled to sum to 1."""
-    distances = np.arange(lobes) + 0.5
-    weights = np.sinc(distances) * np.sinc(distances / lobes)
-    return tuple(weights / (2.0 * weights.sum()))
+def _linear(t: float) -> np.ndarray:
+    return np.array([1.0 - t, t])
+
+
+def _catmull_rom(t: float) -> np.ndarray:
+    """Catmull & Rom 1974, over four equidistant samples."""
+    return 0.5 * np.array(
+        [
+            -t + 2.0 * t**2 - t**3,
+            2.0 - 5.0 * t**2 + 3.0 * t**3,
+            t + 4.0 * t**2 - 3.0 * t**3,
+            -(t**2) + t**3,
+        ]
+    )
+
+
+def _lanczos(t: float) -> np.ndarray:
+    """The Lanczos-windowed sinc with three lobes, over six samples, scaled to sum to 1."""
+    distances = t - np.arange(-2, 4)
+    weights = np.sinc(distances) * np.sinc(distances / 3.0)
+    return weights / weights.sum()
 
 
 METHODS: dict[str, Nearest | WeightedSum] = {
     "nearest": Nearest(),
-    "linear": WeightedSum("linear", (0.5,)),
-    # Catmull & Rom 1974, at the midpoint of four equidistant samples.
-    "cubic": WeightedSum("cubic", (9.0 / 16.0, -1.0 / 16.0)),
-    # Lanczos with three lobes, six slices.
-    "sinc": WeightedSum("sinc", _lanczos(3)),
+    "linear": WeightedSum("linear", 0, _linear),
+    "cubic": WeightedSum("cubic", 1, _catmull_rom),
+    "sinc": WeightedSum("sinc", 2, _lanczos),
 }

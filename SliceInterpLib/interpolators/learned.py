@@ -22,7 +22,7 @@ them, at each place. Nothing is invented far outside what was acquired."""
 
 
 class Learned:
-    """Predicts middle slices with a trained network.
+    """Predicts slices between two with a trained network.
 
     The same slices give the same result each time, in reversed order too, whatever was predicted
     before or beside them: the precision (bf16 or float32) follows from the weights and the device
@@ -66,39 +66,45 @@ class Learned:
             "margin_hu": MARGIN_HU,
         }
 
-    def __call__(self, slices: np.ndarray) -> np.ndarray:
-        """(n, 2 + 2·context, h, w) float32 HU, any h and w, to (n, h, w) float32 HU."""
-        return self._within_memory(self._predict, slices)
+    def __call__(self, slices: np.ndarray, times: int) -> np.ndarray:
+        """(n, 2 + 2·context, h, w) float32 HU, any h and w, to (n, times − 1, h, w) float32 HU.
 
-    def with_expected_error(self, slices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        The motion between two slices is found once for all places. Raises MethodError for a
+        network that knows the middle alone and more than one place.
+        """
+        return self._within_memory(self._slice, slices, times)[:, :, 0]
+
+    def with_expected_error(self, slices: np.ndarray, times: int) -> tuple[np.ndarray, np.ndarray]:
         """The same slices, and how far they may be off.
 
         The error is against what the scanner would have shown there, noise included.
 
         Args:
             slices: (n, 2 + 2·context, h, w) float32 HU, any h and w.
+            times: as when called.
 
         Returns:
-            The slices and their expected absolute error in HU; both (n, h, w) float32.
+            The slices and their expected absolute error in HU; both (n, times − 1, h, w) float32.
 
         Raises:
             MethodError: if it was not measured for this model.
         """
-        both = self._within_memory(self._predict_with_error, slices)
-        return both[:, 0], both[:, 1]
+        both = self._within_memory(self._slice_and_error, slices, times)
+        return both[:, :, 0], both[:, :, 1]
 
-    def with_clues(self, slices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def with_clues(self, slices: np.ndarray, times: int) -> tuple[np.ndarray, np.ndarray]:
         """The same slices, and what their expected error is read from.
 
         Args:
             slices: (n, 2 + 2·context, h, w) float32 HU, any h and w.
+            times: as when called.
 
         Returns:
-            The slices, (n, h, w), and the clues, (n, CLUES, h, w) float32, see
-            `networks.expected_error.clues`.
+            The slices, (n, times − 1, h, w), and the clues, (n, times − 1, CLUES, h, w) float32,
+            see `networks.expected_error.clues`.
         """
-        both = self._within_memory(self._predict_with_clues, slices)
-        return both[:, 0], both[:, 1:]
+        both = self._within_memory(self._slice_and_clues, slices, times)
+        return both[:, :, 0], both[:, :, 1:]
 
     @cached_property
     def expected_error(self) -> ExpectedError:
@@ -106,15 +112,27 @@ class Learned:
         return load_expected_error(self.model)
 
     def _within_memory(
-        self, predict: Callable[[torch.Tensor, bool], torch.Tensor], slices: np.ndarray
+        self,
+        tell: Callable[[torch.Tensor, Prediction], torch.Tensor],
+        slices: np.ndarray,
+        times: int,
     ) -> np.ndarray:
-        """`predict` of each pair, in their own size, all on one device that has the memory."""
+        """What `tell` makes of each pair and place, all on one device that has the memory.
+
+        It takes a pair, (1, 2 + 2·context, h, w), and what the network says of a place; the result
+        is (n, times − 1, …, h, w), in the pairs' own size.
+        """
+        if times > 2 and not self.network.any_place:
+            raise MethodError(
+                f"The model '{self.model.name}' predicts the slice midway between two alone, not "
+                f"{times - 1} slices. Ask for factor 2, or choose another model."
+            )
         height, width = slices.shape[2:]
         pairs = padded(slices)
         while True:
             try:
-                found = [predict(pair, self._half) for pair in pairs.split(1)]
-                return torch.cat(found)[..., :height, :width].numpy()
+                found = [self._between(pair, times, tell) for pair in pairs.split(1)]
+                return torch.stack(found)[..., :height, :width].numpy()
             except (RuntimeError, MemoryError) as problem:
                 self._leave_gpu(problem)
 
@@ -148,30 +166,37 @@ class Learned:
         torch.cuda.empty_cache()
 
     @torch.inference_mode()
-    def _predict(self, pairs: torch.Tensor, half: bool) -> torch.Tensor:
-        """(n, 2 + 2·context, h, w) HU on the CPU to (n, h, w) HU on the CPU."""
-        return self._run(pairs.to(self.device), half)[0][:, 0].cpu()
+    def _between(
+        self,
+        pair: torch.Tensor,
+        times: int,
+        tell: Callable[[torch.Tensor, Prediction], torch.Tensor],
+    ) -> torch.Tensor:
+        """(times − 1, …, h, w) on the CPU: what `tell` makes of each place."""
+        pair = pair.to(self.device)
+        predictions = self.network.between(pair, times)
+        told = []
+        for _ in range(1, times):
+            with self._precision():
+                found = next(predictions)
+            told.append(tell(pair, found).cpu())
+        return torch.cat(told)
 
-    @torch.inference_mode()
-    def _predict_with_clues(self, pairs: torch.Tensor, half: bool) -> torch.Tensor:
-        """To (n, 1 + CLUES, h, w) on the CPU: HU, and the clues of their error."""
-        return torch.cat(self._run_for_clues(pairs.to(self.device), half), 1).cpu()
+    def _precision(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self._half)
 
-    @torch.inference_mode()
-    def _predict_with_error(self, pairs: torch.Tensor, half: bool) -> torch.Tensor:
-        """To (n, 2, h, w) HU on the CPU: the slices and their expected errors."""
-        expected = self.expected_error.to(self.device)
-        hu, seen = self._run_for_clues(pairs.to(self.device), half)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
-            return torch.stack([hu[:, 0], expected(seen)], 1).cpu()
+    def _slice(self, pair: torch.Tensor, found: Prediction) -> torch.Tensor:
+        """(1, 1, h, w) HU: the slice within its limits."""
+        return found.hu.clamp(found.lowest - MARGIN_HU, found.highest + MARGIN_HU)
 
-    def _run_for_clues(self, pairs: torch.Tensor, half: bool) -> tuple[torch.Tensor, torch.Tensor]:
-        hu, found = self._run(pairs, half)
-        a, b = pairs[:, self.context : self.context + 2].split(1, 1)
-        return hu, clues(a, b, hu, found)
+    def _slice_and_clues(self, pair: torch.Tensor, found: Prediction) -> torch.Tensor:
+        """(1, 1 + CLUES, h, w): HU, and the clues of their error."""
+        hu = self._slice(pair, found)
+        a, b = pair[:, self.context : self.context + 2].split(1, 1)
+        return torch.cat([hu, clues(a, b, hu, found)], 1)
 
-    def _run(self, pairs: torch.Tensor, half: bool) -> tuple[torch.Tensor, Prediction]:
-        """The slices within their limits, (n, 1, h, w) HU, and all that the network says."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
-            found = self.network(pairs)
-        return found.hu.clamp(found.lowest - MARGIN_HU, found.highest + MARGIN_HU), found
+    def _slice_and_error(self, pair: torch.Tensor, found: Prediction) -> torch.Tensor:
+        """(1, 2, h, w) HU: the slice and its expected error."""
+        hu, seen = self._slice_and_clues(pair, found).tensor_split([1], 1)
+        with self._precision():
+            return torch.stack([hu[:, 0], self.expected_error.to(self.device)(seen)], 1)

@@ -1,4 +1,4 @@
-"""Optical-flow midpoint: both slices are moved halfway along OpenCV's DIS flow and averaged.
+"""Optical flow: both slices are moved towards each other along OpenCV's DIS flow and averaged.
 
 No learning, and far stronger than the mean of the two slices; every claim of the networks is
 made against it too.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from SliceInterpLib.dense_flow import both_flows, halfway, opencv
+from SliceInterpLib.dense_flow import between, both_flows, opencv
 from SliceInterpLib.hounsfield import BRAIN, WIDE
 
 _FLAT_GREY_LEVELS = 2.0
@@ -30,17 +30,17 @@ def _brain_flatness(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return cv2.blur((spread < _FLAT_GREY_LEVELS).astype(np.float32), _NEIGHBOURHOOD)
 
 
-def _midpoint(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """(h, w) HU midway between two (h, w) float32 HU slices."""
+def _between(first: np.ndarray, second: np.ndarray, times: int) -> np.ndarray:
+    """(times − 1, h, w) HU between two (h, w) float32 HU slices."""
     flows = both_flows(first, second, BRAIN)
     flat = _brain_flatness(first, second)
     if flat.any():
         flows += flat[..., None] * (both_flows(first, second, WIDE) - flows)
-    return halfway(first, second, flows)
+    return between(first, second, flows, times)
 
 
 class OpticalFlow:
-    """The optical-flow midpoint as an interpolator of slice pairs.
+    """Optical flow as an interpolator of slice pairs.
 
     Raises:
         MethodError: at construction when OpenCV is missing.
@@ -53,6 +53,6 @@ class OpticalFlow:
     def __init__(self) -> None:
         self.provenance = {"library": f"opencv {opencv().__version__}"}
 
-    def __call__(self, slices: np.ndarray) -> np.ndarray:
-        """(n, 2, h, w) float32 HU to (n, h, w) float32 HU."""
-        return np.stack([_midpoint(first, second) for first, second in slices])
+    def __call__(self, slices: np.ndarray, times: int) -> np.ndarray:
+        """(n, 2, h, w) float32 HU to (n, times − 1, h, w) float32 HU."""
+        return np.stack([_between(first, second, times) for first, second in slices])

@@ -12,29 +12,31 @@ from SliceInterpLib.padding import without_padding
 from SliceInterpLib.volume import Volume
 
 
-def thick_slices(volume: Volume, thickness: int) -> Volume:
-    """Thin slices averaged into thick ones that begin half a thickness apart.
+def thick_slices(volume: Volume, thickness: int, places: int = 2) -> Volume:
+    """Thin slices averaged into thick ones that begin a part of the thickness apart.
 
-    Slices 0, 2, 4, … of the result touch, and so do 1, 3, 5, …; each of one row lies half-way
-    between two of the other. A slice that is hidden in it is predicted from two that touch.
+    Slices 0, N, 2N, … of the result touch, where N is the number of places, and so do 1, N + 1, …;
+    those between lie at even steps between two that touch. A slice that is hidden in it with the
+    N − 2 beside it is predicted from two that touch.
 
     Args:
         volume: evenly spaced thin slices.
-        thickness: how many thin slices make a thick one; even, so that the thick slice half-way
-            between two neighbours is the mean of other thin ones.
+        thickness: how many thin slices make a thick one; a multiple of `places`, so that the thick
+            slices between two neighbours are the means of other thin ones.
+        places: N, from 2.
 
     Raises:
         VolumeError: as `require_acquired` does, and for too few slices, or unevenly spaced ones.
-        ValueError: for a thickness that is odd or less than 2.
+        ValueError: for a thickness that is no multiple of the places.
     """
-    if thickness < 2 or thickness % 2:
-        raise ValueError(f"thickness must be an even number of slices, not {thickness}")
+    if places < 2 or thickness < places or thickness % places:
+        raise ValueError(f"thickness must be a multiple of {places} slices, not {thickness}")
     require_acquired(volume)
     if volume.slice_count < 2 * thickness:
         raise VolumeError(f"Simulating two thick slices needs at least {2 * thickness} slices.")
     volume.require_even()
     volume = without_padding(volume)
-    starts = np.arange(0, volume.slice_count - thickness + 1, thickness // 2)
+    starts = np.arange(0, volume.slice_count - thickness + 1, thickness // places)
     middles = np.zeros((len(starts), 3))
     middles[:, 0] = starts + 0.5 * (thickness - 1)
     return replace(

@@ -10,7 +10,7 @@ import numpy as np
 
 from SliceInterpLib.errors import MethodError, VolumeError
 from SliceInterpLib.evidence.heads import has_full_range
-from SliceInterpLib.evidence.holdout import Comparison, hold_one_out, left_out, to_hide
+from SliceInterpLib.evidence.holdout import Comparison, hold_out, left_out, to_hide
 from SliceInterpLib.evidence.metrics import METRICS, slice_metrics
 from SliceInterpLib.interpolators import Interpolator
 from SliceInterpLib.lab.averaging import thick_slices
@@ -34,6 +34,7 @@ def benchmark(
     *,
     every: int = 1,
     thickness: int | None = None,
+    places: int = 2,
     against: Sequence[str] | None = None,
     ceiling: Interpolator | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -44,8 +45,9 @@ def benchmark(
         patients: by name, what loads a patient's volume.
         methods: those that are compared.
         every: hold out slices 1, 1 + every, ….
-        thickness: average that many thin slices into thick ones and compare with the true middle
-            slice at the real gap, instead of holding slices out.
+        thickness: average that many thin slices into thick ones and compare with the true slices
+            at the real gap, instead of holding acquired slices out.
+        places: N, where all N − 1 slices between two are predicted and compared.
         against: names of the methods that every learned one is compared with, patient by patient;
             by default linear, optical-flow and the models of architecture "reference-unet", as far
             as they are among `methods`.
@@ -65,7 +67,7 @@ def benchmark(
 
     Raises:
         MethodError: if `against` names a method that is not among `methods`.
-        VolumeError: with the patient's name, as `thick_slices` and `hold_one_out` do.
+        VolumeError: with the patient's name, as `thick_slices` and `hold_out` do.
     """
     references = _references(methods, against)
     per_patient: dict[str, dict[str, dict[str, float | None]]] = {}
@@ -75,27 +77,27 @@ def benchmark(
         volume = load()
         try:
             if thickness:
-                volume = thick_slices(volume, thickness)
-            found = to_hide(volume, every=every)
+                volume = thick_slices(volume, thickness, places)
+            found = to_hide(volume, every=every, places=places)
             found.require()
         except VolumeError as problem:
             raise VolumeError(f"{patient}: {problem}") from problem
         hidden[patient] = {"slices": len(found.indices), "without_head": found.without_head}
         per_patient[patient] = {}
         for method in methods:
-            pairs = hold_one_out(volume, method, every=every)
+            pairs = hold_out(volume, method, every=every, places=places)
             per_patient[patient][method.name] = _mean_metrics(pairs, volume)
             done += 1
             if progress:
                 progress(done, len(patients) * len(methods))
         if ceiling:
-            pairs = hold_one_out(volume, ceiling, every=every)
+            pairs = hold_out(volume, ceiling, every=every, places=places)
             per_patient[patient][PERFECT] = _perfect(pairs, volume)
     names = [method.name for method in methods]
     shown = [*names, PERFECT] if ceiling else names
     return {
         "patients": len(per_patient),
-        "protocol": _protocol(hidden, thickness, every),
+        "protocol": _protocol(hidden, thickness, places, every),
         "hidden": hidden,
         "methods": {
             name: {metric: _over_patients(per_patient, name, metric) for metric in METRICS}
@@ -106,8 +108,15 @@ def benchmark(
     }
 
 
-def _protocol(hidden: Mapping[str, Mapping[str, int]], thickness: int | None, every: int) -> str:
-    how = f"true middle of {thickness} averaged slices" if thickness else "one slice held out"
+def _protocol(
+    hidden: Mapping[str, Mapping[str, int]], thickness: int | None, places: int, every: int
+) -> str:
+    if places == 2:
+        how = f"true middle of {thickness} averaged slices" if thickness else "one slice held out"
+    elif thickness:
+        how = f"{places - 1} true slices between two of {thickness} averaged slices"
+    else:
+        how = f"{places - 1} slices in a row held out"
     without_head = sum(found["without_head"] for found in hidden.values())
     return f"{how}, every {every}{left_out(without_head)}"
 

@@ -11,7 +11,7 @@ from scipy import stats
 from SliceInterpLib.errors import VolumeError
 from SliceInterpLib.evidence.expected_error import BRAIN_BELOW_HU, Watched
 from SliceInterpLib.evidence.heads import head_mask
-from SliceInterpLib.evidence.holdout import hold_one_out
+from SliceInterpLib.evidence.holdout import hold_out
 from SliceInterpLib.interpolators.learned import Learned
 from SliceInterpLib.lab.averaging import thick_slices
 from SliceInterpLib.table import Column, Table
@@ -27,6 +27,7 @@ def judge_expected_error(
     *,
     every: int = 1,
     thickness: int | None = None,
+    places: int = 2,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
@@ -35,8 +36,9 @@ def judge_expected_error(
     Args:
         patients: by name, what loads a patient's volume.
         learned: the method whose expected error is judged.
-        every: as `hold_one_out` takes it.
+        every: as `hold_out` takes it.
         thickness: where it is given, scans are taken as `thick_slices` makes them.
+        places: as `hold_out` and `thick_slices` take it.
         seed: of the voxels that are taken, and of the normal distribution.
         progress: called with the number of patients done and their number.
 
@@ -49,14 +51,14 @@ def judge_expected_error(
         {patient: {"head", "brain": Spearman}}}.
 
     Raises:
-        VolumeError: with the patient's name, as `thick_slices` and `hold_one_out` do.
+        VolumeError: with the patient's name, as `thick_slices` and `hold_out` do.
     """
     rng = np.random.default_rng(seed)
     voxels = []
     for number, (patient, load) in enumerate(patients.items()):
         volume = load()
         try:
-            rows = list(_voxels(volume, learned, every, thickness, rng))
+            rows = list(_voxels(volume, learned, every, thickness, places, rng))
         except VolumeError as problem:
             raise VolumeError(f"{patient}: {problem}") from problem
         voxels.append((patient, *np.concatenate(rows, 1)))
@@ -86,12 +88,13 @@ def _voxels(
     learned: Learned,
     every: int,
     thickness: int | None,
+    places: int,
     rng: np.random.Generator,
 ) -> Iterator[np.ndarray]:
     """Expected error, real error and truth in HU, (3, k), slice by slice."""
     watched = Watched(learned, learned.with_expected_error)
-    scan = thick_slices(volume, thickness) if thickness else volume
-    for _, found, truth in hold_one_out(scan, watched, every=every):
+    scan = thick_slices(volume, thickness, places) if thickness else volume
+    for _, found, truth in hold_out(scan, watched, every=every, places=places):
         expected = watched.besides.popleft()
         real = np.abs(found - truth.astype(np.float32))
         chosen = head_mask(truth) & (rng.random(truth.shape) < _PART)

@@ -30,7 +30,7 @@ def with_new_noise(pairs: Iterable[Comparison], *, seed: int = 0) -> Iterator[Co
     where the acquired slices are saturated.
 
     Args:
-        pairs: a quiet method's, of one volume, as `hold_one_out` gives them.
+        pairs: a quiet method's, of one volume, as `hold_out` gives them.
         seed: of the noise.
 
     Yields:

@@ -212,7 +212,7 @@ def _kept(
 def _predict(slices: np.ndarray, before: int, method: Interpolator) -> np.ndarray:
     """(h, w) HU between slices[before] and slices[before + 2]."""
     _, middles = next(predict_between(slices, np.array([before]), method, step=2))
-    return middles[0]
+    return middles[0, 0]
 
 
 def contrast_table(result: Mapping) -> Table:

@@ -76,7 +76,7 @@ def mpr_check(
     Args:
         axial: the volume that is filled and reformatted.
         reformat: what the scanner's own reformats show.
-        methods: interpolators with the factor (2 or 4) by which each fills `axial`. Their volumes
+        methods: interpolators with the factor by which each fills `axial`. Their volumes
             are sampled linearly, as a viewer does, and so are the acquired slices, once more as
             nearest.
         progress: called with the number of steps done and their number.

@@ -1,9 +1,9 @@
 """How far a predicted slice may be off: a small network that reads it from the prediction.
 
-Where the two slices still differ once they are moved to the middle, where the correction is
-large and where there are edges, the prediction errs more. The network sees these clues of each
-voxel and scores the logarithm of its error; a curve measured on other patients turns the score
-into the expected absolute error in HU.
+Where the two slices still differ once they are moved to one place, where the correction is
+large and where there are edges, the prediction errs more; near one of the two it errs less. The
+network sees these clues of each voxel and scores the logarithm of its error; a curve measured on
+other patients turns the score into the expected absolute error in HU.
 """
 
 from __future__ import annotations
@@ -18,14 +18,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from SliceInterpLib.errors import MethodError
-from SliceInterpLib.networks.flow_inside import warp
 from SliceInterpLib.networks.prediction import Prediction, brain_view, wide_view
 from SliceInterpLib.networks.registry import TrainedModel, read_card, read_weights
 
-CLUES = 24
+CLUES = 25
 """Channels of `clues`."""
 
-ARCHITECTURE = "expected-error-1"
+ARCHITECTURE = "expected-error-2"
 
 _LEAST_HU = 0.5
 """Added to a clue in HU before its logarithm is taken, as to the errors that are learned."""
@@ -49,12 +48,12 @@ def clues(a: Tensor, b: Tensor, hu: Tensor, found: Prediction) -> Tensor:
     Raises:
         MethodError: for a network without motion inside, which lacks what the clues are.
     """
-    if found.half_flow is None or found.blend is None:
+    if found.half_flow is None or found.blend is None or found.moved is None:
         raise MethodError(
             "The expected error is read from the motion between the slices, which this model does "
             "not find. Choose a model of the architecture 'flow-inside-2'."
         )
-    moved_a, moved_b = warp(a, found.half_flow), warp(b, -found.half_flow)
+    moved_a, moved_b, place = found.moved
     fine = torch.cat(
         [
             (moved_a - moved_b).abs(),
@@ -67,6 +66,7 @@ def clues(a: Tensor, b: Tensor, hu: Tensor, found: Prediction) -> Tensor:
     )
     levels = [fine, _averaged(fine, 1), _averaged(fine, 2), _averaged(fine, 4)]
     view = brain_view(hu)
+    part_a, part_b = place.to(hu.device).view(-1, 2, 1, 1, 1).unbind(1)
     return torch.cat(
         [
             *(log_size(level) for level in levels),
@@ -74,6 +74,7 @@ def clues(a: Tensor, b: Tensor, hu: Tensor, found: Prediction) -> Tensor:
             wide_view(hu),
             _averaged(view, 2),
             _averaged(view, 4),
+            4.0 * part_a * part_b * torch.ones_like(view),
         ],
         1,
     )

@@ -13,6 +13,7 @@ is one HU in brain is some twenty in bone and air.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -21,10 +22,12 @@ from torch import Tensor, nn
 
 from SliceInterpLib.networks.prediction import (
     MIDDLE,
+    Moved,
     Network,
     Prediction,
     brain_view,
     from_wide_view,
+    place,
     wide_view,
 )
 
@@ -162,6 +165,12 @@ class FlowInside(Network):
         """
         return self.at(self.gap(slices), place)
 
+    def between(self, slices: Tensor, times: int) -> Iterator[Prediction]:
+        """As of any network; the motion is found once."""
+        gap = self.gap(slices)
+        for k in range(1, times):
+            yield self.at(gap, place(k, times))
+
     def gap(self, slices: Tensor) -> Gap:
         """What slices at all places between two have in common; it takes most of the time."""
         images = list(slices.split(1, dim=1))
@@ -207,6 +216,7 @@ class FlowInside(Network):
             scale=wide_view,
             blend=blend,
             half_flow=half_flow,
+            moved=Moved(moved_a, moved_b, place),
             lowest=torch.minimum(torch.minimum(a, b), torch.minimum(moved_a, moved_b)),
             highest=torch.maximum(torch.maximum(a, b), torch.maximum(moved_a, moved_b)),
         )

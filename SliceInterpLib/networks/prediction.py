@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -29,6 +29,17 @@ MIDDLE = place(1, 2)
 """Midway between the two."""
 
 
+class Moved(NamedTuple):
+    """Two slices at a place between them."""
+
+    first: Tensor
+    """(n, 1, h, w) HU."""
+    second: Tensor
+    """(n, 1, h, w) HU."""
+    place: Tensor
+    """(2,) or (n, 2), as `place` gives it."""
+
+
 class Prediction(NamedTuple):
     """What a network says of a slice: float32, (n, 1, h, w) unless said otherwise."""
 
@@ -47,6 +58,8 @@ class Prediction(NamedTuple):
     half_flow: Tensor | None = None
     """(n, 2, h, w): pixels (x, y); for the middle, the first slice is sampled at x + flow, the
     second at x − flow."""
+    moved: Moved | None = None
+    """The two slices moved to where the predicted one lies, likewise."""
 
 
 class Network(nn.Module):
@@ -60,6 +73,16 @@ class Network(nn.Module):
     """How many slices beyond the pair it sees on each side."""
     any_place = False
     """Whether it takes a place."""
+
+    def between(self, slices: Tensor, times: int) -> Iterator[Prediction]:
+        """The slices at the places k/times, one after the other; without `any_place`, the middle.
+
+        Args:
+            slices: as when called.
+            times: from 2.
+        """
+        for k in range(1, times):
+            yield self(slices, place(k, times)) if self.any_place else self(slices)
 
 
 def padded(slices: np.ndarray, multiple: int = SIZE_MULTIPLE) -> Tensor:

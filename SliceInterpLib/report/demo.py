@@ -45,7 +45,7 @@ def make_demo(
     learned = make_interpolator("learned", device=device)
     say("Doubling with the network…")
     doubled = upsample(volume, learned)
-    say("Doubling once more, to four times as many slices…")
+    say("Once more, to four times as many slices…")
     fourfold = upsample(volume, learned, factor=4)
     columns = {
         "original": volume,

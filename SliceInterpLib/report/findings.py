@@ -14,6 +14,7 @@ from SliceInterpLib.evidence.expected_error import BRAIN_BELOW_HU, upsample_with
 from SliceInterpLib.evidence.noise import noise_signature
 from SliceInterpLib.evidence.scan_check import check_scan
 from SliceInterpLib.evidence.stripes import stripe_index
+from SliceInterpLib.fineness import Factor
 from SliceInterpLib.interpolators import Interpolator, tells_error
 from SliceInterpLib.padding import without_padding
 from SliceInterpLib.upsampling import upsample
@@ -61,7 +62,7 @@ def examine(
     method: Interpolator,
     classical: Interpolator,
     *,
-    factor: int = 2,
+    factor: Factor = 2,
     allow_thin: bool = False,
     seeds: Sequence[Sequence[float]] = (),
     say: Callable[[str], None] = lambda line: None,
@@ -75,7 +76,7 @@ def examine(
         volume: as it was acquired.
         method: the one to report on.
         classical: the one to compare it with.
-        factor: how many times as many slices.
+        factor: as `upsample` takes it.
         allow_thin: as `upsample` takes it.
         seeds: points in a hematoma to measure, mm, LPS; without them no volumetry.
         say: told what is being done.
@@ -98,15 +99,15 @@ def examine(
 
     say("Predicting the slices between…")
     expected_error = None
-    if factor == 2 and tells_error(method):
+    if tells_error(method):
         try:
             doubled, expected_error = upsample_with_expected_error(
-                volume, method, allow_thin=allow_thin, cancelled=cancelled
+                volume, method, factor=factor, allow_thin=allow_thin, cancelled=cancelled
             )
         except MethodError as problem:
             reasons["expected_error"] = str(problem)
     else:
-        reasons["expected_error"] = f"{method.name} ×{factor} gives no expected error."
+        reasons["expected_error"] = f"{method.name} gives no expected error."
     fill = partial(upsample, volume, factor=factor, allow_thin=allow_thin, cancelled=cancelled)
     if expected_error is None:
         doubled = fill(method)

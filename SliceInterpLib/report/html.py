@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from SliceInterpLib.errors import MethodError
 from SliceInterpLib.evidence.noise_tables import noise_table
 from SliceInterpLib.evidence.scan_check import check_table
+from SliceInterpLib.fineness import Factor
 from SliceInterpLib.grids import upright
 from SliceInterpLib.interpolators import make_interpolator
 from SliceInterpLib.report import curves, tables
@@ -33,7 +34,7 @@ def make_report(
     model: str | None = None,
     device: str = "auto",
     classical: str = "linear",
-    factor: int = 2,
+    factor: Factor = 2,
     allow_thin: bool = False,
     seeds: Sequence[Sequence[float]] = (),
     header: Mapping[str, str] | None = None,
@@ -53,7 +54,7 @@ def make_report(
         model: of the learned method, likewise.
         device: where networks run, likewise.
         classical: the method to compare with.
-        factor: how many times as many slices.
+        factor: as `upsample` takes it.
         allow_thin: as `upsample` takes it.
         seeds: points in a hematoma to measure, mm, LPS.
         header: what to tell of the scan's header, by title; nothing in it is taken for markup.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
+from SliceInterpLib.fineness import times_each
 from SliceInterpLib.scene.dependencies import has_nvidia_gpu, torch_cuda
 from SliceInterpLib.tasks import MethodSettings
 from SliceInterpLib.volume import Volume
@@ -14,6 +16,8 @@ _PER_MEGAPIXEL = {("learned", "CPU"): 0.43, ("learned", "CUDA"): 0.02, ("sinc", 
 _CLASSICAL = 0.03
 _WITH_ERROR = 1.4
 """Times as long where the expected error is told as well."""
+_GAP = {"learned": 0.6}
+"""The part of a doubling's time that is spent once a gap, however many slices go into it."""
 
 
 class Estimate:
@@ -28,15 +32,14 @@ class Estimate:
             return "CUDA"
         return "CUDA" if device == "cuda" else "CPU"
 
-    def seconds(self, volume: Volume, settings: MethodSettings) -> float:
-        """Seconds for all methods."""
+    def seconds(self, volume: Volume, times: Sequence[int], settings: MethodSettings) -> float:
+        """Seconds for all methods, with so many times as many slices in each stretch."""
         total = 1.0
         for method in settings.methods:
             where = self.device(settings.device) if method == "learned" else "CPU"
             rate = self._measured.get((method, where))
             rate = rate or _PER_MEGAPIXEL.get((method, where), _CLASSICAL)
-            rate *= _times(method, settings)
-            total += _STARTING.get(method, 0.0) + rate * _megapixels(volume, settings.factor)
+            total += _STARTING.get(method, 0.0) + rate * _work(volume, times, method, settings)
         return total
 
     def learn(self, volume: Volume, settings: MethodSettings, began: dict[str, tuple]) -> None:
@@ -48,10 +51,13 @@ class Estimate:
             began: by method, slices done and `time.monotonic` when the first of it was heard.
         """
         method = settings.methods[-1]
-        if method in began and _megapixels(volume, settings.factor) > 1:
+        times = times_each(
+            volume, settings.factor, settings.spacing_mm, allow_thin=settings.allow_thin
+        )
+        work = _work(volume, times, method, settings)
+        if method in began and work > 1:
             where = self.device(settings.device) if method == "learned" else "CPU"
             seconds = time.monotonic() - began[method][1]
-            work = _times(method, settings) * _megapixels(volume, settings.factor)
             self._measured[method, where] = seconds / work
 
 
@@ -60,12 +66,13 @@ def in_words(seconds: float) -> str:
     return f"{max(1, round(seconds))} s" if seconds < 100 else f"{round(seconds / 60)} min"
 
 
-def _times(method: str, settings: MethodSettings) -> float:
-    told = settings.expected_error and method == "learned" and settings.factor == 2
-    return _WITH_ERROR if told else 1.0
-
-
-def _megapixels(volume: Volume, factor: int) -> float:
-    """Of the slices to be predicted."""
-    pixels = volume.slices[0].size
-    return (volume.slice_count - 1) * (factor - 1) * pixels / 1e6
+def _work(volume: Volume, times: Sequence[int], method: str, settings: MethodSettings) -> float:
+    """Megapixels that take as long to predict when a scan is doubled, without expected error."""
+    once = _GAP.get(method, 0.0)
+    told = settings.expected_error and method == "learned"
+    slices = sum(
+        (len(part) - 1) * (once + (1.0 - once) * (n - 1))
+        for part, n in zip(volume.stretches, times, strict=True)
+        if n > 1
+    )
+    return slices * volume.slices[0].size / 1e6 * (_WITH_ERROR if told else 1.0)

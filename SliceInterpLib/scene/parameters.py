@@ -9,6 +9,7 @@ import slicer
 from slicer.i18n import tr as _
 from slicer.parameterNodeWrapper import Choice, parameterNodeWrapper
 
+from SliceInterpLib.fineness import ISOTROPIC, MOST_TIMES
 from SliceInterpLib.networks.registry import DEFAULT_MODEL, INTERPOLATOR, available_models
 from SliceInterpLib.scene.words import choice_in_words, parameter_in_words
 from SliceInterpLib.tasks import MethodSettings
@@ -35,7 +36,7 @@ def _model_names() -> list[str]:
 _CHOICES: dict[str, Sequence[Any]] = {
     "method": list(METHODS),
     "compareWith": list(COMPARED),
-    "factor": [2, 4],
+    "factor": [*map(str, range(2, MOST_TIMES + 1)), ISOTROPIC],
     "model": _model_names(),
     "device": ["auto", "cuda", "cpu"],
     "allowThin": [False, True],
@@ -53,7 +54,7 @@ class Parameters:
     outputVolume: slicer.vtkMRMLScalarVolumeNode  # noqa: N815
     method: Annotated[str, Choice(_CHOICES["method"])] = _CHOICES["method"][0]
     compareWith: Annotated[str, Choice(_CHOICES["compareWith"])] = _CHOICES["compareWith"][0]  # noqa: N815
-    factor: Annotated[int, Choice(_CHOICES["factor"])] = _CHOICES["factor"][0]
+    factor: Annotated[str, Choice(_CHOICES["factor"])] = _CHOICES["factor"][0]
     model: Annotated[str, Choice(_CHOICES["model"])] = _CHOICES["model"][0]
     device: Annotated[str, Choice(_CHOICES["device"])] = _CHOICES["device"][0]
     allowThin: bool = _CHOICES["allowThin"][0]  # noqa: N815
@@ -69,7 +70,7 @@ def settings_of(chosen: Parameters) -> MethodSettings:
         methods.insert(0, METHODS[chosen.compareWith])
     return MethodSettings(
         methods=tuple(dict.fromkeys(methods)),
-        factor=chosen.factor,
+        factor=ISOTROPIC if chosen.factor == ISOTROPIC else int(chosen.factor),
         model=chosen.model,
         device=chosen.device,
         allow_thin=chosen.allowThin,

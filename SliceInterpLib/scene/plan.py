@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 
 import slicer
 from slicer.i18n import tr as _
 
 from SliceInterpLib.errors import SliceInterpError
+from SliceInterpLib.fineness import gaps_after, slices_after, times_each
 from SliceInterpLib.scene import nodes, slots
 from SliceInterpLib.scene.dependencies import Dependencies
 from SliceInterpLib.scene.estimate import Estimate, in_words
@@ -33,14 +35,18 @@ class Planner:
         if volume is None or obstacle:
             return "", obstacle
         settings = settings_of(chosen)
+        try:
+            times = times_each(volume, settings.factor, allow_thin=settings.allow_thin)
+        except SliceInterpError as problem:
+            return "", slots.in_words(problem)
         plan = _(
             "{count} slices, {gaps} → {new_count} slices, {new_gaps}, about {time} on {device}"
         ).format(
             count=volume.slice_count,
-            gaps=_gaps(volume, 1, ".1f"),
-            new_count=(volume.slice_count - 1) * chosen.factor + 1,
-            new_gaps=_gaps(volume, chosen.factor, ".2g"),
-            time=in_words(self.estimate.seconds(volume, settings)),
+            gaps=_gaps(volume, [1] * len(times), ".1f"),
+            new_count=slices_after(volume, times),
+            new_gaps=_gaps(volume, times, ".2g"),
+            time=in_words(self.estimate.seconds(volume, times, settings)),
             device=self.estimate.device(chosen.device),
         )
         missing = dependencies.missing(settings.methods)
@@ -77,7 +83,7 @@ class Planner:
         self._looked_at = (None, None, "")
 
 
-def _gaps(volume: Volume, factor: int, style: str) -> str:
-    """The gaps between slices after `factor` times as many; of an uneven scan from…to."""
-    low, high = (format(gap / factor, style) for gap in (volume.gaps.min(), volume.gaps.max()))
-    return f"{low} mm" if volume.is_even else f"{low}–{high} mm"
+def _gaps(volume: Volume, times: Sequence[int], style: str) -> str:
+    """The gaps between slices after so many times as many in each stretch; if uneven, from…to."""
+    low, high = (format(gap, style) for gap in gaps_after(volume, times))
+    return f"{low} mm" if low == high else f"{low}–{high} mm"

@@ -11,6 +11,7 @@ import numpy as np
 import slicer
 
 from SliceInterpLib.errors import ThinSlicesError
+from SliceInterpLib.fineness import Factor
 from SliceInterpLib.scene import nodes, sample_data
 from SliceInterpLib.scene.jobs import Job
 from SliceInterpLib.scene.marks import derived_by_others
@@ -22,8 +23,9 @@ def process(
     inputNode: slicer.vtkMRMLScalarVolumeNode,  # noqa: N803
     outputNode: slicer.vtkMRMLScalarVolumeNode | None = None,  # noqa: N803
     method: str = "learned",
-    factor: int = 2,
+    factor: Factor = 2,
     *,
+    spacingMm: float | None = None,  # noqa: N803
     model: str | None = None,
     device: str = "auto",
     allowThin: bool = False,  # noqa: N803
@@ -40,10 +42,11 @@ def process(
         outputNode: what the result goes into; by default a new node.
         method: as `make_interpolator` takes it.
         factor: as `upsample` takes it.
+        spacingMm: likewise.
         model: as `make_interpolator` takes it.
         device: as `make_interpolator` takes it.
         allowThin: fill gaps no wider than the pixels too.
-        expectedError: the scene also gets how far each synthetic voxel may be off (learned, ×2),
+        expectedError: the scene also gets how far each synthetic voxel may be off (learned),
             which `expected_error_of` finds.
         progress: called with method, slices done and their number.
 
@@ -64,6 +67,7 @@ def process(
     settings = MethodSettings(
         methods=(method,),
         factor=factor,
+        spacing_mm=spacingMm,
         model=model,
         device=device,
         allow_thin=allowThin,

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from slicer.i18n import tr as _
 
+from SliceInterpLib.fineness import ISOTROPIC
+
 
 def method_in_words(method: str) -> str:
     """A method, by the name that `make_interpolator` knows it by."""
@@ -42,5 +44,11 @@ def parameter_in_words(parameter: str) -> str:
 def choice_in_words(choice: object) -> str:
     """What a parameter can be, as it is in the scene."""
     methods = {method.capitalize(): word for method, word in _methods().items()}
-    others = {"Nothing": _("Nothing"), "auto": _("auto"), "True": _("yes"), "False": _("no")}
+    others = {
+        "Nothing": _("Nothing"),
+        "auto": _("auto"),
+        ISOTROPIC: _("isotropic"),
+        "True": _("yes"),
+        "False": _("no"),
+    }
     return {**methods, **others}.get(str(choice), str(choice))

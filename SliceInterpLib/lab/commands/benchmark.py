@@ -22,7 +22,7 @@ from SliceInterpLib.errors import MethodError
 from SliceInterpLib.files.apart import check_apart
 from SliceInterpLib.files.whole import check_place, write_text
 from SliceInterpLib.interpolators import METHODS, Interpolator
-from SliceInterpLib.lab.commands.common import Scan, by_name, scans
+from SliceInterpLib.lab.commands.common import Scan, add_places, by_name, check_average, scans
 from SliceInterpLib.lab.contenders import PEERS, make_contender
 from SliceInterpLib.networks.registry import (
     DEFAULT_MODEL,
@@ -57,12 +57,7 @@ def add_commands(commands: Commands) -> None:
         metavar="N",
         help="hold out every N-th slice (default: 1)",
     )
-    sub.add_argument(
-        "--average",
-        type=count(least=2, multiple_of=2),
-        metavar="N",
-        help="average N thin slices into thick ones and compare with the true middle slice",
-    )
+    add_places(sub)
     sub.add_argument(
         "--against",
         action="append",
@@ -138,6 +133,7 @@ def _add_contenders(sub: argparse.ArgumentParser, *, default: str) -> None:
 def _benchmark(options: argparse.Namespace) -> None:
     from SliceInterpLib.lab import benchmark as tables
 
+    check_average(options)
     if options.csv:
         check_place(options.csv, overwrite=options.force)
         check_apart([options.csv], [file for scan in _scans(options) for file in scan.files])
@@ -149,6 +145,7 @@ def _benchmark(options: argparse.Namespace) -> None:
             list(methods.values()),
             every=options.every,
             thickness=options.average,
+            places=options.places,
             against=options.against,
             ceiling=list(methods.values())[-1] if options.ceiling else None,
             progress=progress,

@@ -12,10 +12,12 @@ from pathlib import Path
 from SliceInterpLib.acquired import acquired_only, require_acquired
 from SliceInterpLib.archive.finding import find_series
 from SliceInterpLib.cli.common import add_json, add_model
-from SliceInterpLib.cli.values import names_of
+from SliceInterpLib.cli.values import count, names_of
+from SliceInterpLib.errors import VolumeError
 from SliceInterpLib.files.dicom_reading import naming
 from SliceInterpLib.files.reading import read_volume
 from SliceInterpLib.files.suffixes import READABLE, matching_suffix
+from SliceInterpLib.fineness import MOST_TIMES
 from SliceInterpLib.interpolators import METHODS, Interpolator
 from SliceInterpLib.lab.contenders import PEERS, make_contender
 from SliceInterpLib.volume import Volume
@@ -36,6 +38,33 @@ def add_methods(sub: argparse.ArgumentParser, default: Sequence[str]) -> None:
     )
     add_model(sub)
     add_json(sub)
+
+
+def add_places(sub: argparse.ArgumentParser) -> None:
+    """What is predicted and compared, and whether thick slices are made of thin ones for it."""
+    sub.add_argument(
+        "--places",
+        type=count(least=2, most=MOST_TIMES),
+        default=2,
+        metavar="N",
+        help="predict N − 1 slices at even steps between two (default: 2, the one midway)",
+    )
+    sub.add_argument(
+        "--average",
+        type=count(least=2),
+        metavar="N",
+        help="average N thin slices, a multiple of the places, into thick ones and compare with "
+        "the true slices between them",
+    )
+
+
+def check_average(options: argparse.Namespace) -> None:
+    """Raise VolumeError where the two options do not fit together."""
+    if options.average and options.average % options.places:
+        raise VolumeError(
+            f"The true slices at {options.places} places are means of other thin slices only where "
+            f"a multiple of {options.places} is averaged, not {options.average} (--average)."
+        )
 
 
 def named_methods(options: argparse.Namespace) -> list[Interpolator]:

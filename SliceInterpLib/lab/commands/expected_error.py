@@ -19,7 +19,7 @@ from SliceInterpLib.cli.common import (
     say,
 )
 from SliceInterpLib.cli.values import count
-from SliceInterpLib.lab.commands.common import command_line, scans
+from SliceInterpLib.lab.commands.common import add_places, check_average, command_line, scans
 from SliceInterpLib.networks.registry import find_model
 from SliceInterpLib.volume import Volume
 
@@ -86,12 +86,7 @@ def add_commands(commands: Commands) -> None:
     sub.add_argument(
         "--every", type=count(), default=1, metavar="N", help="hide every N-th slice (default: 1)"
     )
-    sub.add_argument(
-        "--average",
-        type=count(least=2, multiple_of=2),
-        metavar="N",
-        help="average N thin slices into thick ones and compare with the true middle slice",
-    )
+    add_places(sub)
     add_device(sub)
     add_json(sub)
 
@@ -135,12 +130,14 @@ def _judge(options: argparse.Namespace) -> None:
     from SliceInterpLib.lab.calibration import calibration_text, judge_expected_error
     from SliceInterpLib.lab.patient_statistics import counted
 
+    check_average(options)
     with progress_bar("volumes", quiet=options.json) as progress:
         result = judge_expected_error(
             _patients(options.data, options),
             _learned(options),
             every=options.every,
             thickness=options.average,
+            places=options.places,
             progress=progress,
         )
     heading = f"{counted(result['patients'])}, {result['voxels']} voxels"

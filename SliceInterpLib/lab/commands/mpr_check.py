@@ -52,7 +52,7 @@ def _mpr_check(options: argparse.Namespace) -> None:
     methods = [(make_contender(name), 2) for name in ("linear", "cubic", "optical-flow")]
     with progress_bar("steps", quiet=options.json) as progress:
         result, images = mpr_truth.mpr_check(
-            axial, reformat, [*methods, (learned, 2), (learned, 4)], progress=progress
+            axial, reformat, [*methods, *((learned, n) for n in (2, 4, 8))], progress=progress
         )
     if options.output:
         columns = {

@@ -1,4 +1,4 @@
-"""Denoised linear: the mean of the two slices after non-local means.
+"""Denoised linear: linear interpolation of the two slices after non-local means.
 
 A peer for benchmarks: how much of a network's gain is no more than its quietness. Non-local
 means: Buades, Coll and Morel, CVPR 2005, as OpenCV has it.
@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from SliceInterpLib.dense_flow import opencv
 from SliceInterpLib.hounsfield import BRAIN
+from SliceInterpLib.interpolators.classical import METHODS
 
 _LEVELS_PER_HU = 64.0
 """The window as 16-bit numbers, so that rounding stays far below the noise."""
@@ -63,7 +64,7 @@ def _in_window(hu: np.ndarray) -> np.ndarray:
 
 
 class DenoisedLinear:
-    """The mean of two denoised slices as an interpolator.
+    """Linear interpolation of denoised slices as an interpolator.
 
     Raises:
         MethodError: at construction when OpenCV is missing.
@@ -76,6 +77,7 @@ class DenoisedLinear:
     def __init__(self) -> None:
         self.provenance = {"library": f"opencv {opencv(self.name).__version__}"}
 
-    def __call__(self, slices: np.ndarray) -> np.ndarray:
-        """(n, 2, h, w) float32 HU to (n, h, w) float32 HU."""
-        return np.stack([0.5 * (denoised(first) + denoised(second)) for first, second in slices])
+    def __call__(self, slices: np.ndarray, times: int) -> np.ndarray:
+        """(n, 2, h, w) float32 HU to (n, times − 1, h, w) float32 HU."""
+        quiet = [[denoised(hu) for hu in pair] for pair in slices]
+        return METHODS["linear"](np.stack(quiet), times)

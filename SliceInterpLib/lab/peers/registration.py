@@ -1,4 +1,4 @@
-"""Registration midpoint: both slices are moved halfway along a demons registration and averaged.
+"""Registration: both slices are moved towards each other along demons' displacements and averaged.
 
 A peer for benchmarks, after registration-based slice interpolation (Penney et al. 2004).
 """
@@ -10,7 +10,7 @@ from types import MappingProxyType
 import numpy as np
 import SimpleITK as sitk
 
-from SliceInterpLib.dense_flow import halfway, opencv
+from SliceInterpLib.dense_flow import between, opencv
 from SliceInterpLib.hounsfield import BRAIN
 
 _SHRINK_FACTORS = (8, 4, 2, 1)
@@ -58,7 +58,7 @@ def _shrunk(image: sitk.Image, factor: int) -> sitk.Image:
 
 
 class Registration:
-    """The registration midpoint as an interpolator of slice pairs.
+    """Registration as an interpolator of slice pairs.
 
     Raises:
         MethodError: at construction when OpenCV, which moves the slices, is missing.
@@ -72,6 +72,9 @@ class Registration:
         opencv(self.name)
         self.provenance = MappingProxyType({"library": f"SimpleITK {sitk.Version.VersionString()}"})
 
-    def __call__(self, slices: np.ndarray) -> np.ndarray:
-        """(n, 2, h, w) float32 HU to (n, h, w) float32 HU."""
-        return np.stack([halfway(a, b, np.stack([demons(a, b), demons(b, a)])) for a, b in slices])
+    def __call__(self, slices: np.ndarray, times: int) -> np.ndarray:
+        """(n, 2, h, w) float32 HU to (n, times − 1, h, w) float32 HU."""
+        flows = [np.stack([demons(a, b), demons(b, a)]) for a, b in slices]
+        return np.stack(
+            [between(a, b, flow, times) for (a, b), flow in zip(slices, flows, strict=True)]
+        )

@@ -64,17 +64,17 @@ class TorchScript:
         }
 
     @torch.inference_mode()
-    def __call__(self, slices: np.ndarray) -> np.ndarray:
-        """(n, 2, h, w) float32 HU, any h and w, to (n, h, w) float32 HU in the brain window."""
+    def __call__(self, slices: np.ndarray, times: int) -> np.ndarray:
+        """(n, 2, h, w) float32 HU, any h and w, to (n, times − 1, h, w) in the brain window."""
         height, width = slices.shape[2:]
         grey = padded(BRAIN.scale(slices), SIZE_MULTIPLE).to(self.device)
         first, second = (grey[:, [i]].expand(-1, 3, -1, -1) for i in (0, 1))
-        middle = self._between(first, second)
-        scaled = middle.mean(1)[:, :height, :width].float().clamp(0.0, 1.0).cpu().numpy()
+        grey = torch.stack([self._at(k / times, first, second).mean(1) for k in range(1, times)], 1)
+        scaled = grey[..., :height, :width].float().clamp(0.0, 1.0).cpu().numpy()
         return scaled * np.float32(BRAIN.width) + np.float32(BRAIN.low)
 
-    def _between(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-        time = torch.full((len(first), 1), 0.5, device=self.device)
+    def _at(self, place: float, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+        time = torch.full((len(first), 1), place, device=self.device)
         try:
             middle = self.network(first, second, time)
         except RuntimeError as problem:

@@ -19,7 +19,7 @@ from torch import Tensor
 from SliceInterpLib.errors import TrainingError
 from SliceInterpLib.evidence.expected_error import Watched
 from SliceInterpLib.evidence.heads import has_full_range, head_mask
-from SliceInterpLib.evidence.holdout import hold_one_out, to_hide
+from SliceInterpLib.evidence.holdout import hold_out, to_hide
 from SliceInterpLib.interpolators.learned import Learned
 from SliceInterpLib.lab.averaging import thick_slices
 from SliceInterpLib.networks.expected_error import ErrorScore, ExpectedError, log_size
@@ -27,6 +27,9 @@ from SliceInterpLib.volume import Volume
 
 _THICKEST_MM = 6.0
 """Thin slices are averaged into thick ones up to this."""
+
+_PLACES = (2, 3)
+"""Slices are hidden one at a time, and two."""
 
 _VOXELS = 3000
 """Voxels that are taken from a slice, at random inside the head."""
@@ -96,19 +99,20 @@ def _voxels(
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Clues (k, CLUES), absolute error in HU (k,) and weight (k,) of voxels of each slice."""
     watched = Watched(learned, learned.with_clues)
-    scans = [volume]
+    scans = [(volume, places) for places in _PLACES]
     for thickness in (2, 4) if averaged else ():
         enough = volume.slice_count >= 2 * thickness
         if enough and thickness * volume.slice_spacing <= _THICKEST_MM:
-            scans.append(thick_slices(volume, thickness))
+            # As many places as thin slices allow: the middle, and the quarters.
+            scans.append((thick_slices(volume, thickness, thickness), thickness))
     # Voxels of a scan with the full range all count the same.
     low, high = -np.inf, np.inf
     if not has_full_range(volume.hu):
         low, high = volume.hu.min(), volume.hu.max()
     compared = (
-        hold_one_out(scan, watched, every=every)
-        for scan in scans
-        if to_hide(scan, every=every).indices
+        hold_out(scan, watched, every=every, places=places)
+        for scan, places in scans
+        if to_hide(scan, every=every, places=places).firsts
     )
     for _, found, truth in chain.from_iterable(compared):
         seen = watched.besides.popleft()

@@ -264,7 +264,7 @@ class Trainer:
             places = np.linspace(1, len(shown), slices_per_volume + 2)[1:-1].round().astype(int)
             middles = np.take(shown, places - 1)
             for indices, found in predict_between(stack, middles - 1, predictor, step=2):
-                error = BRAIN.scale(found) - BRAIN.scale(stack[indices + 1])
+                error = BRAIN.scale(found[:, 0]) - BRAIN.scale(stack[indices + 1])
                 errors += np.mean(error.astype(np.float64) ** 2, axis=(1, 2)).tolist()
         return float(np.mean([psnr(error) for error in errors])) if errors else None
 
@@ -373,11 +373,11 @@ class _Predictor:
         self.network, self.context = network, context
         self.device, self.autocast = device, autocast
 
-    def __call__(self, slices: np.ndarray) -> np.ndarray:
+    def __call__(self, slices: np.ndarray, times: int) -> np.ndarray:
         height, width = slices.shape[2:]
         with self.autocast():
             found = self.network(padded(slices).to(self.device))
-        return found.hu[:, 0, :height, :width].float().cpu().numpy()
+        return found.hu[..., :height, :width].float().cpu().numpy()
 
 
 @torch.no_grad()
