@@ -85,8 +85,8 @@ def gaps_after(volume: Volume, times: Sequence[int]) -> tuple[float, float]:
 
 
 def fineness_in_words(volume: Volume, times: Sequence[int]) -> str:
-    """What comes of it: ×N, and how far apart the slices are then."""
+    """What comes of it: ×N, how many slices, and how far apart they are then."""
     low, high = gaps_after(volume, times)
     apart = f"{low:.4g}" if high - low < SAME_SPACING * low else f"{low:.4g}…{high:.4g}"
     factors = f"{min(times)}" if min(times) == max(times) else f"{min(times)}…{max(times)}"
-    return f"×{factors}, {apart} mm"
+    return f"×{factors}: {slices_after(volume, times)} slices, {apart} mm"

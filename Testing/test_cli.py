@@ -463,9 +463,39 @@ def test_the_expected_error_is_a_second_volume(head_file, tmp_path):
     assert expected.hu.shape == read_volume(tmp_path / "a.mha").hu.shape
     assert not expected.hu[::2].any()
     assert (expected.hu[1::2] > 0).any()
-    refused = sliceinterp(
-        "upsample", head_file, "-o", tmp_path / "b.mha", "--expected-error", error, "--factor", 4
+    run = ("upsample", head_file, "-o", tmp_path / "b.mha", "--expected-error", error, "--force")
+    assert sliceinterp(*run, "--factor", 3).returncode == 0
+    np.testing.assert_array_equal(
+        (read_volume(error).hu > 0).any((1, 2)), np.arange(3 * 9 + 1) % 3 != 0
     )
+    refused = sliceinterp(*run, "--method", "linear")
     assert refused.returncode == 1
-    assert "factor 2" in refused.stderr
-    assert not (tmp_path / "b.mha").exists()
+    assert "only for the learned method" in refused.stderr
+
+
+def test_a_spacing_is_told_as_what_it_becomes(head_file, tmp_path):
+    run = ("upsample", head_file, "-o", tmp_path / "a.nrrd", "--method", "linear", "--force")
+    done = sliceinterp(*run, "--spacing", "1.2")
+    assert done.returncode == 0, done.stderr
+    assert "×4: 37 slices, 1.25 mm, the nearest that keeps every acquired slice" in done.stderr
+    assert read_volume(tmp_path / "a.nrrd").slice_spacing == pytest.approx(1.25)
+    assert sliceinterp(*run, "--factor", "isotropic").returncode == 0
+    assert sliceinterp(*run, "--factor", "3", "--spacing", "2").returncode == 2
+    refused = sliceinterp(*run, "--spacing", "9")
+    assert refused.returncode == 1
+    assert "Ask for less than that" in refused.stderr
+    for text in ("1", "13", "2.5", "cubes"):
+        assert "'isotropic'" in sliceinterp(*run, "--factor", text).stderr
+
+
+def test_uneven_gaps_become_one_spacing_where_whole_numbers_do_so(tmp_path):
+    folder = write_series(tmp_path / "scan", [0, 2.5, 5, 10, 15], pixels=_slice_of_a_head())
+    run = ("upsample", folder, "-o", tmp_path / "a.nrrd", "--method", "linear")
+    assert "--gaps even" in sliceinterp(*run, "--spacing", "2").stderr
+    done = sliceinterp(*run, "--spacing", "1.25")
+    assert done.returncode == 0, done.stderr
+    even, acquired = read_volume(tmp_path / "a.nrrd"), read_volume(folder)
+    assert even.slice_spacing == pytest.approx(1.25)
+    kept = np.flatnonzero(~even.synthetic)
+    assert kept.tolist() == [0, 2, 4, 8, 12]
+    np.testing.assert_array_equal(even.slices[kept], acquired.slices)

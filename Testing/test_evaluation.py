@@ -8,7 +8,7 @@ from scipy import ndimage, stats
 
 from SliceInterpLib.errors import MethodError, VolumeError
 from SliceInterpLib.evidence.heads import head_mask
-from SliceInterpLib.evidence.holdout import hold_out
+from SliceInterpLib.evidence.holdout import hold_out, to_hide
 from SliceInterpLib.evidence.metrics import slice_metrics
 from SliceInterpLib.files import read_volume
 from SliceInterpLib.interpolators import make_interpolator
@@ -129,9 +129,32 @@ def test_thick_slices_are_compared_with_averages_of_other_slices():
     assert [found.mean() for _, found, _ in rows] == pytest.approx([15.0, 25.0, 35.0])
 
 
-def test_thick_slices_need_an_even_thickness_and_enough_slices():
-    with pytest.raises(ValueError, match="even"):
+def test_thick_slices_at_quarters_are_compared_with_averages_of_other_slices():
+    thin = np.arange(12.0)
+    thick = thick_slices(stack(thin), 4, places=4)
+    np.testing.assert_array_equal(np.diff(thick.slices[:, 0, 0]), 1.0)
+    rows = list(hold_out(thick, LINEAR, places=4))
+    # Between the slices 0 and 4, which touch, then between 1 and 5, and so on.
+    assert [index for index, _, _ in rows] == [i + k for i in range(5) for k in (1, 2, 3)]
+    for index, found, truth in rows:
+        np.testing.assert_array_equal(truth, thick.slices[index])
+        np.testing.assert_allclose(found, truth, atol=1e-5)
+
+
+def test_slices_in_a_row_are_hidden_together_and_all_must_show_a_head():
+    values = [40.0, 41, 42, -1000, 44, 45, 46, 47]
+    hidden = to_hide(stack(values), places=3)
+    assert (hidden.firsts, hidden.without_head) == ([0, 3, 4], 2)
+    assert hidden.indices == [1, 2, 4, 5, 5, 6]
+    with pytest.raises(VolumeError, match="Holding 4 slices out needs at least 6 slices"):
+        list(hold_out(stack(range(5)), LINEAR, places=5))
+
+
+def test_thick_slices_need_a_thickness_that_the_places_divide_and_enough_slices():
+    with pytest.raises(ValueError, match="multiple of 2"):
         thick_slices(stack(range(9)), 3)
+    with pytest.raises(ValueError, match="multiple of 4"):
+        thick_slices(stack(range(9)), 2, places=4)
     with pytest.raises(VolumeError, match="at least 8"):
         thick_slices(stack(range(7)), 4)
 
@@ -167,8 +190,8 @@ class Brighter:
     batch = 4
     provenance = {}
 
-    def __call__(self, slices):
-        return 1.1 * slices.mean(1)
+    def __call__(self, slices, times):
+        return 1.1 * slices.mean(1, keepdims=True)
 
 
 VALUES = [10.0, 11.0, 12.0, 13.0, 14.0, 15.0]

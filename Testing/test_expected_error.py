@@ -62,42 +62,46 @@ def own_model(tmp_path):
 
 
 def test_the_slices_are_those_of_a_run_without_it(learned, fours):
-    middles, error = learned.with_expected_error(fours)
-    np.testing.assert_array_equal(middles, learned(fours))
-    assert error.shape == middles.shape and error.dtype == np.float32
+    between, error = learned.with_expected_error(fours, 4)
+    np.testing.assert_array_equal(between, learned(fours, 4))
+    assert error.shape == between.shape and error.dtype == np.float32
     assert np.isfinite(error).all() and (error > 0).all()
 
 
 def test_swapping_the_slices_changes_no_expected_error(learned, fours):
     swapped = np.ascontiguousarray(fours[:, ::-1])
     np.testing.assert_array_equal(
-        learned.with_expected_error(fours)[1], learned.with_expected_error(swapped)[1]
+        learned.with_expected_error(fours, 3)[1],
+        learned.with_expected_error(swapped, 3)[1][:, ::-1],
     )
 
 
-def test_a_doubled_volume_comes_with_its_expected_error(learned, head):
+@pytest.mark.parametrize("factor", [2, 3])
+def test_a_filled_volume_comes_with_its_expected_error(learned, head, factor):
     few = head.part(range(4, 9))
-    doubled, error = upsample_with_expected_error(few, learned)
-    np.testing.assert_array_equal(doubled.hu, upsample(few, learned).hu)
-    assert error.hu.shape == doubled.hu.shape and error.spacing == doubled.spacing
-    assert (error.hu[0::2] == 0).all() and (error.hu[1::2] > 0).all()
-    _, wanted = learned.with_expected_error(few.hu[None, [0, 1, 2, 3]].astype(np.float32))
-    np.testing.assert_array_equal(error.hu[3], wanted[0])
+    filled, error = upsample_with_expected_error(few, learned, factor=factor)
+    np.testing.assert_array_equal(filled.hu, upsample(few, learned, factor=factor).hu)
+    assert error.hu.shape == filled.hu.shape and error.spacing == filled.spacing
+    np.testing.assert_array_equal((error.hu > 0).all((1, 2)), filled.synthetic)
+    np.testing.assert_array_equal((error.hu == 0).all((1, 2)), ~filled.synthetic)
+    around = few.hu[None, [0, 1, 2, 3]].astype(np.float32)
+    _, wanted = learned.with_expected_error(around, factor)
+    np.testing.assert_array_equal(error.hu[factor + 1 : 2 * factor], wanted[0])
 
 
 @pytest.mark.parametrize("rows, columns", [(33, 95), (64, 81)])
 def test_any_size_in_plane(learned, fours, rows, columns):
-    _, error = learned.with_expected_error(fours[:1, :, :rows, :columns])
-    assert error.shape == (1, rows, columns)
+    _, error = learned.with_expected_error(fours[:1, :, :rows, :columns], 2)
+    assert error.shape == (1, 1, rows, columns)
 
 
 def test_more_error_is_expected_where_the_two_slices_disagree(learned, fours):
     """A lesion in one of the two alone: nobody can know how far it reaches."""
     slices = fours[2:3].copy()
-    _, before = learned.with_expected_error(slices)
+    _, before = learned.with_expected_error(slices, 2)
     slices[0, 1, 40:52, 40:52] += 40.0
-    _, after = learned.with_expected_error(slices)
-    assert after[0, 42:50, 42:50].mean() > 1.5 * before[0, 42:50, 42:50].mean()
+    _, after = learned.with_expected_error(slices, 2)
+    assert after[0, 0, 42:50, 42:50].mean() > 1.5 * before[0, 0, 42:50, 42:50].mean()
 
 
 def test_it_ranks_the_errors_of_a_head_that_it_never_saw(learned, head):

@@ -121,14 +121,14 @@ def test_from_files_to_a_scene_that_is_opened_again(widget, kind, saved, request
     source = load_volume(files, "Head CT")
     given = read_volume(files[0] if kind == "nifti" else files[0].parent)
     assert np.array_equal(slicer.util.arrayFromVolume(source), given.hu)
-    choose(widget, source, factor=4 if kind == "dicom" else 2)
+    choose(widget, source, factor="4" if kind == "dicom" else "2")
     shown = apply(widget)
     assert widget.panel.compare.comparison.shown
     views = [slice_node("Coronal", column) for column in COLUMNS]
     composites = [comparison.composite_node(view) for view in views]
     assert [one.GetBackgroundVolumeID() for one in composites] == [one.GetID() for one in shown]
     for node in shown[1:]:
-        factor = widget.panel._parameters.factor
+        factor = int(widget.panel._parameters.factor)
         assert np.array_equal(slicer.util.arrayFromVolume(node)[::factor], given.hu)
 
     widget.ui.compareButton.click()

@@ -89,7 +89,9 @@ def test_swapped_slices_give_exactly_the_same_middle(learned, pairs, half):
     if half and not has_bf16(learned.device):
         pytest.skip("half precision is not used here")
     learned._half = half
-    np.testing.assert_array_equal(learned(pairs), learned(np.ascontiguousarray(pairs[:, ::-1])))
+    swapped = np.ascontiguousarray(pairs[:, ::-1])
+    for times in (2, 3, 8):
+        np.testing.assert_array_equal(learned(pairs, times), learned(swapped, times)[:, ::-1])
 
 
 @pytest.mark.parametrize("context", [0, 1])
@@ -103,22 +105,22 @@ def test_so_they_do_however_many_threads_share_the_work(tmp_path, fours, context
         for rows, columns in ((32, 40), (96, 160)):
             some = seen_by(learned, fours[:3, :, :rows, :columns])
             swapped = np.ascontiguousarray(some[:, ::-1])
-            np.testing.assert_array_equal(learned(some), learned(swapped))
+            np.testing.assert_array_equal(learned(some, 2), learned(swapped, 2))
     finally:
         torch.set_num_threads(before)
 
 
 def test_the_same_slices_give_the_same_middle_whatever_came_before_or_beside(model_name, pairs):
     fresh = make_interpolator("learned", model=model_name, device="cpu")
-    wanted = fresh(pairs)
+    wanted = fresh(pairs, 2)
     air = np.full_like(pairs[:1], -1000.0)
     noise = np.random.default_rng(1).normal(-1000.0, 500.0, air.shape).astype(np.float32)
     for before in (air, noise, np.concatenate([air, noise, pairs[2:]])):
         used = make_interpolator("learned", model=model_name, device="cpu")
-        used(before)
-        np.testing.assert_array_equal(used(pairs), wanted)
-        np.testing.assert_array_equal(used(pairs[::-1]), wanted[::-1])
-        np.testing.assert_array_equal(used(pairs[1:3]), wanted[1:3])
+        used(before, 2)
+        np.testing.assert_array_equal(used(pairs, 2), wanted)
+        np.testing.assert_array_equal(used(pairs[::-1], 2), wanted[::-1])
+        np.testing.assert_array_equal(used(pairs[1:3], 2), wanted[1:3])
         assert used.provenance == fresh.provenance
 
 
@@ -141,12 +143,13 @@ def test_it_comes_nearer_to_the_true_middle_slice_than_linear(thin_head, learned
 @pytest.mark.parametrize("rows, columns", [(33, 95), (192, 161), (64, 64)])
 def test_any_size_in_plane(learned, pairs, rows, columns):
     cut = pairs[:1, :, :rows, :columns]
-    assert learned(cut).shape == (1, rows, columns)
+    assert learned(cut, 2).shape == (1, 1, rows, columns)
+    assert learned(cut, 4).shape == (1, 3, rows, columns)
 
 
 def test_air_stays_air_and_a_constant_stays_itself(learned):
     for hu in (-1024.0, 35.0, 1200.0):
-        middle = learned(np.full((1, 2 + 2 * learned.context, 64, 64), hu, np.float32))
+        middle = learned(np.full((1, 2 + 2 * learned.context, 64, 64), hu, np.float32), 4)
         assert np.abs(middle - hu).max() <= MARGIN_HU + 0.01
 
 
@@ -154,7 +157,7 @@ def test_nothing_is_invented_far_outside_the_two_slices(tiny_model, fours):
     """Even random weights cannot leave the range of the pair by more than the margin."""
     learned = Learned(read_card(tiny_model), device="cpu")
     pairs = seen_by(learned, fours)
-    middle = learned(pairs)
+    middle = learned(pairs, 2)
     assert middle.max() <= pairs.max() + MARGIN_HU + 0.01
     assert middle.min() >= pairs.min() - MARGIN_HU - 0.01
 
@@ -184,9 +187,9 @@ def test_nan_weights_give_nan_and_no_crash(fours):
 
 
 def test_half_precision_changes_soft_tissue_by_less_than_half_a_hu(learned, pairs):
-    half_or_not = learned(pairs)
+    half_or_not = learned(pairs, 2)
     learned._half = False
-    full = learned(pairs)
+    full = learned(pairs, 2)
     tissue = (full > 0) & (full < 100)
     assert np.abs(half_or_not - full)[tissue].mean() < 0.5
 
@@ -223,35 +226,35 @@ def allocate_too_much():
 
 
 def test_when_the_gpu_runs_out_of_memory_the_cpu_does_the_whole_call(learned, pairs, monkeypatch):
-    wanted = learned(pairs)
+    wanted = learned(pairs, 2)
     learned.device, learned._half = torch.device("meta"), not learned._half  # stands in for a GPU
-    honest = learned._predict
+    honest = learned._between
     tried = []
 
-    def too_small(pairs, half):
+    def too_small(*arguments):
         tried.append(learned.device.type)
         if tried == ["meta"] * 3:
             allocate_too_much()
-        return honest(pairs, half) if tried[-1] == "cpu" else torch.zeros(1, 192, 192)
+        return honest(*arguments) if tried[-1] == "cpu" else torch.zeros(1, 1, 192, 192)
 
-    monkeypatch.setattr(learned, "_predict", too_small)
+    monkeypatch.setattr(learned, "_between", too_small)
     with pytest.warns(UserWarning, match="going on with the CPU"):
-        found = learned(pairs)
+        found = learned(pairs, 2)
     assert tried == ["meta"] * 3 + ["cpu"] * 4
     np.testing.assert_array_equal(found, wanted)
 
 
 def test_a_run_that_went_from_the_gpu_to_the_cpu_says_so(tiny_model, monkeypatch):
     learned = Learned(read_card(tiny_model), device="cpu")
-    learned.device, honest, calls = torch.device("meta"), learned._predict, []
+    learned.device, honest, calls = torch.device("meta"), learned._between, []
 
-    def full_at_the_third(pairs, half):
+    def full_at_the_third(pair, *more):
         calls.append(learned.device.type)
         if calls == ["meta"] * 3:
             allocate_too_much()
-        return honest(pairs, half) if calls[-1] == "cpu" else torch.zeros(1, *pairs.shape[2:])
+        return honest(pair, *more) if calls[-1] == "cpu" else torch.zeros(1, 1, *pair.shape[2:])
 
-    monkeypatch.setattr(learned, "_predict", full_at_the_third)
+    monkeypatch.setattr(learned, "_between", full_at_the_third)
     head = head_phantom(slices=5, matrix=64, pixel_spacing=3.6).volume
     with pytest.warns(UserWarning, match="going on with the CPU"):
         assert upsample(head, learned).provenance["device"] == "meta, cpu"
@@ -267,22 +270,22 @@ def test_a_gpu_too_full_for_the_weights_leaves_the_work_to_the_cpu(tiny_model, f
     with pytest.warns(UserWarning, match="going on with the CPU"):
         learned = Learned(read_card(tiny_model))
     assert learned.provenance["device"] == "cpu"
-    assert np.isfinite(learned(seen_by(learned, fours))).all()
+    assert np.isfinite(learned(seen_by(learned, fours), 2)).all()
 
 
 def test_a_pair_too_large_for_the_cpu_is_a_clear_error(learned, pairs, monkeypatch):
-    monkeypatch.setattr(learned, "_predict", lambda pairs, half: allocate_too_much())
+    monkeypatch.setattr(learned, "_between", lambda *arguments: allocate_too_much())
     with pytest.raises(MethodError, match="not enough memory for one pair of slices"):
-        learned(pairs)
+        learned(pairs, 2)
 
 
 def test_an_error_that_is_not_about_memory_stays_what_it_is(learned, pairs, monkeypatch):
-    def broken(pairs, half):
+    def broken(*arguments):
         raise RuntimeError("shapes do not match")
 
-    monkeypatch.setattr(learned, "_predict", broken)
+    monkeypatch.setattr(learned, "_between", broken)
     with pytest.raises(RuntimeError, match="shapes do not match"):
-        learned(pairs)
+        learned(pairs, 2)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA GPU is here")

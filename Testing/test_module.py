@@ -213,7 +213,7 @@ def test_the_learned_method_through_the_panel(widget):
 
 def test_the_event_loop_goes_on_during_a_run_and_shows_its_progress(widget):
     """Apply returns before the child is there, and events are handled until it is done."""
-    choose(widget, add_ct(slices=60, size=384), method="Sinc", factor=4)
+    choose(widget, add_ct(slices=60, size=384), method="Sinc", factor="4")
     beats, texts = [], set()
     timer = qt.QTimer()
     timer.timeout.connect(lambda: beats.append(widget.panel.job is not None))
@@ -240,7 +240,7 @@ def status_bar(scene):
 
 
 def test_the_status_bar_tells_of_the_run(widget, status_bar):
-    choose(widget, add_ct(slices=60, size=384), method="Sinc", factor=4)
+    choose(widget, add_ct(slices=60, size=384), method="Sinc", factor="4")
     texts = set()
     status_bar.messageChanged.connect(texts.add)
     widget.panel.on_apply()
@@ -252,7 +252,7 @@ def test_the_status_bar_tells_of_the_run(widget, status_bar):
 
 def long_run(widget):
     source = add_ct(slices=300, size=192)
-    choose(widget, source, method="Sinc", compare="Nothing", factor=4)
+    choose(widget, source, method="Sinc", compare="Nothing", factor="4")
     before = snapshot()
     widget.panel.on_apply()
     while widget.panel.job and widget.panel.job._child is None:

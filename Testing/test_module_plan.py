@@ -34,7 +34,7 @@ def test_the_plan_is_told_beforehand(widget):
     assert text.startswith("32 slices, 5.0 mm → 63 slices, 2.5 mm, about ")
     assert text.endswith("on CPU")
     assert widget.ui.applyButton.enabled
-    widget.panel._parameters.factor = 4
+    widget.panel._parameters.factor = "4"
     assert "→ 125 slices, 1.2 mm" in widget.ui.planLabel.text
 
 

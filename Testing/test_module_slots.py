@@ -81,7 +81,7 @@ def test_what_slicer_s_scene_sets_off_is_told(widget, shown_errors, monkeypatch)
     with monkeypatch.context() as stumbling:
         for name in ("refresh", "node_removed", "scene_closing"):
             stumbling.setattr(widget.panel, name, stumble)
-        widget.panel._parameters.factor = 4
+        widget.panel._parameters.factor = "4"
         assert len(shown_errors) == 1
         slicer.mrmlScene.RemoveNode(node)
         slicer.mrmlScene.Clear()

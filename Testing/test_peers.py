@@ -68,7 +68,7 @@ def test_peers_are_not_among_the_methods_offered():
 def test_the_order_of_the_slices_does_not_matter(method):
     pair = np.stack([disc_of_texture(0), disc_of_texture(1)])[None]
     peer = make_contender(method)
-    np.testing.assert_array_equal(peer(pair), peer(pair[:, ::-1]))
+    np.testing.assert_array_equal(peer(pair, 4), peer(pair[:, ::-1], 4)[:, ::-1])
 
 
 @pytest.mark.parametrize("method", ["registration", "denoised-linear"])
@@ -83,7 +83,9 @@ def test_registration_follows_what_moves():
     first, wanted, second = (np.roll(brain, shift, axis=1) for shift in (0, 2, 4))
     pair = np.stack([first, second])[None]
     error = {
-        method: np.abs(BRAIN.scale(make_contender(method)(pair)[0]) - BRAIN.scale(wanted)).mean()
+        method: np.abs(
+            BRAIN.scale(make_contender(method)(pair, 2)[0, 0]) - BRAIN.scale(wanted)
+        ).mean()
         for method in ("linear", "registration")
     }
     assert error["registration"] < 0.3 * error["linear"]
@@ -92,7 +94,7 @@ def test_registration_follows_what_moves():
 @pytest.mark.parametrize("size", [(16, 16), (37, 51)])
 def test_registration_of_small_and_odd_slices(size):
     same = np.full((1, 2, *size), 35.0, np.float32)
-    np.testing.assert_allclose(make_contender("registration")(same), same[:, 0])
+    np.testing.assert_allclose(make_contender("registration")(same, 2), same[:, :1])
 
 
 @pytest.mark.parametrize("sigma", [2.0, 5.0])
@@ -107,7 +109,7 @@ def test_denoised_linear_is_quieter_than_linear_and_keeps_what_is_outside_the_wi
     clean = np.where(np.hypot(x, y) < 30, 45.0, 30.0).astype(np.float32)
     clean[np.hypot(x, y) > 65] = 900.0
     pair = np.stack([clean + correlated_noise(4, clean.shape, seed) for seed in (1, 2)])[None]
-    linear, found = (make_contender(m)(pair)[0] for m in ("linear", "denoised-linear"))
+    linear, found = (make_contender(m)(pair, 2)[0, 0] for m in ("linear", "denoised-linear"))
     bone = np.hypot(x, y) > 65
     np.testing.assert_array_equal(found[bone], linear[bone])
     inside = np.hypot(x, y) < 60
@@ -118,18 +120,18 @@ def test_torchscript_sees_the_window_and_gives_hu_of_any_size(tmp_path):
     peer = scripted(Mean(), tmp_path / "mean.pt")
     first, second = disc_of_texture(0)[:100, :90], disc_of_texture(1)[:100, :90]
     wanted = 0.5 * (np.clip(first, *BRAIN) + np.clip(second, *BRAIN))
-    found = peer(np.stack([first, second])[None])
+    found = peer(np.stack([first, second])[None], 2)
     assert found.dtype == np.float32
-    np.testing.assert_allclose(found[0], wanted, atol=1e-3)
+    np.testing.assert_allclose(found[0, 0], wanted, atol=1e-3)
     assert peer.provenance["model"] == "mean.pt"
 
 
 def test_torchscript_refuses_what_is_no_frame_interpolation(tmp_path):
     pair = np.zeros((1, 2, 64, 64), np.float32)
     with pytest.raises(MethodError, match=r"gave \(1, 1, 64, 64\)"):
-        scripted(OneChannel(), tmp_path / "one.pt")(pair)
+        scripted(OneChannel(), tmp_path / "one.pt")(pair, 2)
     with pytest.raises(MethodError, match=r"cannot be called as model\(x0, x1, dt\)"):
-        scripted(OtherArguments(), tmp_path / "other.pt")(pair)
+        scripted(OtherArguments(), tmp_path / "other.pt")(pair, 2)
 
 
 def test_torchscript_refuses_other_files(tmp_path):

@@ -164,8 +164,11 @@ def test_the_small_variant_learns_and_then_predicts():
 def test_a_model_of_it_is_for_the_laboratory_alone(tmp_path):
     card = str(write_model(tmp_path, "reference-unet", ReferenceUNet(**SMALL), SMALL))
     pair = np.full((1, 2, 50, 40), 35.0, np.float32)
-    found = make_contender("learned", model=card, device="cpu")(pair)
-    assert found.shape == (1, 50, 40) and np.isfinite(found).all()
+    peer = make_contender("learned", model=card, device="cpu")
+    found = peer(pair, 2)
+    assert found.shape == (1, 1, 50, 40) and np.isfinite(found).all()
+    with pytest.raises(MethodError, match="midway between two alone, not 3 slices"):
+        peer(pair, 4)
     with pytest.raises(MethodError, match="'reference-unet' .* only sliceinterp lab knows"):
         make_interpolator("learned", model=card, device="cpu")
 

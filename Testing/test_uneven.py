@@ -55,7 +55,7 @@ def test_stretches_share_their_border_slice() -> None:
 @given(
     gaps=st.lists(st.floats(1, 7).map(lambda gap: round(gap, 2)), min_size=1, max_size=12),
     tilt=st.floats(-30, 30),
-    factor=st.sampled_from([2, 4]),
+    factor=st.integers(2, 12),
 )
 def test_every_gap_is_filled_at_its_own_middle(gaps: list[float], tilt: float, factor: int) -> None:
     acquired = stack([0, *np.cumsum(gaps)], tilt=tilt)
@@ -102,6 +102,26 @@ def test_slices_as_close_as_pixels_leave_nothing_to_fill() -> None:
 )
 def test_missing_slices(gaps: list[float], thickness: object, missing: list[int]) -> None:
     assert np.flatnonzero(missing_slices(np.array(gaps), np.array(thickness))).tolist() == missing
+
+
+def test_a_spacing_gives_each_gap_the_factor_that_makes_the_result_as_even_as_can_be() -> None:
+    acquired = stack([0, 2.5, 5, 10, 15, 20], thickness=5.0)
+    result = upsample(acquired, LINEAR, spacing_mm=1.25)
+    np.testing.assert_allclose(result.gaps, 1.25, atol=1e-9)
+    assert result.is_even
+    kept = np.flatnonzero(~result.synthetic)
+    assert kept.tolist() == [0, 2, 4, 8, 12, 16]
+    np.testing.assert_array_equal(result.slices[kept], acquired.slices)
+    np.testing.assert_array_equal(result.slice_origins[kept], acquired.slice_origins)
+    assert result.provenance["factor"] == 4
+    assert [part["times"] for part in result.provenance["parts"]] == [2, 4]
+
+
+def test_a_gap_that_is_narrow_enough_already_stays() -> None:
+    acquired = stack([0, 1, 2, 7, 12], thickness=5.0)
+    result = upsample(acquired, LINEAR, spacing_mm=1.1)
+    np.testing.assert_allclose(result.gaps, 1.0, atol=1e-9)
+    assert [part["times"] for part in result.provenance["parts"]] == [1, 5]
 
 
 def test_missing_slices_are_not_bridged_unasked() -> None:

@@ -1,5 +1,7 @@
 """The engine: geometry, acquired slices, factor, progress, cancel, provenance."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -19,7 +21,7 @@ def head_like(slices=5, rows=12, columns=10, dtype=np.int16, seed=0):
     )
 
 
-@pytest.mark.parametrize("factor", [2, 4])
+@pytest.mark.parametrize("factor", [2, 3, 4, 7, 12])
 @pytest.mark.parametrize("dtype", [np.int16, np.int32, np.float32, np.float64])
 def test_acquired_slices_stay_bit_for_bit_and_geometry_is_exact(factor, dtype):
     volume = head_like(dtype=dtype)
@@ -29,7 +31,7 @@ def test_acquired_slices_stay_bit_for_bit_and_geometry_is_exact(factor, dtype):
     assert result.hu.dtype == dtype
     np.testing.assert_array_equal(result.slices[::factor], volume.slices)
     np.testing.assert_array_equal(result.synthetic, np.arange(result.slice_count) % factor != 0)
-    assert result.spacing == (0.5, 0.5, 5.0 / factor)
+    assert result.spacing == pytest.approx((0.5, 0.5, 5.0 / factor), abs=1e-9)
     assert result.origin == volume.origin
     np.testing.assert_array_equal(result.direction, volume.direction)
 
@@ -68,8 +70,8 @@ def test_integers_are_rounded_and_kept_in_range():
     class Wild:
         name, context, batch, provenance = "wild", 0, 2, {}
 
-        def __call__(self, slices):
-            return np.where(slices[:, 0] > 0, 1e6, -0.6).astype(np.float32)
+        def __call__(self, slices, times):
+            return np.where(slices[:, :1] > 0, 1e6, -0.6).astype(np.float32)
 
     volume = head_like()
     middles = upsample(volume, Wild()).slices[1::2]
@@ -109,9 +111,9 @@ def test_cancelling_raises_before_the_next_batch():
     class Counting:
         name, context, batch, provenance = "counting", 0, 1, {}
 
-        def __call__(self, slices):
+        def __call__(self, slices, times):
             calls.append(len(slices))
-            return slices[:, 0]
+            return slices[:, :1]
 
     with pytest.raises(Cancelled):
         upsample(head_like(slices=9), Counting(), cancelled=lambda: len(calls) >= 3)
@@ -122,8 +124,8 @@ def test_a_method_that_gives_nan_is_stopped():
     class Broken:
         name, context, batch, provenance = "broken", 0, 1, {}
 
-        def __call__(self, slices):
-            return np.full(slices[:, 0].shape, np.nan, np.float32)
+        def __call__(self, slices, times):
+            return np.full(slices[:, :1].shape, np.nan, np.float32)
 
     with pytest.raises(MethodError, match="not finite"):
         upsample(head_like(), Broken())
@@ -146,6 +148,50 @@ def test_thin_slices_need_a_flag_and_then_warn():
         assert upsample(thin, LINEAR, allow_thin=True).slice_count == 9
 
 
-def test_an_unknown_factor_is_refused():
-    with pytest.raises(ValueError, match="factor"):
-        upsample(head_like(), LINEAR, factor=3)
+def test_isotropic_brings_the_slices_nearest_to_the_pixels():
+    result = upsample(head_like(), LINEAR, factor="isotropic")
+    assert result.spacing == pytest.approx((0.5, 0.5, 0.5))
+    assert result.provenance["factor"] == 10
+
+
+@pytest.mark.parametrize(
+    ("wanted", "spacing"),
+    [(2.5, 2.5), (2.0, 5 / 3), (1.2, 1.25), (1.3, 1.25), (3.0, 5 / 2), (0.01, 5 / 12)],
+)
+def test_a_spacing_becomes_the_nearest_whole_step(wanted, spacing):
+    result = upsample(head_like(), LINEAR, spacing_mm=wanted)
+    assert result.slice_spacing == pytest.approx(spacing)
+
+
+def test_slices_that_are_near_enough_are_left_alone_with_the_reason():
+    with pytest.raises(VolumeError, match="5 mm apart, and no whole number"):
+        upsample(head_like(), LINEAR, spacing_mm=6.0)
+    for wanted in (0.0, -1.0, np.nan, np.inf):
+        with pytest.raises(ValueError, match="positive number of mm"):
+            upsample(head_like(), LINEAR, spacing_mm=wanted)
+
+
+def test_slices_lie_on_a_ramp_where_the_values_do():
+    """What rises evenly through-plane is found again at every place, by every smooth method."""
+    volume = head_like(slices=8)
+    ramp = replace(volume, slices=np.arange(8.0)[:, None, None] * np.full((12, 10), 100.0) - 300)
+    for method in ("linear", "cubic", "sinc"):
+        for factor in (3, 5, 12):
+            result = upsample(ramp, make_interpolator(method), factor=factor)
+            inner = slice(2 * factor, -2 * factor)  # at the ends the outermost slice repeats
+            wanted = np.arange(result.slice_count) * 100.0 / factor - 300
+            # Sinc weights that sum to 1 leave a ramp nearly one.
+            np.testing.assert_allclose(result.slices[inner, 5, 5], wanted[inner], atol=3.0)
+
+
+def test_the_nearer_slice_is_copied_by_nearest():
+    volume = head_like(slices=2)
+    result = upsample(volume, make_interpolator("nearest"), factor=4)
+    for index, source in enumerate([0, 0, 0, 1, 1]):
+        np.testing.assert_array_equal(result.slices[index], volume.slices[source])
+
+
+@pytest.mark.parametrize("factor", [1, 13, 2.5, "4", "even"])
+def test_a_factor_that_cannot_be_is_refused(factor):
+    with pytest.raises(ValueError, match="from 2 to 12"):
+        upsample(head_like(), LINEAR, factor=factor)

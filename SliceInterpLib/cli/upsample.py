@@ -27,7 +27,14 @@ from SliceInterpLib.evidence.expected_error import upsample_with_expected_error
 from SliceInterpLib.files import write_volume
 from SliceInterpLib.files.suffixes import is_dicom
 from SliceInterpLib.files.writing import check_writable
-from SliceInterpLib.fineness import ISOTROPIC, fineness_in_words, times_each
+from SliceInterpLib.fineness import (
+    ISOTROPIC,
+    MOST_TIMES,
+    fineness_in_words,
+    gaps_after,
+    times_each,
+)
+from SliceInterpLib.gaps import GAP_TOLERANCE
 from SliceInterpLib.grids import evenly_spaced, longest_stretch, upright
 from SliceInterpLib.interpolators import make_interpolator
 from SliceInterpLib.uniform import uniform
@@ -97,7 +104,7 @@ def _upsample(options: argparse.Namespace) -> None:
     require_doublable(scan, allow_thin=options.allow_thin, widest_gap_mm=options.widest_gap)
     if options.spacing or options.factor == ISOTROPIC:
         times = times_each(scan, options.factor, options.spacing)
-        say(f"{fineness_in_words(scan, times)}: the nearest that keeps every acquired slice.")
+        say(f"{fineness_in_words(scan, times)}, the nearest that keeps every acquired slice.")
     interpolator = make_interpolator(options.method, model=options.model, device=options.device)
     error = None
     with progress_bar("slices", quiet=options.json) as progress:
@@ -173,8 +180,19 @@ def _scan(options: argparse.Namespace) -> Volume:
         say(f"Slices {part[0] + 1} to {part[-1] + 1} of {scan.slice_count} are evenly spaced.")
         return scan.part(part)
     if options.gaps != "even" and (options.expected_error or not options.dicom):
-        scan.require_even()
+        if _becomes_even(scan, options):
+            scan.require_line()
+        else:
+            scan.require_even()
     return scan
+
+
+def _becomes_even(scan: Volume, options: argparse.Namespace) -> bool:
+    """Whether each gap gets the factor that makes all of them alike."""
+    if not options.spacing and options.factor != ISOTROPIC:
+        return False
+    low, high = gaps_after(scan, times_each(scan, options.factor, options.spacing))
+    return high - low <= 2 * GAP_TOLERANCE / MOST_TIMES
 
 
 def _arranged(result: Volume, options: argparse.Namespace) -> Volume:

@@ -21,7 +21,7 @@ from SliceInterpLib.cli.common import (
 )
 from SliceInterpLib.doublable import require_doublable
 from SliceInterpLib.errors import VolumeError
-from SliceInterpLib.fineness import ISOTROPIC, fineness_in_words, slices_after, times_each
+from SliceInterpLib.fineness import ISOTROPIC, fineness_in_words, times_each
 from SliceInterpLib.networks.registry import available_models
 from SliceInterpLib.volume import Volume, spacing_in_words
 
@@ -94,15 +94,12 @@ def _outlook(volume: Volume) -> str:
             "can be doubled with each gap filled at its own middle: upsample --dicom, or for other "
             "files --gaps even"
         )
-    found = [_fineness(volume, [times]) for times in (2, 4)]
+    found = [fineness_in_words(volume, [times]) for times in (2, 4)]
     # Of slices that are nearly as close as the pixels already there is no such number.
     with contextlib.suppress(VolumeError):
-        found.append(f"{ISOTROPIC}: {_fineness(volume, times_each(volume, ISOTROPIC))}")
+        nearest = fineness_in_words(volume, times_each(volume, ISOTROPIC))
+        found.append(f"{ISOTROPIC}: {nearest}")
     return "; ".join(found)
-
-
-def _fineness(volume: Volume, times: list[int]) -> str:
-    return f"{fineness_in_words(volume, times)} ({slices_after(volume, times)} slices)"
 
 
 def _tilt(volume: Volume) -> str:

@@ -130,7 +130,13 @@ class Panel:
 
     def _name_choices(self) -> None:
         """In the lists stands what is saved with the scene; show it in the user's language."""
-        for box in (self.ui.methodComboBox, self.ui.compareWithComboBox, self.ui.deviceComboBox):
+        ui = self.ui
+        for box in (
+            ui.methodComboBox,
+            ui.compareWithComboBox,
+            ui.factorComboBox,
+            ui.deviceComboBox,
+        ):
             for index in range(box.count):
                 box.setItemText(index, choice_in_words(box.itemText(index)))
 

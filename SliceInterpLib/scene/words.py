@@ -47,7 +47,7 @@ def choice_in_words(choice: object) -> str:
     others = {
         "Nothing": _("Nothing"),
         "auto": _("auto"),
-        ISOTROPIC: _("isotropic"),
+        ISOTROPIC: _("Isotropic"),
         "True": _("yes"),
         "False": _("no"),
     }
