@@ -121,9 +121,13 @@ def test_the_map_is_no_result(widget, doubled):
     assert "Choose the CT itself" in widget.ui.planLabel.text
 
 
-@pytest.mark.parametrize(
-    "more", [{"tellError": False}, {"factor": 4}, {"method": "Cubic"}], ids=str
-)
+def test_a_result_of_any_factor_has_its_map(widget):
+    *_, last = apply(widget, add_ct(slices=3), factor="3")
+    error = slicer.util.arrayFromVolume(expected_error_of(last))
+    assert (error > 0).any((1, 2)).tolist() == [k % 3 != 0 for k in range(7)]
+
+
+@pytest.mark.parametrize("more", [{"tellError": False}, {"method": "Cubic"}], ids=str)
 def test_runs_without_an_expected_error(widget, more):
     *_, last = apply(widget, add_ct(slices=3), **more)
     assert not maps_in_scene()
