@@ -154,8 +154,9 @@ def test_without_soft_tissue_there_are_no_stripes_to_measure():
         stripe_index(result)
 
 
-def test_the_check_measures_stripes_and_what_is_kept():
-    found = uniform_check(head(), Quiet(), radii_mm=(3.0, 6.0), places=2)
+@pytest.mark.parametrize("factor", [2, 3])
+def test_the_check_measures_stripes_and_what_is_kept(factor):
+    found = uniform_check(head(), Quiet(), factor=factor, radii_mm=(3.0, 6.0), places=2)
     assert min(found["reduced"].values()) > 0.8
     for values in found["kept"].values():
         assert len(values) == 2 and 0.8 < min(values) <= max(values) < 1.05

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from SliceInterpLib.evidence.stripes import VIEWS, stripe_index
+from SliceInterpLib.fineness import Factor
 from SliceInterpLib.interpolators import Interpolator
 from SliceInterpLib.lab.contrast import RADII_MM, Place, find_places
 from SliceInterpLib.lab.patient_statistics import mean_with_interval
@@ -28,12 +29,13 @@ def uniform_check(
     volume: Volume,
     method: Interpolator,
     *,
+    factor: Factor = 2,
     hu: float = 6.0,
     radii_mm: Sequence[float] = RADII_MM,
     places: int = 2,
     seed: int = 0,
 ) -> dict[str, object]:
-    """Double `volume`, make it uniform at full strength, and measure both.
+    """Fill `volume`, make it uniform at full strength, and measure both.
 
     For the contrast kept, a disc is added to one acquired slice alone, at seeded places in
     homogeneous brain; kept is the mean over the disc of the denoised slice's change over that of
@@ -41,7 +43,8 @@ def uniform_check(
 
     Args:
         volume: as it was acquired.
-        method: what doubles it.
+        method: what fills it.
+        factor: as `upsample` takes it.
         hu: of the discs.
         radii_mm: of the discs.
         places: how many for each radius.
@@ -54,10 +57,10 @@ def uniform_check(
     Raises:
         VolumeError: as `stripe_index` does.
     """
-    result = upsample(volume, method)
+    result = upsample(volume, method, factor=factor)
     before, after = stripe_index(result), stripe_index(uniform(result))
     chosen = find_places(volume, places, radius_mm=max(radii_mm), rng=np.random.default_rng(seed))
-    kept = [_kept(volume, method, place, hu, radii_mm) for place in chosen]
+    kept = [_kept(volume, method, factor, place, hu, radii_mm) for place in chosen]
     return {
         "before": before,
         "after": after,
@@ -67,7 +70,12 @@ def uniform_check(
 
 
 def _kept(
-    volume: Volume, method: Interpolator, place: Place, hu: float, radii_mm: Sequence[float]
+    volume: Volume,
+    method: Interpolator,
+    factor: Factor,
+    place: Place,
+    hu: float,
+    radii_mm: Sequence[float],
 ) -> list[float]:
     """The contrast left of a disc of each radius on the slice `place.index` alone."""
     start = max(0, place.index - _REACH)
@@ -79,7 +87,8 @@ def _kept(
         shown = slices.copy()
         shown[own] += added
         part = replace(scan, slices=shown)
-        return uniform(upsample(part, method)).slices[2 * own]
+        result = uniform(upsample(part, method, factor=factor))
+        return result.slices[np.flatnonzero(~result.synthetic)[own]]
 
     rows, columns = np.ogrid[: slices.shape[1], : slices.shape[2]]
     down, across = volume.pixel_spacing

@@ -9,6 +9,7 @@ from SliceInterpLib.cli.common import (
     Commands,
     add_acquired_only,
     add_command,
+    add_factor,
     add_json,
     print_result,
     progress_bar,
@@ -41,6 +42,7 @@ def add_commands(commands: Commands) -> None:
     )
     sub.add_argument("input", type=Path, help="a scan, or a folder of scans, one per patient")
     add_acquired_only(sub)
+    add_factor(sub)
     add_model(sub)
     add_json(sub)
 
@@ -74,7 +76,7 @@ def _uniform_check(options: argparse.Namespace) -> None:
     results = {}
     with progress_bar("patients", quiet=options.json) as progress:
         for name, scan in patients.items():
-            results[name] = uniform_check(scan.read(), learned)
+            results[name] = uniform_check(scan.read(), learned, factor=options.factor)
             progress(len(results), len(patients))
     print_result(results, uniform_text(results), as_json=options.json)
 
