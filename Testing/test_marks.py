@@ -126,7 +126,7 @@ def test_slices_as_close_as_pixels_keep_their_axis(suffix: str, axis: int, tmp_p
 
 @pytest.mark.parametrize("keep_identity", [True, False])
 @pytest.mark.parametrize(
-    ("tilt", "without", "factor"), [(0, (), 2), (0, (), 4), (15, (), 2), (0, (4, 6), 2)]
+    ("tilt", "without", "factor"), [(0, (), 2), (0, (), 3), (15, (), 4), (0, (4, 6), 2)]
 )
 def test_a_derived_series(
     tilt: float, without: tuple[int, ...], factor: int, keep_identity: bool, tmp_path: Path

@@ -13,6 +13,7 @@ from SliceInterpLib.hounsfield import BRAIN
 from SliceInterpLib.interpolators import METHODS
 from SliceInterpLib.lab.contenders import PEERS, make_contender
 from SliceInterpLib.lab.peers.denoised import noise_hu
+from SliceInterpLib.lab.peers.doubled_twice import DoubledTwice
 
 
 def disc_of_texture(seed=0, size=128):
@@ -114,6 +115,35 @@ def test_denoised_linear_is_quieter_than_linear_and_keeps_what_is_outside_the_wi
     np.testing.assert_array_equal(found[bone], linear[bone])
     inside = np.hypot(x, y) < 60
     assert np.abs(found - clean)[inside].mean() < 0.7 * np.abs(linear - clean)[inside].mean()
+
+
+class Middle:
+    """Knows the middle alone; notes what it was shown."""
+
+    name, batch, provenance = "middle", 1, {}
+
+    def __init__(self, context):
+        self.context, self.seen = context, []
+
+    def __call__(self, slices, times):
+        assert times == 2
+        self.seen.append(slices[0, :, 0, 0].tolist())
+        return slices[:, self.context : self.context + 2].mean(1, keepdims=True)
+
+
+@pytest.mark.parametrize("context", [0, 1])
+def test_doubling_twice_asks_for_middles_between_middles(context):
+    method = Middle(context)
+    twice = DoubledTwice(method)
+    slices = np.arange(2.0 + 2 * twice.context)[None, :, None, None] * np.ones((8, 8), np.float32)
+    found = twice(slices, 4)
+    at = twice.context
+    np.testing.assert_allclose(found[0, :, 0, 0], [at + 0.25, at + 0.5, at + 0.75])
+    # The last two times it sees half the gap, with what it has put there itself.
+    for seen in method.seen[-2:]:
+        np.testing.assert_allclose(np.diff(seen), 0.5)
+    with pytest.raises(MethodError, match="3 slices between two, not 1"):
+        twice(slices, 2)
 
 
 def test_torchscript_sees_the_window_and_gives_hu_of_any_size(tmp_path):

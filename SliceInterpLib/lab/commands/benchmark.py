@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -139,6 +139,8 @@ def _benchmark(options: argparse.Namespace) -> None:
         check_apart([options.csv], [file for scan in _scans(options) for file in scan.files])
     contenders = _contenders(options, METHODS)
     methods = _interpolators(contenders, options)
+    if options.places == 4:
+        methods |= _doubled_twice(methods)
     with progress_bar("volumes × methods", quiet=options.json) as progress:
         result = tables.benchmark(
             _patients(options),
@@ -240,6 +242,18 @@ def _interpolators(
         else:
             if label != method:
                 made[label].name = label
+    return made
+
+
+def _doubled_twice(methods: Mapping[str, Interpolator]) -> dict[str, Interpolator]:
+    """What each network does at the quarters if it is asked for middles alone."""
+    from SliceInterpLib.lab.peers.doubled_twice import DoubledTwice
+
+    made: dict[str, Interpolator] = {}
+    for label, method in methods.items():
+        if label.split(":")[0] == "learned":
+            name = label.replace("learned", DoubledTwice.name, 1)
+            made[name] = DoubledTwice(method, name)
     return made
 
 
