@@ -25,7 +25,7 @@ STUDY = ("lab", "study", "--data", "scan.nrrd", "--valid", "scan.nrrd", "-o", "s
         (("volume", "scan.nrrd"), "--reach", "0", "not a number above 0"),
         (("volume", "scan.nrrd"), "--low", "nan", "not a number"),
         (("volume", "scan.nrrd"), "--seed", "1,nan,3", "not three numbers"),
-        (("batch", "scans", "-o", "out"), "--workers", "0", "invalid choice: 0"),
+        (("batch", "scans", "-o", "out"), "--workers", "0", "from 1 to 1024"),
         (BENCHMARK, "--every", "0", "of at least 1"),
         (BENCHMARK, "--every", "-1", "of at least 1"),
         (BENCHMARK, "--places", "13", "from 2 to 12"),

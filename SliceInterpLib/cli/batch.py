@@ -20,6 +20,7 @@ from SliceInterpLib.cli.common import (
     progress_bar,
     say,
 )
+from SliceInterpLib.cli.values import count
 from SliceInterpLib.errors import OutputError, VolumeError
 from SliceInterpLib.files.whole import TEMPORARY, write_text
 from SliceInterpLib.files.writing import WRITABLE
@@ -55,8 +56,7 @@ def add_commands(commands: Commands) -> None:
     where = sub.add_mutually_exclusive_group()
     where.add_argument(
         "--workers",
-        type=int,
-        choices=range(1, 1025),
+        type=count(most=1024),
         metavar="N",
         help="processes on this computer (default: one per GPU, or one per core)",
     )
