@@ -5,13 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
+from SliceInterpLib.head_box import is_tissue
 from SliceInterpLib.hounsfield import BRAIN
-
-_TISSUE_HU = -300.0
-"""What is denser is no air, foam or hair."""
-
-_DARKEST_HU = 5.0
-"""In a brain-windowed scan air is as dark as can be, to within this (pictures are compressed)."""
 
 _LEAST_HEAD = 0.02
 """Part of a slice. A smaller head leaves next to nothing to predict; in air, PSNR is infinite."""
@@ -20,14 +15,9 @@ _THINNEST = 16
 """One over the part of the slice's width that is as thick as a couch's shell may be."""
 
 
-def has_full_range(hu: np.ndarray) -> bool:
-    """Whether a volume has HU beyond a brain window, so that an error in HU means something."""
-    return bool(hu.min() < -200)
-
-
 def head_mask(hu: np.ndarray) -> np.ndarray:
     """(h, w) bool: the largest connected region of tissue, with its holes (sinuses) filled."""
-    labels, count = ndimage.label(_tissue(hu))
+    labels, count = ndimage.label(is_tissue(hu))
     if count == 0:
         return np.zeros(hu.shape, bool)
     sizes = np.bincount(labels.ravel())
@@ -45,12 +35,7 @@ def shows_head(hu: np.ndarray) -> bool:
     inside = (hu > BRAIN.low) & (hu < BRAIN.high)
     if not inside.any():
         return False
-    solid = ndimage.binary_fill_holes(_tissue(hu)).astype(np.float32)
+    solid = ndimage.binary_fill_holes(is_tissue(hu)).astype(np.float32)
     side = max(1, min(hu.shape) // _THINNEST)
     solid = ndimage.uniform_filter(solid, side, mode="nearest")
     return bool((solid > 0.5).mean() >= _LEAST_HEAD)
-
-
-def _tissue(hu: np.ndarray) -> np.ndarray:
-    """(h, w) bool: what is no air, also where a scan is saturated and its air is not dark."""
-    return hu > (_TISSUE_HU if has_full_range(hu) else hu.min() + _DARKEST_HU)

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from SliceInterpLib.errors import Cancelled
-from SliceInterpLib.evidence.heads import has_full_range
 from SliceInterpLib.evidence.holdout import hold_out, left_out, to_hide
 from SliceInterpLib.evidence.metrics import METRICS, slice_metrics
+from SliceInterpLib.head_box import has_full_range
 from SliceInterpLib.hounsfield import BRAIN
 from SliceInterpLib.interpolators import Interpolator
 from SliceInterpLib.table import Column, Table

@@ -10,10 +10,12 @@ import numpy as np
 import torch
 
 from SliceInterpLib.errors import MethodError, is_out_of_memory
+from SliceInterpLib.head_box import Box, head_box
+from SliceInterpLib.interpolators.beside import faded_in, linear
 from SliceInterpLib.networks.architectures import Architectures
 from SliceInterpLib.networks.devices import choose_device, half_precision_fits, on_device
 from SliceInterpLib.networks.expected_error import ExpectedError, clues, load_expected_error
-from SliceInterpLib.networks.prediction import Prediction, padded
+from SliceInterpLib.networks.prediction import Prediction, padded, place
 from SliceInterpLib.networks.registry import TrainedModel, load_network
 
 MARGIN_HU = 30.0
@@ -28,6 +30,9 @@ class Learned:
     before or beside them: the precision (bf16 or float32) follows from the weights and the device
     (`half_precision_fits`), and each pair is predicted by itself. What other computers make of
     them may differ (Docs/architecture.md).
+
+    Where neither slice shows the head, in air and in the headrest, slices are interpolated linearly
+    (`interpolators.beside`).
 
     When a GPU has too little memory for a pair, the CPU takes over for good; the slices of one call
     are all of one device, which `provenance` then tells.
@@ -173,14 +178,32 @@ class Learned:
         tell: Callable[[torch.Tensor, Prediction], torch.Tensor],
     ) -> torch.Tensor:
         """(times − 1, …, h, w) on the CPU: what `tell` makes of each place."""
+        box = self._box(pair)
         pair = pair.to(self.device)
-        predictions = self.network.between(pair, times)
+        shown = pair if box is None else pair[..., box.rows, box.columns]
+        predictions = self.network.between(pair, times, box)
         told = []
-        for _ in range(1, times):
+        for k in range(1, times):
             with self._precision():
                 found = next(predictions)
-            told.append(tell(pair, found).cpu())
+            what = tell(shown, found)
+            if box is not None:
+                beside = tell(pair, linear(*self._central(pair), place(k, times)))
+                what = faded_in(beside, what, box)
+            told.append(what.cpu())
         return torch.cat(told)
+
+    def _box(self, pair: torch.Tensor) -> Box | None:
+        """Where there is something to see in a pair, if the network can do with that alone."""
+        if self.network.margin is None:
+            return None
+        box = head_box(torch.cat(self._central(pair), 1)[0].numpy(), self.network.margin)
+        return box if (box.height, box.width) != pair.shape[2:] else None
+
+    def _central(self, pair: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The two slices between which others are predicted, (1, 1, h, w) each."""
+        a, b = pair[:, self.context : self.context + 2].split(1, 1)
+        return a, b
 
     def _precision(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self._half)
@@ -192,8 +215,7 @@ class Learned:
     def _slice_and_clues(self, pair: torch.Tensor, found: Prediction) -> torch.Tensor:
         """(1, 1 + CLUES, h, w): HU, and the clues of their error."""
         hu = self._slice(pair, found)
-        a, b = pair[:, self.context : self.context + 2].split(1, 1)
-        return torch.cat([hu, clues(a, b, hu, found)], 1)
+        return torch.cat([hu, clues(*self._central(pair), hu, found)], 1)
 
     def _slice_and_error(self, pair: torch.Tensor, found: Prediction) -> torch.Tensor:
         """(1, 2, h, w) HU: the slice and its expected error."""

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from SliceInterpLib.errors import MethodError, VolumeError
-from SliceInterpLib.evidence.heads import has_full_range
 from SliceInterpLib.evidence.holdout import Comparison, hold_out, left_out, to_hide
 from SliceInterpLib.evidence.metrics import METRICS, slice_metrics
+from SliceInterpLib.head_box import has_full_range
 from SliceInterpLib.interpolators import Interpolator
 from SliceInterpLib.lab.averaging import thick_slices
 from SliceInterpLib.lab.ceiling import PERFECT, with_new_noise

@@ -10,9 +10,9 @@ from typing import TypeAlias
 
 from SliceInterpLib.doublable import require_doublable
 from SliceInterpLib.errors import VolumeError
-from SliceInterpLib.evidence.heads import has_full_range
 from SliceInterpLib.evidence.holdout import to_hide
 from SliceInterpLib.evidence.noise import noise_signature
+from SliceInterpLib.head_box import has_full_range
 from SliceInterpLib.interpolators import Interpolator
 from SliceInterpLib.lab.benchmark import benchmark, quality_table
 from SliceInterpLib.lab.contrast import RADII_MM, contrast_kept

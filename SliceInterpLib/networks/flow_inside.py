@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from SliceInterpLib.head_box import Box
 from SliceInterpLib.networks.prediction import (
     MIDDLE,
     Moved,
@@ -111,6 +112,24 @@ class Gap(NamedTuple):
     views: list[Tensor]
     """The same in both views, (n, 2, h, w) each."""
     motion: Motion
+    box: Box | None = None
+    """To which part of the slices views and motion belong; None for all of them."""
+
+    def within(self, box: Box) -> Gap:
+        """A part of it. The slices stay whole, since what moves may come from beside it."""
+
+        def part(image: Tensor) -> Tensor:
+            # Contiguous, so that it is rounded as a whole slice is.
+            return image[..., box.rows, box.columns].contiguous()
+
+        half_flow, bend, towards_a, outer = self.motion
+        motion = Motion(
+            part(half_flow),
+            part(bend) if isinstance(bend, Tensor) else bend,
+            part(towards_a),
+            (part(outer[0]), part(outer[1])) if outer else None,
+        )
+        return Gap(self.images, [part(view) for view in self.views], motion, box)
 
 
 class FlowInside(Network):
@@ -134,6 +153,8 @@ class FlowInside(Network):
     """
 
     any_place = True
+    margin = 16
+    """Measured: see Docs/evidence.md."""
 
     def __init__(
         self,
@@ -165,9 +186,14 @@ class FlowInside(Network):
         """
         return self.at(self.gap(slices), place)
 
-    def between(self, slices: Tensor, times: int) -> Iterator[Prediction]:
-        """As of any network; the motion is found once."""
+    def between(self, slices: Tensor, times: int, box: Box | None = None) -> Iterator[Prediction]:
+        """As of any network; the motion is found once, and in whole slices.
+
+        It is made of so wide a surrounding that within a box it would be another.
+        """
         gap = self.gap(slices)
+        if box is not None:
+            gap = gap.within(box)
         for k in range(1, times):
             yield self.at(gap, place(k, times))
 
@@ -183,14 +209,16 @@ class FlowInside(Network):
         Along a path that bends evenly, one slice moves by t of the whole motion and the other by
         1 − t, and the bend counts 4t(1 − t) of what it is in the middle.
         """
-        images, views, (half_flow, bend_there, towards_a, outer_flows) = gap
+        images, views, (half_flow, bend_there, towards_a, outer_flows), box = gap
         pair = slice(self.context, self.context + 2)
-        (a, b), (view_a, view_b) = images[pair], views[pair]
+        (whole_a, whole_b), (view_a, view_b) = images[pair], views[pair]
+        box = box or Box(0, 0, *whole_a.shape[2:])
+        a, b = (image[..., box.rows, box.columns] for image in (whole_a, whole_b))
         # Nothing below tells the two apart by more than which part is whose.
         part_a, part_b = place.to(a.device).view(-1, 2, 1, 1, 1).unbind(1)
         bend = 4.0 * part_a * part_b * bend_there
-        moved_a = warp(a, bend + 2.0 * part_b * half_flow)
-        moved_b = warp(b, bend - 2.0 * part_a * half_flow)
+        moved_a = warp(whole_a, bend + 2.0 * part_b * half_flow, box)
+        moved_b = warp(whole_b, bend - 2.0 * part_a * half_flow, box)
         # A difference of logarithms, since that of t/(1 − t) may round unlike that of its inverse.
         towards_a = towards_a + (torch.log(part_a) - torch.log(part_b))
         # sigmoid(l) and sigmoid(−l) rather than 1 − sigmoid(l): exactly the same when swapped.
@@ -205,8 +233,8 @@ class FlowInside(Network):
             first, last = outer_flows
             # Two half-flows for each gap that they lie away, and where the path bends from there.
             further = bend - bend_there
-            first = warp(images[0], first + (2.0 + 2.0 * part_b) * half_flow + further)
-            last = warp(images[-1], last - (2.0 + 2.0 * part_a) * half_flow + further)
+            first = warp(images[0], first + (2.0 + 2.0 * part_b) * half_flow + further, box)
+            last = warp(images[-1], last - (2.0 + 2.0 * part_a) * half_flow + further, box)
             part_first, part_last = (1.0 + part_a) / 3.0, (1.0 + part_b) / 3.0
             features += _compared(_views(first), _views(last), part_first, part_last)
         view = blend_views[:, 1:] + self.correction(features)
@@ -300,22 +328,27 @@ def _enlarged(flow: Tensor) -> Tensor:
     return F.interpolate(flow, scale_factor=4.0, mode="bilinear", align_corners=False)
 
 
-def warp(image: Tensor, flow: Tensor) -> Tensor:
+def warp(image: Tensor, flow: Tensor, box: Box | None = None) -> Tensor:
     """Sample an image where a flow leads to; its edges repeat.
 
     Args:
         image: (n, c, h, w).
-        flow: (n, 2, h, w) pixels (x, y); NaN counts as 0.
+        flow: (n, 2, h, w) pixels (x, y), or of the box; NaN counts as 0.
+        box: the part of the image that is wanted; None for all of it.
 
     Returns:
-        (n, c, h, w), `image` at x + flow.
+        (n, c, h, w), or of the box: `image` at x + flow.
     """
     height, width = image.shape[2:]
+    box = box or Box(0, 0, height, width)
     y, x = (
-        (torch.arange(side, dtype=flow.dtype, device=flow.device) + 0.5) * (2.0 / side) - 1.0
-        for side in (height, width)
+        (torch.arange(first, first + part, dtype=flow.dtype, device=flow.device) + 0.5)
+        * (2.0 / side)
+        - 1.0
+        for first, part, side in ((box.top, box.height, height), (box.left, box.width, width))
     )
-    here = torch.stack([x.expand(height, width), y[:, None].expand(height, width)], dim=-1)
+    size = (box.height, box.width)
+    here = torch.stack([x.expand(size), y[:, None].expand(size)], dim=-1)
     # grid_sample reads anywhere in memory where a coordinate is NaN, as after a diverged training.
     away = flow.nan_to_num().permute(0, 2, 3, 1) * flow.new_tensor([2.0 / width, 2.0 / height])
     return F.grid_sample(

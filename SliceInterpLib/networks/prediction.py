@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from SliceInterpLib.head_box import Box
 from SliceInterpLib.hounsfield import BRAIN
 
 SIZE_MULTIPLE = 32
@@ -73,13 +74,18 @@ class Network(nn.Module):
     """How many slices beyond the pair it sees on each side."""
     any_place = False
     """Whether it takes a place."""
+    margin: int | None = None
+    """How many pixels around a box it must see to predict there what it would in the whole slice;
+    None if it predicts whole slices alone."""
 
-    def between(self, slices: Tensor, times: int) -> Iterator[Prediction]:
+    def between(self, slices: Tensor, times: int, box: Box | None = None) -> Iterator[Prediction]:
         """The slices at the places k/times, one after the other; without `any_place`, the middle.
 
         Args:
             slices: as when called.
             times: from 2.
+            box: what is predicted of them, and all that the predictions then hold; None for whole
+                slices. For networks with a `margin`. It begins at multiples of 8, as its sides are.
         """
         for k in range(1, times):
             yield self(slices, place(k, times)) if self.any_place else self(slices)

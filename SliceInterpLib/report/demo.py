@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from SliceInterpLib.evidence.heads import has_full_range
 from SliceInterpLib.evidence.scan_check import check_scan, check_table
 from SliceInterpLib.files.writing import write_volume
+from SliceInterpLib.head_box import has_full_range
 from SliceInterpLib.interpolators import make_interpolator, usable_interpolators
 from SliceInterpLib.report.montage import save_montage
 from SliceInterpLib.upsampling import upsample

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from SliceInterpLib.evidence.heads import has_full_range
+from SliceInterpLib.head_box import has_full_range
 from SliceInterpLib.hounsfield import Window
 from SliceInterpLib.report.colours import ERROR_HU, difference_colours, error_colours
 from SliceInterpLib.report.orientation import PatientOrder

@@ -18,8 +18,9 @@ from torch import Tensor
 
 from SliceInterpLib.errors import TrainingError
 from SliceInterpLib.evidence.expected_error import Watched
-from SliceInterpLib.evidence.heads import has_full_range, head_mask
+from SliceInterpLib.evidence.heads import head_mask
 from SliceInterpLib.evidence.holdout import hold_out, to_hide
+from SliceInterpLib.head_box import has_full_range
 from SliceInterpLib.interpolators.learned import Learned
 from SliceInterpLib.lab.averaging import thick_slices
 from SliceInterpLib.networks.expected_error import ErrorScore, ExpectedError, log_size
