@@ -10,7 +10,6 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
-from scipy import ndimage
 
 from SliceInterpLib.hounsfield import Ranges
 from SliceInterpLib.padding import AIR, is_padding, padding_as_air, without_padding
@@ -153,6 +152,8 @@ def _shifted(
     hu: np.ndarray, padding: np.ndarray, place: np.ndarray, shape: tuple[int, ...], fill: float
 ) -> np.ndarray:
     """`hu` (h, w), some of it padding, with its first pixel at `place` in a larger slice."""
+    from scipy import ndimage  # takes its time, and most scans are even and upright
+
     whole = np.floor(place).astype(int)
     move = partial(
         ndimage.affine_transform,

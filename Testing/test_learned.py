@@ -212,7 +212,7 @@ class Rounding(Network):
 
 @pytest.mark.parametrize("more, fits", [(0.1, True), (2.0, False), (math.nan, False)])
 def test_half_precision_is_given_up_where_it_differs(more, fits, monkeypatch):
-    monkeypatch.setattr(devices, "has_bf16", lambda device: True)
+    monkeypatch.setattr(devices, "bf16_is_quick", lambda device: True)
     assert devices.half_precision_fits(Rounding(more), torch.device("cpu")) == fits
 
 

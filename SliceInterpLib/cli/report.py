@@ -16,7 +16,6 @@ from SliceInterpLib.cli.common import (
     say,
 )
 from SliceInterpLib.cli.values import point
-from SliceInterpLib.files.scanner import scanner_facts
 from SliceInterpLib.files.whole import check_place, write_text
 from SliceInterpLib.interpolators import METHODS
 
@@ -60,6 +59,7 @@ def add_commands(commands: Commands) -> None:
 
 
 def _report(options: argparse.Namespace) -> None:
+    from SliceInterpLib.files.scanner import scanner_facts
     from SliceInterpLib.report.html import make_report
 
     check_place(options.output, overwrite=options.force)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from SliceInterpLib.cli.common import Commands, add_command, add_json, print_result
 from SliceInterpLib.cli.values import count
-from SliceInterpLib.files.dicom_sending import send
 
 
 def add_commands(commands: Commands) -> None:
@@ -34,6 +33,8 @@ def add_commands(commands: Commands) -> None:
 
 
 def _send(options: argparse.Namespace) -> None:
+    from SliceInterpLib.files.dicom_sending import send
+
     sent = send(
         options.folder,
         options.host,

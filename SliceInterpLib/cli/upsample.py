@@ -37,7 +37,6 @@ from SliceInterpLib.fineness import (
 from SliceInterpLib.gaps import GAP_TOLERANCE
 from SliceInterpLib.grids import evenly_spaced, longest_stretch, upright
 from SliceInterpLib.interpolators import make_interpolator
-from SliceInterpLib.uniform import uniform
 from SliceInterpLib.upsampling import upsample
 from SliceInterpLib.volume import Volume
 
@@ -120,6 +119,8 @@ def _upsample(options: argparse.Namespace) -> None:
         else:
             result = upsample(scan, interpolator, **more)
     if options.uniform:
+        from SliceInterpLib.uniform import uniform
+
         result = uniform(result, options.uniform)
     result = _arranged(result, options)
     if options.dicom:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -75,3 +76,18 @@ def check_length(file: BinaryIO, length: int) -> None:
         length -= len(chunk)
     if length:
         raise damaged()
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Errors say which path they are about."""
+    try:
+        yield
+    except VolumeError as error:
+        if str(error).startswith(f"{path}: "):
+            raise
+        raise VolumeError(f"{path}: {error}") from error
+    except OSError as error:
+        raise VolumeError(
+            f"{path}: It cannot be opened ({error.strerror}). Check its permissions."
+        ) from error

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from SliceInterpLib.errors import VolumeError
-from SliceInterpLib.files.checks import check_is_file, check_size
+from SliceInterpLib.files.checks import check_is_file, check_size, naming
 from SliceInterpLib.files.dicom_frames import Frame, frames_of
 from SliceInterpLib.files.dicom_marks import stack_marks, warn_if_derived
 from SliceInterpLib.files.dicom_pixels import read_planes
@@ -46,21 +45,6 @@ def read_dicom(path: str | Path, *, series: str | None = None) -> Volume:
     path = Path(path)
     with naming(path):
         return _read(path, series)
-
-
-@contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Errors say which path they are about."""
-    try:
-        yield
-    except VolumeError as error:
-        if str(error).startswith(f"{path}: "):
-            raise
-        raise VolumeError(f"{path}: {error}") from error
-    except OSError as error:
-        raise VolumeError(
-            f"{path}: It cannot be opened ({error.strerror}). Check its permissions."
-        ) from error
 
 
 def _read(path: Path, series: str | None) -> Volume:

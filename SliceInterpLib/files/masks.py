@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from SliceInterpLib.errors import VolumeError
-from SliceInterpLib.files.dicom_reading import naming
+from SliceInterpLib.files.checks import naming
 from SliceInterpLib.files.dicom_seg import find_seg
 from SliceInterpLib.files.mask_grid import onto_scan
 from SliceInterpLib.files.reading import read_layers, read_volume

@@ -15,9 +15,9 @@ from SliceInterpLib.files.checks import (
     check_is_file,
     check_size,
     damaged,
+    naming,
 )
 from SliceInterpLib.files.dicom_marks import warn_if_derived
-from SliceInterpLib.files.dicom_reading import naming, read_dicom
 from SliceInterpLib.files.nifti_header import check_nifti, rounded_axes
 from SliceInterpLib.files.quiet import quiet_itk
 from SliceInterpLib.files.sidecar import read_sidecar
@@ -80,6 +80,8 @@ def _read(path: Path, series: str | None) -> Volume:
     if not path.exists():
         raise VolumeError("There is no such file or folder. Check the path.")
     if is_dicom(path):
+        from SliceInterpLib.files.dicom_reading import read_dicom  # pydicom takes its time
+
         return read_dicom(path, series=series)
     if series:
         raise VolumeError("A series can be chosen in a DICOM folder only. Ask for none here.")

@@ -19,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from SliceInterpLib.errors import MethodError
 from SliceInterpLib.lab.designs import ARCHITECTURES
 from SliceInterpLib.lab.peers.reference_unet import ReferenceUNet, tiled
-from SliceInterpLib.networks.devices import choose_device, has_bf16, on_device
+from SliceInterpLib.networks.devices import bf16_is_quick, choose_device, on_device
 from SliceInterpLib.networks.prediction import Network, Prediction
 from SliceInterpLib.networks.registry import find_model, load_network
 from SliceInterpLib.phantom import head_phantom
@@ -63,7 +63,7 @@ def network_speed(
     if runs < 1:
         raise ValueError(f"runs must be at least 1, not {runs}")
     where = choose_device(device)
-    half = has_bf16(where)
+    half = bf16_is_quick(where)
     contenders = _contenders(models)
     rows = {name: _size(*contender) for name, contender in contenders.items()}
     timed = [_timer(name, *made, where, half) for name, made in contenders.items()]

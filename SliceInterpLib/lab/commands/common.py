@@ -14,7 +14,7 @@ from SliceInterpLib.archive.finding import find_series
 from SliceInterpLib.cli.common import add_json, add_model
 from SliceInterpLib.cli.values import count, names_of
 from SliceInterpLib.errors import VolumeError
-from SliceInterpLib.files.dicom_reading import naming
+from SliceInterpLib.files.checks import naming
 from SliceInterpLib.files.reading import read_volume
 from SliceInterpLib.files.suffixes import READABLE, matching_suffix
 from SliceInterpLib.fineness import MOST_TIMES
