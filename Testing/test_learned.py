@@ -216,6 +216,16 @@ def test_half_precision_is_given_up_where_it_differs(more, fits, monkeypatch):
     assert devices.half_precision_fits(Rounding(more), torch.device("cpu")) == fits
 
 
+@pytest.mark.parametrize(
+    ("intel", "amx", "quick"), [(True, False, False), (True, True, True), (False, False, True)]
+)
+def test_half_precision_is_left_alone_where_it_is_no_quicker(intel, amx, quick, monkeypatch):
+    monkeypatch.setattr(devices, "has_bf16", lambda device: True)
+    monkeypatch.setattr(devices, "_is_intel", lambda: intel)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
+    assert devices.bf16_is_quick(torch.device("cpu")) == quick
+
+
 def test_the_wide_view_can_be_undone_over_the_whole_range():
     hu = torch.linspace(-3000.0, 4000.0, 7001)
     torch.testing.assert_close(from_wide_view(wide_view(hu)), hu, atol=0.01, rtol=1e-5)
