@@ -305,9 +305,13 @@ def test_contrast_prints_a_table_and_an_object(head_file):
 def test_speed_times_the_shipped_model_beside_the_reference(monkeypatch):
     small = partial(network_speed.ReferenceUNet, **SMALL)  # a few of its channels
     monkeypatch.setattr(network_speed, "ReferenceUNet", small)
-    rows = json.loads(sliceinterp("lab", "speed", "--runs", 1, "--device", "cpu", "--json").stdout)
+    command = ("lab", "speed", "--runs", 1, "--slices", 3, "--device", "cpu", "--json")
+    rows = json.loads(sliceinterp(*command).stdout)
     assert {"small", "reference U-Net", "reference U-Net, 13 crops"} <= set(rows["networks"])
     assert all(row["seconds"] > 0 for row in rows["networks"].values())
+    assert rows["command"]["slices"] == 3
+    assert {"start", "read", "import torch", "predict all slices"} <= set(rows["command"]["parts"])
+    assert all(row["cpu_seconds"] > 0 for row in rows["command"]["parts"].values())
 
 
 def test_an_unknown_method_is_refused_with_the_known_ones(head_file):

@@ -31,6 +31,7 @@ from SliceInterpLib.networks.prediction import (
     place,
     wide_view,
 )
+from SliceInterpLib.networks.winograd import Conv3x3
 
 
 class ResidualBlock(nn.Module):
@@ -38,8 +39,8 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.first = nn.Conv2d(width, width, 3, padding=1)
-        self.second = nn.Conv2d(width, width, 3, padding=1)
+        self.first = Conv3x3(width, width)
+        self.second = Conv3x3(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, width, h, w) to the same."""

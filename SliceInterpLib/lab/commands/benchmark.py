@@ -94,7 +94,10 @@ def add_commands(commands: Commands) -> None:
     add_json(sub)
 
     sub = add_command(
-        commands, "speed", _network_speed, "Time networks side by side with the field reference's."
+        commands,
+        "speed",
+        _network_speed,
+        "Time networks side by side with the field reference's, and the parts of upsample.",
     )
     sub.add_argument(
         "--model",
@@ -103,6 +106,12 @@ def add_commands(commands: Commands) -> None:
         "that are shipped)",
     )
     sub.add_argument("--runs", type=count(), default=7, help="how many times each is timed")
+    sub.add_argument(
+        "--slices",
+        type=count(least=2),
+        default=10,
+        help="of the scan whose upsampling is timed part by part (default: 10)",
+    )
     add_device(sub)
     add_json(sub)
 
@@ -188,11 +197,15 @@ def _contrast(options: argparse.Namespace) -> None:
 
 
 def _network_speed(options: argparse.Namespace) -> None:
+    from SliceInterpLib.lab.command_parts import command_parts, command_parts_table
     from SliceInterpLib.lab.network_speed import network_speed, network_speed_table
 
     names = options.model or [model.name for model in available_models(INTERPOLATOR)]
     result = network_speed(names, device=options.device, runs=options.runs)
-    print_result(result, network_speed_table(result).markdown(), as_json=options.json)
+    command = command_parts(names[0], device=options.device, slices=options.slices)
+    result["command"] = command
+    text = f"{network_speed_table(result).markdown()}\n\n{command_parts_table(command).markdown()}"
+    print_result(result, text, as_json=options.json)
 
 
 def _contenders(options: argparse.Namespace, default: Sequence[str]) -> list[Contender]:
