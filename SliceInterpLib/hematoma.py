@@ -103,6 +103,8 @@ class Suggestion(NamedTuple):
     """By the rule, from that seed; None where that finds no border to agree with."""
     confidence: float
     """0…1."""
+    doubt: str | None
+    """Why there is no border."""
 
 
 class Suggested(NamedTuple):
@@ -123,7 +125,7 @@ class Suggest(Request):
         from SliceInterpLib.volumetry.finding import find_pieces, what_none_means
 
         places = [
-            Suggestion(piece.number, piece.seed, piece.ml, piece.confidence)
+            Suggestion(piece.number, piece.seed, piece.ml, piece.confidence, piece.doubt)
             for piece in find_pieces(scan.segmenter)
         ]
         return Suggested(places, what_none_means())

@@ -380,8 +380,8 @@ class Volume:
         return one + (number - first)[:, None] * (other - one)
 
     def part(self, slices: range) -> Volume:
-        """The volume that some consecutive slices make."""
-        part = slice(slices.start, slices.stop)
+        """The volume that some slices in a row make, or every second of them and so on."""
+        part = slice(slices.start, slices.stop, slices.step)
         return replace(
             self,
             slices=self.slices[part],

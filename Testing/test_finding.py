@@ -16,7 +16,7 @@ from SliceInterpLib.lab.training.finder_examples import FinderExamples, stack_of
 from SliceInterpLib.networks.finder import FinderUNet
 from SliceInterpLib.networks.registry import FINDER, available_models, find_model
 from SliceInterpLib.phantom import head_phantom
-from SliceInterpLib.volumetry import slabs
+from SliceInterpLib.volumetry import finding, slabs
 from SliceInterpLib.volumetry.finding import find_pieces
 from SliceInterpLib.volumetry.mask import SegmentationError, voxel_ml
 from SliceInterpLib.volumetry.segmentation import Segmenter
@@ -80,6 +80,41 @@ def test_a_piece_whose_border_leaks_is_told_and_never_measured(bleeding, files, 
     told, said = volume_command(capsys, *leaking, "--all")
     assert told["rows"] == [] and told["finder"]["pieces"][0]["ml"] is None
     assert "has no border" in said
+
+
+def test_a_place_where_the_rule_sees_no_blood_is_told_and_never_measured(bleeding, files, capsys):
+    settings = SegmentationSettings(low_hu=89.0, high_hu=90.0)
+    (piece,) = find_pieces(Segmenter(bleeding.volume), settings=settings)
+    assert piece.ml is None and piece.found is None and piece.marked_ml > 15
+    truth = bleeding.hematoma_fraction > 0.5
+    assert truth[tuple(np.rint(bleeding.volume.indices(np.array(piece.seed))[0]).astype(int))]
+    dim = ["volume", str(files / "bleeding.nii.gz"), "--low", "89", "--high", "90", "--methods"]
+    assert main(dim) == 0
+    said = capsys.readouterr()
+    assert "| 1 | " in said.out and " | – | 0.9" in said.out
+    assert "warning: piece 1: It has no border: the finder marks" in said.err
+    assert "sees no blood there" in said.err
+    assert main([*dim, "--piece", "1"]) == 1
+    assert "Piece 1 cannot be measured" in capsys.readouterr().err
+    told, _ = volume_command(capsys, *dim[1:], "--all")
+    (listed,) = told["finder"]["pieces"]
+    assert told["rows"] == [] and listed["ml"] is None
+    assert "sees no blood there" in listed["warnings"][0]
+
+
+def test_a_place_beside_a_clot_is_told_where_the_rule_takes_the_clot_alone(bleeding, monkeypatch):
+    """Dim blood beside bright: the seed is within reach of the bright one, whose border it gets."""
+    clot = slabs.on_finder_pixels(bleeding.volume, bleeding.hematoma_fraction).numpy() > 0.5
+    places = np.argwhere(clot)
+    index, row, edge = places[places[:, 2] == places[:, 2].max()].mean(axis=0).astype(int)
+    likely = clot.astype(np.float32)
+    likely[..., edge - 3 :] = 0.0
+    likely[index, row - 4 : row + 5, edge - 1 : edge + 5] = 1.0
+    monkeypatch.setattr(finding, "likelihood", lambda *_: likely)
+    whole, beside = find_pieces(Segmenter(bleeding.volume))
+    assert whole.ml == pytest.approx(bleeding.hematoma_ml, rel=0.15)
+    assert beside.ml is None and beside.found is None and beside.marked_ml < 0.5
+    assert "takes what another piece has" in beside.warnings[0]
 
 
 def test_the_same_scan_gives_the_same_pieces(bleeding, pieces):
@@ -269,6 +304,7 @@ def test_the_finder_is_held_against_what_is_known(files, capsys):
 
     told = check(files / "bleeding.nii.gz", "--labels", files / "labels")
     assert told["found"] == told["with_hematoma"] == 1 and told["false_pieces"] == 0
+    assert told["without_border"] == 0
     assert told["dice"] > 0.9
     told = check(files / "bleeding.nii.gz", files / "healthy.nii.gz")
     assert told["with_hematoma"] == 0 and told["false_pieces"] == 1

@@ -18,7 +18,7 @@ import vtk  # noqa: E402
 from as_slicer_loads import acquisition_transform  # noqa: E402
 from driving import CLOT, choose, close, open_scene, place_seed, save_scene, settle  # noqa: E402
 
-from SliceInterpLib.hematoma import Scan  # noqa: E402
+from SliceInterpLib.hematoma import Scan, Suggestion  # noqa: E402
 from SliceInterpLib.interpolators import make_interpolator  # noqa: E402
 from SliceInterpLib.scene import nodes, sample_data, segmentations, volumetry  # noqa: E402
 from SliceInterpLib.upsampling import upsample  # noqa: E402
@@ -339,6 +339,15 @@ def test_find_suggests_and_nothing_counts_before_it_is_confirmed(widget, scene, 
     assert segmentations.rule_of(node, source)[0] == [
         list(s) for s in segmentations.seeds_of(source)
     ]
+
+
+def test_a_place_without_a_border_is_suggested_with_the_reason(widget, source):
+    why = "It has no border: the rule sees no blood there."
+    segmentations.suggest_seeds(source, [Suggestion(1, CLOT, None, 0.93, why)])
+    widget.panel.volumetry.refresh(source)
+    told = widget.ui.suggestionLabel.text
+    assert told == f"piece 1? no border was found, confidence 0.93. {why}"
+    assert segmentations.seeds_of(source) == []
 
 
 def test_what_is_suggested_can_be_rejected_renamed_and_looked_for_again(widget, source):

@@ -1,18 +1,21 @@
 """Volumetry on real scans, and the phantom study's machinery."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import ndimage
 
-from SliceInterpLib.files import read_volume
+from SliceInterpLib.cli import main
+from SliceInterpLib.files import read_volume, write_volume
 from SliceInterpLib.files.masks import read_mask
 from SliceInterpLib.interpolators import make_interpolator
-from SliceInterpLib.lab.volumetry_study.agreement import Agreement
+from SliceInterpLib.lab.agreement import Agreement, agreement, dice
 from SliceInterpLib.lab.volumetry_study.figure import save_volumetry_figure
 from SliceInterpLib.lab.volumetry_study.study import ACQUIRED, CARRIED, SPACINGS_MM, run_study
 from SliceInterpLib.lab.volumetry_study.tables import markdown
+from SliceInterpLib.phantom import head_phantom
 from SliceInterpLib.upsampling import upsample
 from SliceInterpLib.volumetry.mask import voxel_ml
 from SliceInterpLib.volumetry.segmentation import Segmenter
@@ -114,7 +117,7 @@ def test_the_study_measures_known_lesions(rows):
 
 
 def test_a_lesion_that_is_found_on_no_grid_has_no_distances_to_compare(rows):
-    lost = Agreement(dice=0.0, surface_mm=None, ends_mm=None)
+    lost = Agreement(dice=0.0, surface_mm=None, hd95_mm=None, ends_mm=None)
     text = markdown([replace(row, ml=0.0, agreement=lost) for row in rows])
     assert "| linear | 1.00 | – | – |" in text
 
@@ -125,3 +128,71 @@ def test_the_study_is_a_table_and_a_picture(rows, tmp_path):
     assert "| all | linear | 3 of 3 |" in text
     save_volumetry_figure(tmp_path / "study.png", rows)
     assert (tmp_path / "study.png").stat().st_size > 10_000
+
+
+# Every second slice hidden
+
+
+@pytest.fixture(scope="module")
+def patients(tmp_path_factory):
+    """A folder of scans and one of labels: one hematoma, and a label where there is none."""
+    folder = tmp_path_factory.mktemp("patients")
+    head = head_phantom(matrix=160, pixel_spacing=1.25, slices=18, hematoma_ml=30.0, seed=4)
+    known = (head.hematoma_fraction > 0.5).astype(np.uint8)
+    for name, label in (("bleeding", known), ("elsewhere", known[:, :, ::-1])):
+        for kind, slices in (("scans", head.volume.slices), ("labels", label)):
+            (folder / kind).mkdir(exist_ok=True)
+            write_volume(replace(head.volume, slices=slices), folder / kind / f"{name}.nrrd")
+    return folder
+
+
+def volumetry_real(folder, *arguments):
+    return ["lab", "volumetry-real", *map(str, arguments), "--labels", str(folder / "labels")]
+
+
+def test_hidden_slices_are_restored_and_their_hematoma_compared(patients, capsys):
+    command = volumetry_real(patients, patients / "scans")
+    assert main([*command, "--methods", "nearest,linear", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["patients"] == 1 and told["model"] is None and told["seconds"] > 0
+    (one,) = told["per_patient"]
+    assert one["spacing_mm"] == [10.0, 5.0] and one["true_ml"] == pytest.approx(30.0, rel=0.15)
+    multiplied, carried, nearest, linear = one["rows"]
+    assert multiplied["dice"] is None and multiplied["error_percent"] < 20
+    for row in (carried, nearest, linear):
+        assert 0.6 < row["dice_hidden"] < row["dice"] < 1.0
+        assert 0.0 < row["surface_mm"] <= row["hd95_mm"] <= 10.0
+        assert row["error_ml"] == pytest.approx(abs(row["ml"] - one["true_ml"]))
+    assert list(told["methods"]) == [row["method"] for row in one["rows"]]
+    compared = told["comparisons"]["linear"]["nearest"]["dice"]
+    assert compared["difference"] == pytest.approx(linear["dice"] - nearest["dice"])
+    assert compared["p"] is None, "one patient is too few to test"
+    assert "Dice 0.00" in told["left_out"]["elsewhere"]
+
+
+def test_the_table_names_the_model_and_who_was_left_out(patients, capsys):
+    command = volumetry_real(patients, patients / "scans")
+    assert main([*command, "--methods", "linear,learned"]) == 0
+    said = capsys.readouterr().out
+    assert (
+        "| learned − mask carried over | +" in said or "| learned − mask carried over | -" in said
+    )
+    assert "Learned: small. " in said and "seconds." in said
+    assert "Left out: elsewhere, on all slices the rule does not find" in said
+    only = volumetry_real(patients, patients / "scans" / "elsewhere.nrrd")
+    assert main([*only, "--methods", "linear"]) == 1
+    assert "No hematoma can be measured: elsewhere" in capsys.readouterr().err
+
+
+def test_agreement_is_in_mm_of_where_the_slices_lie():
+    truth = np.zeros((5, 20, 20), bool)
+    truth[1:4, 5:10, 5:10] = True
+    found = np.roll(truth, 2, axis=2)
+    head = head_phantom(matrix=20, pixel_spacing=0.5, slices=5, slice_spacing=4.0).volume
+    agreed = agreement(found, truth, head.places)
+    assert agreed.dice == dice(found, truth) == pytest.approx(0.6)
+    assert agreed.hd95_mm == pytest.approx(1.0) and 0.0 < agreed.surface_mm < 1.0
+    assert agreed.ends_mm == 0.0
+    assert agreement(truth, np.roll(truth, 1, axis=0), head.places).ends_mm == pytest.approx(4.0)
+    assert agreement(truth, truth, head.places) == (1.0, 0.0, 0.0, 0.0)
+    assert agreement(truth & False, truth, head.places) == (0.0, None, None, None)

@@ -16,16 +16,14 @@ from SliceInterpLib.interpolators import Interpolator
 from SliceInterpLib.lab.averaging import thick_slices
 from SliceInterpLib.lab.ceiling import PERFECT, with_new_noise
 from SliceInterpLib.lab.patient_statistics import (
-    adjusted,
+    DIFFERENCES_ARE,
     counted,
-    mean_with_interval,
-    paired_p,
+    difference_cell,
+    differences,
+    patient_means,
 )
 from SliceInterpLib.table import Column, Estimate, Table
 from SliceInterpLib.volume import Volume
-
-PatientTable = Mapping[str, Mapping[str, Mapping[str, float | None]]]
-"""{patient: {method: {metric: mean over the patient's slices}}}."""
 
 
 def benchmark(
@@ -99,11 +97,8 @@ def benchmark(
         "patients": len(per_patient),
         "protocol": _protocol(hidden, thickness, places, every),
         "hidden": hidden,
-        "methods": {
-            name: {metric: _over_patients(per_patient, name, metric) for metric in METRICS}
-            for name in shown
-        },
-        "comparisons": _comparisons(per_patient, filter(_is_learned, names), references),
+        "methods": patient_means(per_patient, shown, METRICS),
+        "comparisons": differences(per_patient, filter(_is_learned, names), references, METRICS),
         "per_patient": per_patient,
     }
 
@@ -140,12 +135,6 @@ def _perfect(pairs: Iterable[Comparison], volume: Volume) -> dict[str, float | N
         return dict.fromkeys(METRICS)
 
 
-def _over_patients(per_patient: PatientTable, method: str, metric: str) -> dict[str, object] | None:
-    values = [rows[method][metric] for rows in per_patient.values()]
-    known = [value for value in values if value is not None]
-    return mean_with_interval(known) if known else None
-
-
 def _is_learned(name: str) -> bool:
     return name.split(":")[0] == "learned"
 
@@ -169,39 +158,6 @@ def _is_reference(method: Interpolator) -> bool:
     return method.name in ("linear", "optical-flow") or (
         model is not None and model.card["architecture"] == "reference-unet"
     )
-
-
-def _comparisons(
-    per_patient: PatientTable, methods: Iterable[str], references: Sequence[str]
-) -> dict[str, dict[str, dict[str, dict[str, Any] | None]]]:
-    """Paired differences over patients; None for a metric that no patient has for both."""
-    table = {
-        method: {
-            other: {metric: _difference(per_patient, method, other, metric) for metric in METRICS}
-            for other in references
-            if other != method
-        }
-        for method in methods
-    }
-    cells = [c for rows in table.values() for row in rows.values() for c in row.values() if c]
-    for cell, q in zip(cells, adjusted([cell["p"] for cell in cells]), strict=True):
-        cell["q"] = q
-    return {method: rows for method, rows in table.items() if rows}
-
-
-def _difference(
-    per_patient: PatientTable, method: str, other: str, metric: str
-) -> dict[str, Any] | None:
-    pairs = [(rows[method][metric], rows[other][metric]) for rows in per_patient.values()]
-    differences = [one - two for one, two in pairs if one is not None and two is not None]
-    if not differences:
-        return None
-    mean = mean_with_interval(differences)
-    return {
-        "difference": mean["mean"],
-        "ci95": mean["ci95"],
-        "p": paired_p(differences),
-    }
 
 
 _COLUMNS = (
@@ -228,7 +184,8 @@ def quality_table(result: Mapping) -> Table:
 def comparison_table(result: Mapping) -> Table:
     """A benchmark's comparisons: differences, their 95 % intervals and q."""
     rows = [
-        {"pair": f"{method} − {other}"} | {metric: _compared(row[metric]) for metric in METRICS}
+        {"pair": f"{method} − {other}"}
+        | {metric: difference_cell(row[metric]) for metric in METRICS}
         for method, others in result["comparisons"].items()
         for other, row in others.items()
     ]
@@ -236,16 +193,8 @@ def comparison_table(result: Mapping) -> Table:
     return Table(
         [Column("pair", "method − against"), *columns],
         rows,
-        caption="Mean differences over patients with 95 % intervals; q: Wilcoxon signed-rank "
-        "tests after Benjamini and Hochberg (six patients or more)",
+        caption=DIFFERENCES_ARE,
     )
-
-
-def _compared(found: Mapping | None) -> Estimate | None:
-    if found is None:
-        return None
-    remark = "" if found["q"] is None else f", q {found['q']:.2g}"
-    return Estimate(found["difference"], found["ci95"], remark)
 
 
 def timing_table(speed: Mapping[str, Mapping[str, float]]) -> Table:

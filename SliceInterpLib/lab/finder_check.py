@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from SliceInterpLib.lab.agreement import dice
 from SliceInterpLib.networks.registry import TrainedModel
 from SliceInterpLib.table import Column, Table
 from SliceInterpLib.volume import Volume
@@ -23,8 +24,10 @@ class Checked:
     patient: str
     pieces: int
     """That are listed."""
+    without_border: int
+    """Of these, that have no border and are not measured."""
     false_pieces: int
-    """Of these, whose seed is in no known hematoma."""
+    """Of all, whose seed is in no known hematoma."""
     ml: float
     """Of all that is found, by the seeded rule."""
     false_ml: float
@@ -73,17 +76,16 @@ def _checked(name: str, volume: Volume, known: np.ndarray | None, model: Trained
             together |= piece.found.mask
     seeds = [np.rint(volume.indices(np.array(p.seed))[0]).astype(int) for p in pieces]
     false = [p for p, seed in zip(pieces, seeds, strict=True) if not truth[tuple(seed)]]
-    both = np.count_nonzero(together & truth)
-    total = np.count_nonzero(together) + np.count_nonzero(truth)
     return Checked(
         patient=name,
         pieces=len(pieces),
+        without_border=sum(piece.found is None for piece in pieces),
         false_pieces=len(false),
         ml=voxel_ml(volume, together),
         false_ml=sum(piece.ml or 0.0 for piece in false),
         known_ml=voxel_ml(volume, truth),
         found=None if known is None else len(false) < len(pieces),
-        dice=2.0 * both / total if known is not None and both else None,
+        dice=dice(together, truth) if (together & truth).any() else None,
         least_confidence=min((piece.confidence for piece in pieces), default=None),
         seconds=seconds,
     )
@@ -98,6 +100,7 @@ def summary_of(rows: list[Checked]) -> dict[str, object]:
         "with_hematoma": len(known),
         "found": sum(bool(row.found) for row in known),
         "dice": float(np.mean(dice)) if dice else None,
+        "without_border": sum(row.without_border for row in rows),
         "false_pieces": sum(row.false_pieces for row in rows),
         "false_ml": sum(row.false_ml for row in rows),
         "seconds": float(np.median([row.seconds for row in rows])),
@@ -113,6 +116,7 @@ def checked_table(rows: list[Checked]) -> Table:
         Column("ml", "found", "ml", ".1f"),
         Column("dice", "Dice", style=".3f"),
         Column("pieces", style="d"),
+        Column("without_border", "without a border", style="d"),
         Column("false_pieces", "false pieces", style="d"),
         Column("false_ml", "false", "ml", ".1f"),
         Column("least_confidence", "least confidence", style=".2f"),
@@ -129,6 +133,6 @@ def in_words(rows: list[Checked]) -> str:
         mean = "" if told["dice"] is None else f", mean Dice {told['dice']:.3f} where found"
         text += f"; the hematoma found in {told['found']} of {told['with_hematoma']}{mean}"
     return (
-        f"{text}; {told['false_pieces']} false pieces with {told['false_ml']:.1f} ml; median "
-        f"{told['seconds']:.1f} s of CPU time a scan."
+        f"{text}; {told['without_border']} pieces without a border; {told['false_pieces']} false "
+        f"pieces with {told['false_ml']:.1f} ml; median {told['seconds']:.1f} s of CPU time a scan."
     )

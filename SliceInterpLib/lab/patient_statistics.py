@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from scipy import stats
+
+from SliceInterpLib.table import Estimate
+
+PatientTable = Mapping[str, Mapping[str, Mapping[str, float | None]]]
+"""{patient: {method: {metric: the patient's value, None where there is none}}}."""
+
+Differences = dict[str, dict[str, dict[str, dict[str, Any] | None]]]
+"""{method: {other: {metric: {"difference", "ci95", "p", "q"} or None}}}."""
 
 _FEWEST_TO_TEST = 6
 
@@ -59,3 +67,75 @@ def adjusted(p_values: Sequence[float | None]) -> list[float | None]:
         return [None] * len(p_values)
     found = iter(stats.false_discovery_control(known))
     return [None if p is None else float(next(found)) for p in p_values]
+
+
+def patient_means(
+    patients: PatientTable, methods: Iterable[str], metrics: Sequence[str]
+) -> dict[str, dict[str, dict[str, Any] | None]]:
+    """{method: {metric: what `mean_with_interval` gives; None where no patient has a value}}."""
+    found: dict[str, dict[str, dict[str, Any] | None]] = {}
+    for method in methods:
+        found[method] = {}
+        for metric in metrics:
+            values = [rows[method][metric] for rows in patients.values()]
+            known = [value for value in values if value is not None]
+            found[method][metric] = mean_with_interval(known) if known else None
+    return found
+
+
+def differences(
+    patients: PatientTable,
+    methods: Iterable[str],
+    references: Sequence[str],
+    metrics: Sequence[str],
+) -> Differences:
+    """Of each method to each reference, over the patients that have a value for both.
+
+    Args:
+        patients: what was measured.
+        methods: those that are compared.
+        references: those that they are compared with; none with itself.
+        metrics: what is compared.
+
+    Returns:
+        Mean of method − reference with its interval, p as `paired_p` has it, q the same adjusted
+        over all of them; None for a metric that no patient has for both.
+    """
+    table: Differences = {
+        method: {
+            other: {metric: _difference(patients, method, other, metric) for metric in metrics}
+            for other in references
+            if other != method
+        }
+        for method in methods
+    }
+    cells = [c for rows in table.values() for row in rows.values() for c in row.values() if c]
+    for cell, q in zip(cells, adjusted([cell["p"] for cell in cells]), strict=True):
+        cell["q"] = q
+    return {method: rows for method, rows in table.items() if rows}
+
+
+def _difference(
+    patients: PatientTable, method: str, other: str, metric: str
+) -> dict[str, Any] | None:
+    pairs = [(rows[method][metric], rows[other][metric]) for rows in patients.values()]
+    apart = [one - two for one, two in pairs if one is not None and two is not None]
+    if not apart:
+        return None
+    mean = mean_with_interval(apart)
+    return {"difference": mean["mean"], "ci95": mean["ci95"], "p": paired_p(apart)}
+
+
+def difference_cell(found: Mapping | None) -> Estimate | None:
+    """One of `differences` as a table shows it, with q behind it."""
+    if found is None:
+        return None
+    remark = "" if found["q"] is None else f", q {found['q']:.2g}"
+    return Estimate(found["difference"], found["ci95"], remark)
+
+
+DIFFERENCES_ARE = (
+    "Mean differences over patients with 95 % intervals; q: Wilcoxon signed-rank tests after "
+    "Benjamini and Hochberg (six patients or more)"
+)
+"""Caption of a table of `difference_cell`."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from SliceInterpLib.lab.agreement import dice
 from SliceInterpLib.lab.patient_statistics import counted
 from SliceInterpLib.table import Column, Table, Value
 from SliceInterpLib.volume import Volume
@@ -66,7 +67,7 @@ def check_patient(name: str, volume: Volume, reference: np.ndarray, seeds: int =
         name,
         voxel_ml(volume, reference),
         sizes[0],
-        0.0 if first is None else _dice(first.mask, reference),
+        0.0 if first is None else dice(first.mask, reference),
         None if first is None or first.bright is None else voxel_ml(volume, first.bright),
         float(spread),
         ("refused",) if first is None else first.warnings,
@@ -81,20 +82,26 @@ def _segmented(segmenter: Segmenter, place: np.ndarray) -> Segmentation | None:
         return None
 
 
+def deepest_place(volume: Volume, reference: np.ndarray) -> np.ndarray:
+    """Of the slice in which a hematoma is largest, the place that is deepest in it: mm, LPS.
+
+    Args:
+        volume: the scan.
+        reference: bool, shaped as `volume.slices`; not empty.
+    """
+    largest = int(np.count_nonzero(reference, axis=(1, 2)).argmax())
+    depth = morphology.depth(reference[largest : largest + 1], volume.pixel_spacing)[0]
+    row, column = np.unravel_index(depth.argmax(), depth.shape)
+    return volume.places(np.array([largest, row, column], float)).ravel()
+
+
 def _places(volume: Volume, reference: np.ndarray, seeds: int) -> Iterator[np.ndarray]:
     """Points in mm, LPS."""
+    yield deepest_place(volume, reference)
     depth = morphology.depth(reference, volume.pixel_spacing)
-    largest = int(np.count_nonzero(reference, axis=(1, 2)).argmax())
-    places = [np.array([largest, *np.unravel_index(depth[largest].argmax(), depth[0].shape)])]
     inner = np.argwhere(depth > min(_SEED_DEPTH_MM, 0.5 * depth.max()))
-    places += list(inner[np.random.default_rng(0).choice(len(inner), seeds - 1)])
-    for place in places:
+    for place in inner[np.random.default_rng(0).choice(len(inner), seeds - 1)]:
         yield volume.places(place.astype(np.float64)).ravel()
-
-
-def _dice(found: np.ndarray, reference: np.ndarray) -> float:
-    both = np.count_nonzero(found & reference)
-    return 2.0 * both / (np.count_nonzero(found) + np.count_nonzero(reference))
 
 
 def segmentation_table(patients: Sequence[Checked]) -> Table:

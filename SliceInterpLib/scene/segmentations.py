@@ -78,6 +78,8 @@ def suggest_seeds(source: slicer.vtkMRMLVolumeNode, places: Sequence[Suggestion]
         told = _("{size}, confidence {confidence}").format(
             size=size, confidence=f"{place.confidence:.2f}"
         )
+        if place.doubt:
+            told = f"{told}. {place.doubt}"
         seeds.SetNthControlPointDescription(index, told)
 
 

@@ -23,11 +23,17 @@ from SliceInterpLib.volumetry.segmentation import Segmenter
 from SliceInterpLib.volumetry.settings import DEFAULTS, Segmentation, SegmentationSettings
 
 _SEEDS_TRIED = 3
-"""In so many of the slabs with most of a piece a seed is tried before the piece is left out."""
+"""In so many of the slabs with most of a piece a seed is tried before it has no border."""
 
 _DIFFERENT = 3.0
 """Where the rule takes so many times what the finder marks, or so much less, the two do not see the
 same thing, and there is no border to be measured. In validation patients it takes 0.7 to 1.1."""
+
+
+_LOOK = (
+    "Look at it; if it is a hematoma, place a seed with a threshold range of your own, or draw it "
+    "by hand."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,44 +101,53 @@ def find_pieces(
     volume, taken = segmenter.volume, np.zeros(segmenter.volume.slices.shape, bool)
     pieces: list[Piece] = []
     for marked in _marked(volume, model, limits):
-        found = _segmented(segmenter, marked, settings)
-        if found is None:
-            continue  # where the rule sees no blood there is none to suggest
-        seed, segmentation = found
-        overlap = np.count_nonzero(segmentation.mask & taken)
-        if 2 * overlap > np.count_nonzero(segmentation.mask):
-            continue  # the rule joins it to a piece that is there already
-        piece = _piece(volume, marked, seed, segmentation)
+        piece = _piece(segmenter, marked, taken, settings)
+        if piece is None:
+            continue
         if piece.found:
             taken |= piece.found.mask
-        if piece.ml is None or piece.ml >= limits.smallest_ml:
-            pieces.append(piece)
+        pieces.append(piece)
     pieces.sort(key=lambda piece: (piece.ml is None, -(piece.ml or piece.marked_ml)))
     return [replace(piece, number=number) for number, piece in enumerate(pieces, 1)]
 
 
 def _piece(
-    volume: Volume,
-    marked: _Marked,
-    seed: tuple[float, float, float],
-    segmentation: Segmentation,
-) -> Piece:
-    """Without a border, where the rule's is not of what the finder marks."""
-    ml = voxel_ml(volume, segmentation.mask)
-    agreed = marked.ml / _DIFFERENT <= ml <= marked.ml * _DIFFERENT
-    doubt = (
-        f"It has no border: the finder marks {marked.ml:.1f} ml, and the rule that draws borders "
-        f"takes {ml:.1f} ml from there. Look at it; if it is a hematoma, place a seed with a "
-        "threshold range of your own, or draw it by hand."
-    )
+    segmenter: Segmenter, marked: _Marked, taken: np.ndarray, settings: SegmentationSettings
+) -> Piece | None:
+    """With the border of the rule, if that is of what the finder marks; None if that has a piece.
+
+    Args:
+        segmenter: of the scan.
+        marked: by the finder.
+        taken: what other pieces have, bool, shaped as the scan's `slices`.
+        settings: of the segmentation.
+    """
+    volume = segmenter.volume
+    seed, found = _segmented(segmenter, marked, settings)
+    ml = voxel_ml(volume, found.mask) if found else None
+    doubt = None
+    if found is None or ml is None:
+        doubt = "sees no blood there: either it is hardly denser than the brain, or it is none"
+    elif 2 * np.count_nonzero(found.mask & taken) > np.count_nonzero(found.mask):
+        pixels = _voxels(volume, np.argwhere(marked.slabs), marked.slabs.shape[1:])
+        if taken[tuple(pixels.T)].mean() >= 0.5:
+            return None  # the rule joins the two
+        doubt = "takes what another piece has from there, and little of this"
+    elif not marked.ml / _DIFFERENT <= ml <= marked.ml * _DIFFERENT:
+        doubt = f"takes {ml:.1f} ml from there"
+    if doubt:
+        doubt = (
+            f"It has no border: the finder marks {marked.ml:.1f} ml, and the rule that draws "
+            f"borders {doubt}. {_LOOK}"
+        )
     return Piece(
         number=0,
         seed=seed,
         confidence=marked.confidence,
         marked_ml=marked.ml,
-        ml=ml if agreed else None,
-        found=segmentation if agreed else None,
-        doubt=None if agreed else doubt,
+        ml=None if doubt else ml,
+        found=None if doubt else found,
+        doubt=doubt,
     )
 
 
@@ -219,29 +234,42 @@ def likelihood(volume: Volume, model: TrainedModel) -> np.ndarray:
 
 def _segmented(
     segmenter: Segmenter, marked: _Marked, settings: SegmentationSettings
-) -> tuple[tuple[float, float, float], Segmentation] | None:
+) -> tuple[tuple[float, float, float], Segmentation | None]:
     """A seed inside what is marked, and what the rule finds there; None if that is no blood."""
     areas = np.count_nonzero(marked.slabs, axis=(1, 2))
-    for index in np.argsort(-areas, kind="stable")[:_SEEDS_TRIED]:
-        if areas[index]:
-            seed = _deepest(segmenter.volume, marked.slabs[index], int(index))
-            try:
-                return seed, segmenter.segment([seed], settings)
-            except SegmentationError:
-                continue
-    return None
+    largest = [int(index) for index in np.argsort(-areas, kind="stable") if areas[index]]
+    seeds = [_deepest(segmenter.volume, marked.slabs[i], i) for i in largest[:_SEEDS_TRIED]]
+    for seed in seeds:
+        try:
+            return seed, segmenter.segment([seed], settings)
+        except SegmentationError:
+            continue
+    return seeds[0], None
 
 
 def _deepest(volume: Volume, marked: np.ndarray, index: int) -> tuple[float, float, float]:
     """The place in a slab that is farthest from the outline of what is marked, mm, LPS."""
     depth = ndimage.distance_transform_edt(np.pad(marked, 1))[1:-1, 1:-1]
-    deepest = np.array(np.unravel_index(int(depth.argmax()), depth.shape))
-    scale = np.divide(volume.slices.shape[1:], marked.shape)
-    row, column = np.rint((deepest + 0.5) * scale - 0.5)
-    first, behind = slabs.slab_starts(volume)[index : index + 2]
-    (place,) = volume.places(np.array([(first + behind - 1) // 2, row, column])).tolist()
-    left, back, up = place
+    row, column = np.unravel_index(int(depth.argmax()), depth.shape)
+    (voxel,) = _voxels(volume, np.array([[index, row, column]]), marked.shape)
+    left, back, up = volume.places(voxel)[0].tolist()
     return left, back, up
+
+
+def _voxels(volume: Volume, pixels: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """(m, 3) the voxel (slice, row, column) in the middle of each of the finder's pixels.
+
+    Args:
+        volume: the scan.
+        pixels: (m, 3) slab, row and column.
+        size: rows and columns that the finder sees.
+    """
+    starts = slabs.slab_starts(volume)
+    middles = (starts[:-1] + starts[1:] - 1) // 2
+    scale = np.divide(volume.slices.shape[1:], size)
+    within = np.rint((pixels[:, 1:] + 0.5) * scale - 0.5).astype(int)
+    within = np.clip(within, 0, np.array(volume.slices.shape[1:]) - 1)
+    return np.column_stack([middles[pixels[:, 0]], within])
 
 
 def _limits_of(model: TrainedModel) -> _Limits:

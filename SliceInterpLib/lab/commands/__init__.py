@@ -13,6 +13,7 @@ from SliceInterpLib.lab.commands import (
     segmentation,
     training,
     validation,
+    volumetry_real,
     volumetry_study,
 )
 
@@ -25,6 +26,7 @@ def add_commands(commands: Commands) -> None:
         validation,
         mpr_check,
         volumetry_study,
+        volumetry_real,
         segmentation,
         training,
         loss_study,

@@ -23,7 +23,7 @@ def add_commands(commands: Commands) -> None:
     )
     sub.add_argument("-o", "--output", type=Path, required=True, help="folder for the results")
     sub.add_argument(
-        "--lesions", type=count(), default=80, help="each is scanned at three spacings"
+        "--lesions", type=count(), default=40, help="each is scanned at three spacings"
     )
     sub.add_argument("--seed", type=count(least=0), default=0)
     add_model(sub)
@@ -40,7 +40,7 @@ def _study(options: argparse.Namespace) -> None:
         make_contender(method, model=options.model, device=options.device)
         for method in ("linear", "cubic", "learned")
     ]
-    with progress_bar("cases", quiet=False) as progress:
+    with progress_bar("lesions", quiet=False) as progress:
         rows = run_study(methods, lesions=options.lesions, seed=options.seed, progress=progress)
     title = "# Hematomas of known volume"
     text = f"{title}\n\n```\n{command_line()}\n```\n\n{markdown(rows)}"

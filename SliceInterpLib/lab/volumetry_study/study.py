@@ -10,7 +10,7 @@ import numpy as np
 from scipy import ndimage
 
 from SliceInterpLib.interpolators import Interpolator
-from SliceInterpLib.lab.volumetry_study.agreement import Agreement, agreement
+from SliceInterpLib.lab.agreement import Agreement, agreement
 from SliceInterpLib.lab.volumetry_study.lesions import (
     LATTICE_MM,
     SHAPES,
@@ -36,7 +36,11 @@ ACQUIRED, CARRIED = "acquired", "mask carried over"
 
 _AnyVolume = TypeVar("_AnyVolume", bound=Volume)
 
-_HEADS = 4
+_PAIRS = len(SHAPES) * (len(SIZES_ML) - 1)
+"""Of shape and size class, each drawn once in every head."""
+
+_AIR_ROWS = 8
+"""Beside the part that methods see, since they refuse a scan without air."""
 
 _AROUND_MM = 25.0
 """Methods and segmentation see this much around a lesion, within the slices: leaks end there."""
@@ -61,13 +65,13 @@ class Row:
 def run_study(
     methods: Sequence[Interpolator],
     *,
-    lesions: int = 80,
+    lesions: int = 40,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Row]:
     """Measure lesions at each of SPACINGS_MM.
 
-    Shapes and size classes take turns, so that 80 lesions have each pair in each of four heads.
+    Shapes and size classes take turns, so that 40 lesions have each pair in each of two heads.
     Every volume is segmented anew by the same rule, from the place deepest in the lesion; only
     the row CARRIED is the acquired slices' mask, carried over to the doubled grid by its shape.
 
@@ -75,33 +79,29 @@ def run_study(
         methods: those that double the scans.
         lesions: how many.
         seed: of lesions and noise; the heads are always the same.
-        progress: called with the number of scans done and their number.
+        progress: called with the number of lesions done and their number.
 
     Returns:
         A row a method, lesion and spacing.
     """
     rows: list[Row] = []
-    done = 0
-    for head_seed in range(min(_HEADS, lesions)):
-        head = Head(head_seed)
-        for number in range(head_seed, lesions, _HEADS):
-            lesion = _lesion(head, number // _HEADS, np.random.default_rng((seed, number)))
-            for spacing in SPACINGS_MM:
-                rng = np.random.default_rng((seed, number, round(10 * spacing)))
-                for method, ml, partial_ml, agreed in _measured(lesion, spacing, methods, rng):
-                    rows.append(
-                        Row(
-                            number, lesion.shape, lesion.ml, spacing, method, ml, partial_ml, agreed
-                        )
-                    )
-                done += 1
-                if progress:
-                    progress(done, lesions * len(SPACINGS_MM))
+    for number in range(lesions):
+        if number % _PAIRS == 0:
+            head = Head(number // _PAIRS)
+        lesion = _lesion(head, number % _PAIRS, np.random.default_rng((seed, number)))
+        for spacing in SPACINGS_MM:
+            rng = np.random.default_rng((seed, number, round(10 * spacing)))
+            rows += [
+                Row(number, lesion.shape, lesion.ml, spacing, *found)
+                for found in _measured(lesion, spacing, methods, rng)
+            ]
+        if progress:
+            progress(number + 1, lesions)
     return rows
 
 
 def _lesion(head: Head, turn: int, rng: np.random.Generator) -> Lesion:
-    size = turn // len(SHAPES) % (len(SIZES_ML) - 1)
+    size = turn // len(SHAPES)
     ml = float(np.exp(rng.uniform(*np.log(SIZES_ML[size : size + 2]))))
     return draw_lesion(head, SHAPES[turn % len(SHAPES)], ml, rng)
 
@@ -112,29 +112,37 @@ def _measured(
     """Name, ml, ml corrected for partial volume, and agreement of each method."""
     head, start = scan(lesion, spacing_mm, rng)
     window = _window(lesion)
-    whole = slice(None)
     space = intracranial_mask(head)[window]
-    # Of the rows nothing is left out yet: methods refuse a scan without the air around the head.
-    strip = _part(head, (whole, whole, window[2]))
-    rows = (whole, window[1], whole)
-    volume = _part(strip, rows)
+    volume = _part(head, window)
     truth = _truth(lesion, volume, start, window)
     seed = _deepest(lesion)
     mask = _segmented(volume, space, seed)
     # A slice put between two may show the space of either, but for its own bone.
     either = np.repeat(space, 2, axis=0)[1:]
     either[1::2] |= space[:-1]
-    doubled = [_part(upsample(strip, method), rows) for method in methods]
+    doubled = [_doubled(volume, method) for method in methods]
     carried = carried_over(volume, mask, doubled[0])
     grids = [(ACQUIRED, volume, mask), (CARRIED, doubled[0], carried)]
     for method, finer in zip(methods, doubled, strict=True):
         grids.append(
             (method.name, finer, _segmented(finer, either & (finer.slices < INNER_TABLE_HU), seed))
         )
+
+    def lattice(voxels: np.ndarray) -> np.ndarray:
+        return voxels * LATTICE_MM
+
     for name, grid, found in grids:
         partial_ml = partial_volume_ml(grid, found) if found.any() else 0.0
         on_lattice = found[_slice_of_plane(grid, start, len(truth))]
-        yield name, voxel_ml(grid, found), partial_ml, agreement(on_lattice, truth, LATTICE_MM)
+        yield name, voxel_ml(grid, found), partial_ml, agreement(on_lattice, truth, lattice)
+
+
+def _doubled(volume: Volume, method: Interpolator) -> Volume:
+    """What the method makes of a part of a head."""
+    air = ((0, 0), (0, _AIR_ROWS), (0, 0))
+    beside = replace(volume, slices=np.pad(volume.slices, air, constant_values=-1000))
+    doubled = upsample(beside, method)
+    return replace(doubled, slices=doubled.slices[:, :-_AIR_ROWS])
 
 
 def _part(volume: _AnyVolume, window: tuple[slice, ...]) -> _AnyVolume:
