@@ -125,7 +125,7 @@ def _rows(
 def _found(segmenter: Segmenter, seed: np.ndarray) -> np.ndarray:
     """The mask from the seed; empty where the rule sees no blood there."""
     try:
-        return segmenter.segment([seed.tolist()]).mask
+        return segmenter.mask([seed.tolist()])
     except SegmentationError:
         return np.zeros(segmenter.volume.slices.shape, bool)
 

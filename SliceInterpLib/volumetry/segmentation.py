@@ -89,25 +89,47 @@ class Segmenter:
             SegmentationError: without a seed, and for one outside the volume, in air, in bone,
                 outside the skull or not in blood.
         """
-        if not seeds:
-            raise SegmentationError("There is no seed. Place one in the hematoma.")
-        places = [self._place(seed) for seed in seeds]
-        found, low, high = self._grown(places, settings)
-        bright = None
+        places = self._places(seeds)
+        found, whole, low, high = self._clot(places, settings)
         warnings: list[str] = []
-        # A user's own limit, or reach, says what is wanted.
-        if settings.low_hu is None and settings.reach_mm is None:
-            whole = self._with_grey_part(found)
-            self._pieces_at(whole, places, low, high)  # raises where a seed is in none
+        if _automatic(settings):
             warnings += self._two_densities(found, whole)
             warnings += self._dim(found, low, high, places, settings)
             warnings += self._spread(found, whole, settings)
-            if whole is not found:
-                found, bright = whole, self._on_the_scan(found)
-        mask = self._on_the_scan(found)
+        mask = self._on_the_scan(whole)
         warnings += doubts.of_place_and_size(self.volume, mask)
         warnings += self._leaks(mask, low, high)
+        bright = None if whole is found else self._on_the_scan(found)
         return Segmentation(mask, (low, high), tuple(warnings), bright)
+
+    def mask(
+        self,
+        seeds: Sequence[Sequence[float]],
+        settings: SegmentationSettings = DEFAULTS,
+    ) -> np.ndarray:
+        """The mask of `segment` alone: to look for what makes it doubtful takes longer.
+
+        Returns:
+            bool, shaped as the volume's `slices`.
+        """
+        _, whole, _, _ = self._clot(self._places(seeds), settings)
+        return self._on_the_scan(whole)
+
+    def _clot(
+        self, places: Sequence[tuple[int, ...]], settings: SegmentationSettings
+    ) -> tuple[np.ndarray, np.ndarray, float, float]:
+        """The clot, the same with its grey part (itself, if it has none), and the range."""
+        found, low, high = self._grown(places, settings)
+        whole = found
+        if _automatic(settings):
+            whole = self._with_grey_part(found)
+            self._pieces_at(whole, places, low, high)  # raises where a seed is in none
+        return found, whole, low, high
+
+    def _places(self, seeds: Sequence[Sequence[float]]) -> list[tuple[int, ...]]:
+        if not seeds:
+            raise SegmentationError("There is no seed. Place one in the hematoma.")
+        return [self._place(seed) for seed in seeds]
 
     def _on_the_scan(self, found: np.ndarray) -> np.ndarray:
         mask = np.zeros(self.volume.slices.shape, bool)
@@ -320,6 +342,11 @@ class Segmenter:
         touching = np.count_nonzero(mask[self._box] & rim)
         if touching > _TOUCHING_SHARE * np.count_nonzero(mask):
             yield doubts.TOUCHES_BONE
+
+
+def _automatic(settings: SegmentationSettings) -> bool:
+    """Whether nobody has said what is wanted, by a limit of their own or by a reach."""
+    return settings.low_hu is None and settings.reach_mm is None
 
 
 def _in_words(seed: Sequence[float]) -> str:

@@ -155,7 +155,7 @@ def _part(volume: _AnyVolume, window: tuple[slice, ...]) -> _AnyVolume:
 def _segmented(volume: Volume, space: np.ndarray, seed: np.ndarray) -> np.ndarray:
     """The mask from the seed; empty where the segmentation finds nothing."""
     try:
-        return Segmenter(volume, space=space).segment([seed.tolist()]).mask
+        return Segmenter(volume, space=space).mask([seed.tolist()])
     except SegmentationError:
         return np.zeros(volume.slices.shape, bool)
 
