@@ -12,6 +12,8 @@ from SliceInterpLib.files import read_volume, write_volume
 from SliceInterpLib.files.masks import read_mask
 from SliceInterpLib.interpolators import make_interpolator
 from SliceInterpLib.lab.agreement import Agreement, agreement, dice
+from SliceInterpLib.lab.volumetry_real import Patient, Restored
+from SliceInterpLib.lab.volumetry_real_tables import summary_of, tables_text
 from SliceInterpLib.lab.volumetry_study.figure import save_volumetry_figure
 from SliceInterpLib.lab.volumetry_study.study import ACQUIRED, CARRIED, SPACINGS_MM, run_study
 from SliceInterpLib.lab.volumetry_study.tables import markdown
@@ -177,11 +179,30 @@ def test_the_table_names_the_model_and_who_was_left_out(patients, capsys):
     assert (
         "| learned − mask carried over | +" in said or "| learned − mask carried over | -" in said
     )
-    assert "Learned: small. " in said and "seconds." in said
+    assert "Learned: small. " in said and "s of CPU time." in said
     assert "Left out: elsewhere, on all slices the rule does not find" in said
     only = volumetry_real(patients, patients / "scans" / "elsewhere.nrrd")
     assert main([*only, "--methods", "linear"]) == 1
     assert "No hematoma can be measured: elsewhere" in capsys.readouterr().err
+
+
+def test_a_leak_is_told_and_rules_no_mean():
+    def patient(name, ml):
+        rows = (
+            Restored("linear", 12.0, 0.8, 0.7, 0.5, 4.0, 2.0, 20.0),
+            Restored("learned", ml, 0.9, 0.8, 0.3, 3.0, abs(ml - 10.0), 10.0 * abs(ml - 10.0)),
+        )
+        return Patient(name, (10.0, 5.0), 10.0, rows)
+
+    told = summary_of([patient("a", 11.0), patient("b", 300.0)], {})
+    assert told["patients"] == 1 and told["leaks"] == {"b": ["learned"]}
+    assert told["methods"]["learned"]["error_ml"]["mean"] == pytest.approx(1.0)
+    assert told["with_leaks"]["learned"]["error_ml"]["mean"] == pytest.approx(145.5)
+    text = tables_text(told)
+    assert "The rule leaks in b, which is in none of the means above" in text
+    assert "2 patients, with the leaks" in text
+    alone = summary_of([patient("b", 300.0)], {})
+    assert alone["patients"] == 0 and "| linear | – |" in tables_text(alone)
 
 
 def test_agreement_is_in_mm_of_where_the_slices_lie():

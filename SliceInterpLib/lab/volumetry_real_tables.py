@@ -13,7 +13,7 @@ from SliceInterpLib.lab.patient_statistics import (
     differences,
     patient_means,
 )
-from SliceInterpLib.lab.volumetry_real import METRICS, Patient
+from SliceInterpLib.lab.volumetry_real import METRICS, MULTIPLIED, Patient
 from SliceInterpLib.table import Column, Estimate, Table, Value
 
 _COLUMNS = (
@@ -26,55 +26,92 @@ _COLUMNS = (
 )
 
 
+_LEAK = 3.0
+"""Where a grid has so many times the true volume, the rule has leaked into other tissue."""
+
+
 def summary_of(patients: Sequence[Patient], left_out: Mapping[str, str]) -> dict[str, Any]:
     """All figures: of each method over patients, of the last against the others, of each patient.
+
+    A leak says more of the rule and its seed than of the slices, and one would rule every mean:
+    patients with a leak on any grid are told and in the means of "with_leaks" alone.
 
     Args:
         patients: at least one, each with the same methods.
         left_out: why, by patient.
     """
-    table: dict[str, dict[str, dict[str, float | None]]] = {
-        one.name: {row.method: {key: getattr(row, key) for key in METRICS} for row in one.rows}
+    methods = [row.method for row in patients[0].rows]
+    leaks = {
+        one.name: [row.method for row in one.rows if row.ml > _LEAK * one.true_ml]
         for one in patients
     }
-    methods = [row.method for row in patients[0].rows]
-    nothing = {
-        method: sum(row.ml == 0.0 for one in patients for row in one.rows if row.method == method)
-        for method in methods
-    }
+    leaks = {name: where for name, where in leaks.items() if where}
+    table = {one.name: _figures(one) for one in patients}
+    whole = {name: figures for name, figures in table.items() if name not in leaks}
     return {
-        "patients": len(patients),
+        "patients": len(whole),
+        "leaks": leaks,
         "left_out": dict(left_out),
-        "methods": patient_means(table, methods, METRICS),
-        "found_nothing": nothing,
-        "comparisons": differences(table, methods[-1:], methods, METRICS),
+        "methods": patient_means(whole, methods, METRICS),
+        "comparisons": differences(whole, methods[-1:], methods, METRICS),
+        "with_leaks": patient_means(table, methods, METRICS) if leaks else None,
+        "found_nothing": {method: _found_nothing(patients, method) for method in methods},
         "per_patient": [asdict(one) for one in patients],
     }
 
 
+def _figures(patient: Patient) -> dict[str, dict[str, float | None]]:
+    return {row.method: {key: getattr(row, key) for key in METRICS} for row in patient.rows}
+
+
+def _found_nothing(patients: Sequence[Patient], method: str) -> int:
+    return sum(row.ml == 0.0 for one in patients for row in one.rows if row.method == method)
+
+
 def tables_text(summary: Mapping[str, Any]) -> str:
     """Means, differences, patients, and who was left out."""
-    tables = (methods_table(summary), differences_table(summary), patients_table(summary))
+    thick, fine = summary["per_patient"][0]["spacing_mm"]
+    caption = (
+        f"{counted(summary['patients'])}, every second slice hidden ({thick:g} → {fine:g} mm in "
+        "the first); mean and 95 % interval over patients"
+    )
+    tables = [
+        methods_table(summary["methods"], caption),
+        differences_table(summary),
+        patients_table(summary),
+    ]
     texts = [table.markdown() for table in tables]
+    for name, where in summary["leaks"].items():
+        texts.append(
+            f"The rule leaks in {name}, which is in none of the means above: more than "
+            f"{_LEAK:g} times the true volume on {', '.join(where)}."
+        )
+    if summary["with_leaks"]:
+        count = counted(len(summary["per_patient"]))
+        told = methods_table(summary["with_leaks"], f"{count}, with the leaks")
+        texts.append(told.markdown())
     nothing = {name: count for name, count in summary["found_nothing"].items() if count}
     if nothing:
-        told = ", ".join(f"{name} {count}" for name, count in nothing.items())
-        texts.append(f"Nothing was found, by method, in so many patients: {told}.")
+        told_of = ", ".join(f"{name} {count}" for name, count in nothing.items())
+        texts.append(f"Nothing was found, by method, in so many patients: {told_of}.")
     texts += [f"Left out: {name}, {why}." for name, why in summary["left_out"].items()]
     return "\n\n".join(texts)
 
 
-def methods_table(summary: Mapping[str, Any]) -> Table:
-    """A row a method."""
-    thick, fine = summary["per_patient"][0]["spacing_mm"]
+def methods_table(means: Mapping[str, Mapping[str, Any]], caption: str) -> Table:
+    """A row a method.
+
+    Args:
+        means: "methods" or "with_leaks" of a summary.
+        caption: stands above.
+    """
     return Table(
         [Column("method"), *_COLUMNS],
         [
             {"method": method} | {key: Estimate.of(found) for key, found in row.items()}
-            for method, row in summary["methods"].items()
+            for method, row in means.items()
         ],
-        caption=f"{counted(summary['patients'])}, every second slice hidden ({thick:g} → "
-        f"{fine:g} mm in the first); mean and 95 % interval over patients",
+        caption,
     )
 
 
@@ -91,7 +128,8 @@ def differences_table(summary: Mapping[str, Any]) -> Table:
 
 def patients_table(summary: Mapping[str, Any]) -> Table:
     """A row a patient: the true volume, and Dice and volume by each method."""
-    methods = [method for method, row in summary["methods"].items() if row["dice"]]
+    methods = [row["method"] for row in summary["per_patient"][0]["rows"]]
+    of_slices = [method for method in methods if method != MULTIPLIED]
     rows: list[dict[str, Value]] = []
     for one in summary["per_patient"]:
         row: dict[str, Value] = {"patient": one["name"], "true_ml": one["true_ml"]}
@@ -103,8 +141,8 @@ def patients_table(summary: Mapping[str, Any]) -> Table:
         [
             Column("patient"),
             Column("true_ml", "true", "ml", ".1f"),
-            *(Column(f"{method} dice", f"{method}, Dice", "", ".3f") for method in methods),
-            *(Column(f"{method} ml", method, "ml", ".1f") for method in summary["methods"]),
+            *(Column(f"{method} dice", f"{method}, Dice", "", ".3f") for method in of_slices),
+            *(Column(f"{method} ml", method, "ml", ".1f") for method in methods),
         ],
         rows,
     )

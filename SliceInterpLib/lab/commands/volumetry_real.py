@@ -36,7 +36,7 @@ def _measure(options: argparse.Namespace) -> None:
     from SliceInterpLib.lab.volumetry_real import NoTruthError, Patient, measure_patient
     from SliceInterpLib.lab.volumetry_real_tables import summary_of, tables_text
 
-    began = time.monotonic()
+    began = time.process_time()
     methods, patients = named_methods(options), by_name(scans(options.data))
     measured: list[Patient] = []
     left_out: dict[str, str] = {}
@@ -54,7 +54,7 @@ def _measure(options: argparse.Namespace) -> None:
         raise VolumeError(f"No hematoma can be measured: {told}.")
     made = [method.provenance.get("model") for method in methods]
     model = next((name for name in made if name), None)
-    seconds = time.monotonic() - began
+    seconds = time.process_time() - began
     summary = summary_of(measured, left_out) | {"model": model, "seconds": seconds}
-    ends = f"{f'Learned: {model}. ' if model else ''}{seconds:.0f} seconds."
+    ends = f"{f'Learned: {model}. ' if model else ''}{seconds:.0f} s of CPU time."
     print_result(summary, f"{tables_text(summary)}\n\n{ends}", as_json=options.json)
