@@ -1,5 +1,7 @@
 """Where the head is, and a learned method that computes there alone: nothing lost, no seam."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from tiny_models import write_tiny_model
@@ -49,10 +51,10 @@ def disc(size=256, centre=(128, 128), radius=60.0, inside=SKIN, outside=AIR):
     return np.where(far < radius, inside, outside).astype(np.float32)
 
 
-def with_headrest(hu, column=128):
+def with_headrest(hu, column=128, density=HEADREST):
     """A shell of six pixels from below the head to the edge."""
     hu = hu.copy()
-    hu[200:, column - 3 : column + 3] = HEADREST
+    hu[200:, column - 3 : column + 3] = density
     return hu
 
 
@@ -61,11 +63,20 @@ def edges(box):
 
 
 def test_a_head_is_found_and_the_headrest_left_out():
-    box = head_box(np.stack([disc(), with_headrest(disc(radius=58))]), 16)
+    noise = np.random.default_rng(0).normal(0, 12, (2, 256, 256)).astype(np.float32)
+    both = np.stack([with_headrest(disc()), with_headrest(disc(radius=58))])
+    box = head_box(both + noise, 16)
     top, bottom, left, right = edges(box)
     assert 20 < top <= 128 - 60 - 16 and 20 < left <= 128 - 60 - 16
     assert 128 + 60 + 16 <= bottom < 256 and 128 + 60 + 16 <= right < 256
     assert box.height % 32 == box.width % 32 == box.top % 8 == box.left % 8 == 0
+
+
+@pytest.mark.parametrize("other", [disc(), with_headrest(disc(), 134)], ids=["ends", "moves"])
+def test_a_headrest_that_ends_or_moves_is_not_left_out(other):
+    box = head_box(np.stack([with_headrest(disc(), 126), other]), 16)
+    assert edges(box)[1] == 256
+    assert 128 + 60 + 16 <= edges(box)[3] < 256
 
 
 def test_in_a_brain_window_air_is_as_dark_as_fat_and_skin_lies_around_it():
@@ -122,10 +133,10 @@ def test_beside_the_head_it_is_linear(learned, four):
     np.testing.assert_allclose(found[outside], ((2 * a + b) / 3)[outside], atol=1e-3)
 
 
-def test_a_headrest_that_moves_shows_no_seam(learned):
+def test_a_headrest_of_foam_that_moves_shows_no_seam(learned):
     """Moved by the network on one side and blended on the other: one passes into the other."""
-    still = disc()
-    pair = np.stack([with_headrest(still, 126), with_headrest(still, 132)])[None]
+    foam = partial(with_headrest, disc(), density=-250.0)
+    pair = np.stack([foam(126), foam(132)])[None]
     if learned.context:
         pair = pair[:, [0, 0, 1, 1]]
     box = head_box(pair[0], learned.network.margin)

@@ -31,7 +31,7 @@ class Learned:
     (`half_precision_fits`), and each pair is predicted by itself. What other computers make of
     them may differ (Docs/architecture.md).
 
-    Where neither slice shows the head, in air and in the headrest, slices are interpolated linearly
+    Beside the head, in air and where a headrest does not change, slices are interpolated linearly
     (`interpolators.beside`).
 
     When a GPU has too little memory for a pair, the CPU takes over for good; the slices of one call
