@@ -35,8 +35,9 @@ _MEANING = (
 )
 
 _LIMITS = [
-    "Measured on hidden slices, whose neighbours lie twice as far apart as in use. In use the "
-    "clues are smaller, and so is the expected error; how well it is calibrated there is known "
+    "Measured on hidden slices, one at a time and two in a row, whose neighbours lie two and three "
+    "times as far apart as in use. In use the clues are smaller, and so is the expected error; how "
+    "well it is calibrated there, and at other places than the middle and the thirds, is known "
     "from thin slices averaged into thick ones alone (metrics with --average).",
     "The curve was measured on scans that are saturated at both ends of a brain window; in bone "
     "and air of other scans it is carried on and is a rough guide.",
