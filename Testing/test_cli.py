@@ -324,8 +324,8 @@ def test_the_commands_of_the_product_are_few_and_those_of_the_laboratory_apart()
     product = "upsample batch send info models demo check report volume lab"
     laboratory = (
         "benchmark contrast speed noise uniform-check validate mpr-check volumetry-study "
-        "volumetry-real segmentation-check train study train-expected-error expected-error train-finder "
-        "finder-check"
+        "volumetry-real segmentation-check train study train-expected-error expected-error "
+        "train-finder finder-check"
     )
     assert _commands_in(sliceinterp("--help").stdout) == product.split()
     assert _commands_in(sliceinterp("lab", "--help").stdout) == laboratory.split()
