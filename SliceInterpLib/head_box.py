@@ -21,12 +21,11 @@ _DARKEST_HU = 5.0
 _BLOCK = 4
 """Pixels: of blocks of so many by so many is decided whether they show a head."""
 
-_THINNEST = 16
+THINNEST = 16
 """One over the part of the slice's width that is as thick as a couch's shell may be."""
 
 _REACH = 24
 """Blocks: how far what is thin, such as an ear, or skin over fat, reaches from what is solid."""
-
 
 _ALIKE_HU = 30.0
 """Blocks that differ by less between slices, on average in the brain window, are alike: the shell
@@ -112,7 +111,7 @@ def _head(tissue: np.ndarray) -> np.ndarray:
     enclosed = ~(some | _reached(~some))
     parts[enclosed] = _BLOCK**2
     some |= enclosed
-    side = max(1, min(parts.shape) // _THINNEST)
+    side = max(1, min(parts.shape) // THINNEST)
     head = some & (2 * _sums_around(parts, side) > (_BLOCK * side) ** 2)
     for _ in range(_REACH):
         head = _grown(head) & some

@@ -117,31 +117,21 @@ class Doubling(_WithMethods):
         def progress(done: int, total: int) -> None:
             owner.progress(method, done, total)
 
-        settings, thin = self.settings, self.settings.allow_thin
+        settings = self.settings
         interpolator = settings.interpolator(method)
+        how: dict[str, Any] = {
+            "factor": settings.factor,
+            "spacing_mm": settings.spacing_mm,
+            "allow_thin": settings.allow_thin,
+            "progress": progress,
+            "cancelled": owner.cancelled,
+        }
         if settings.expected_error and tells_error(interpolator):
             try:
-                return upsample_with_expected_error(
-                    self.volume,
-                    interpolator,
-                    factor=settings.factor,
-                    spacing_mm=settings.spacing_mm,
-                    allow_thin=thin,
-                    progress=progress,
-                    cancelled=owner.cancelled,
-                )
+                return upsample_with_expected_error(self.volume, interpolator, **how)
             except MethodError as problem:  # of most models it was never measured
                 warnings.warn(str(problem), stacklevel=2)
-        result = upsample(
-            self.volume,
-            interpolator,
-            factor=settings.factor,
-            spacing_mm=settings.spacing_mm,
-            allow_thin=thin,
-            progress=progress,
-            cancelled=owner.cancelled,
-        )
-        return result, None
+        return upsample(self.volume, interpolator, **how), None
 
     def check(self, result: Doubled) -> None:
         """The acquired slices must be there, bit for bit and in their places."""

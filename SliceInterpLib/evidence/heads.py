@@ -5,14 +5,11 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from SliceInterpLib.head_box import is_tissue
+from SliceInterpLib.head_box import THINNEST, is_tissue
 from SliceInterpLib.hounsfield import BRAIN
 
 _LEAST_HEAD = 0.02
 """Part of a slice. A smaller head leaves next to nothing to predict; in air, PSNR is infinite."""
-
-_THINNEST = 16
-"""One over the part of the slice's width that is as thick as a couch's shell may be."""
 
 
 def head_mask(hu: np.ndarray) -> np.ndarray:
@@ -36,6 +33,6 @@ def shows_head(hu: np.ndarray) -> bool:
     if not inside.any():
         return False
     solid = ndimage.binary_fill_holes(is_tissue(hu)).astype(np.float32)
-    side = max(1, min(hu.shape) // _THINNEST)
+    side = max(1, min(hu.shape) // THINNEST)
     solid = ndimage.uniform_filter(solid, side, mode="nearest")
     return bool((solid > 0.5).mean() >= _LEAST_HEAD)

@@ -44,9 +44,9 @@ class Hidden:
                 "No slice between the outermost ones shows a head, so no prediction can be judged. "
                 "Give a CT of the head in HU."
             )
+        held = "a slice" if self.places == 2 else f"{self.places - 1} slices"
         raise VolumeError(
-            f"Holding {self.places - 1 if self.places > 2 else 'a'} slice{'s' * (self.places > 2)} "
-            f"out needs at least {self.places + 1} slices, evenly spaced in a row."
+            f"Holding {held} out needs at least {self.places + 1} slices, evenly spaced in a row."
         )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,13 +15,13 @@ from SliceInterpLib.interpolators import Interpolator
 from SliceInterpLib.lab.averaging import thick_slices
 from SliceInterpLib.lab.ceiling import PERFECT, with_new_noise
 from SliceInterpLib.lab.patient_statistics import (
-    DIFFERENCES_ARE,
     counted,
-    difference_cell,
     differences,
+    differences_table,
+    means_table,
     patient_means,
 )
-from SliceInterpLib.table import Column, Estimate, Table
+from SliceInterpLib.table import Column, Table
 from SliceInterpLib.volume import Volume
 
 
@@ -173,28 +172,13 @@ _COLUMNS = (
 
 def quality_table(result: Mapping) -> Table:
     """A benchmark's means by method, with 95 % intervals where there are any."""
-    rows = [
-        {"method": method} | {metric: Estimate.of(found) for metric, found in row.items()}
-        for method, row in result["methods"].items()
-    ]
     caption = f"{counted(result['patients'])}, {result['protocol']}"
-    return Table([Column("method"), *_COLUMNS], rows, caption)
+    return means_table(result["methods"], _COLUMNS, caption)
 
 
 def comparison_table(result: Mapping) -> Table:
     """A benchmark's comparisons: differences, their 95 % intervals and q."""
-    rows = [
-        {"pair": f"{method} − {other}"}
-        | {metric: difference_cell(row[metric]) for metric in METRICS}
-        for method, others in result["comparisons"].items()
-        for other, row in others.items()
-    ]
-    columns = [replace(column, style=f"+{column.style}") for column in _COLUMNS]
-    return Table(
-        [Column("pair", "method − against"), *columns],
-        rows,
-        caption=DIFFERENCES_ARE,
-    )
+    return differences_table(result["comparisons"], _COLUMNS)
 
 
 def timing_table(speed: Mapping[str, Mapping[str, float]]) -> Table:

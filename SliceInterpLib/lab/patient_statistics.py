@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
-from SliceInterpLib.table import Estimate
+from SliceInterpLib.table import Column, Estimate, Table, Value
 
 PatientTable = Mapping[str, Mapping[str, Mapping[str, float | None]]]
 """{patient: {method: {metric: the patient's value, None where there is none}}}."""
@@ -126,16 +127,48 @@ def _difference(
     return {"difference": mean["mean"], "ci95": mean["ci95"], "p": paired_p(apart)}
 
 
-def difference_cell(found: Mapping | None) -> Estimate | None:
-    """One of `differences` as a table shows it, with q behind it."""
+def means_table(
+    means: Mapping[str, Mapping[str, Any]], columns: Sequence[Column], caption: str
+) -> Table:
+    """What `patient_means` gives: a row a method, with 95 % intervals where there are any.
+
+    Args:
+        means: of the methods.
+        columns: of the metrics.
+        caption: stands above.
+    """
+    rows: list[dict[str, Value]] = [
+        {"method": method} | {metric: Estimate.of(found) for metric, found in row.items()}
+        for method, row in means.items()
+    ]
+    return Table([Column("method"), *columns], rows, caption)
+
+
+def differences_table(found: Differences, columns: Sequence[Column]) -> Table:
+    """What `differences` gives: a row a pair of methods, with 95 % intervals and q.
+
+    Args:
+        found: the differences.
+        columns: of the metrics.
+    """
+    rows: list[dict[str, Value]] = [
+        {"pair": f"{method} − {other}"} | {metric: _cell(cell) for metric, cell in row.items()}
+        for method, others in found.items()
+        for other, row in others.items()
+    ]
+    return Table(
+        [
+            Column("pair", "method − against"),
+            *(replace(column, style=f"+{column.style}") for column in columns),
+        ],
+        rows,
+        caption="Mean differences over patients with 95 % intervals; q: Wilcoxon signed-rank tests "
+        "after Benjamini and Hochberg (six patients or more)",
+    )
+
+
+def _cell(found: Mapping | None) -> Estimate | None:
     if found is None:
         return None
     remark = "" if found["q"] is None else f", q {found['q']:.2g}"
     return Estimate(found["difference"], found["ci95"], remark)
-
-
-DIFFERENCES_ARE = (
-    "Mean differences over patients with 95 % intervals; q: Wilcoxon signed-rank tests after "
-    "Benjamini and Hochberg (six patients or more)"
-)
-"""Caption of a table of `difference_cell`."""

@@ -82,6 +82,14 @@ def _segmented(segmenter: Segmenter, place: np.ndarray) -> Segmentation | None:
         return None
 
 
+def mask_from(segmenter: Segmenter, seed: np.ndarray) -> np.ndarray:
+    """The mask from a seed (3,) in mm, LPS; empty where the rule sees no blood there."""
+    try:
+        return segmenter.mask([seed.tolist()])
+    except SegmentationError:
+        return np.zeros(segmenter.volume.slices.shape, bool)
+
+
 def deepest_place(volume: Volume, reference: np.ndarray) -> np.ndarray:
     """Of the slice in which a hematoma is largest, the place that is deepest in it: mm, LPS.
 

@@ -15,11 +15,11 @@ import numpy as np
 from SliceInterpLib.errors import VolumeError
 from SliceInterpLib.interpolators import Interpolator
 from SliceInterpLib.lab.agreement import agreement, dice
-from SliceInterpLib.lab.segmentation_check import deepest_place
+from SliceInterpLib.lab.segmentation_check import deepest_place, mask_from
 from SliceInterpLib.upsampling import upsample
 from SliceInterpLib.volume import Volume
 from SliceInterpLib.volumetry.carrying import carried_over, carried_space
-from SliceInterpLib.volumetry.mask import SegmentationError, voxel_ml
+from SliceInterpLib.volumetry.mask import voxel_ml
 from SliceInterpLib.volumetry.segmentation import Segmenter
 
 MULTIPLIED, CARRIED = "thick voxels", "mask carried over"
@@ -92,7 +92,7 @@ def measure_patient(
     if count < 3 or not reference[:count:2].any():
         raise NoTruthError("no slice that is kept shows the hematoma")
     seed = deepest_place(kept, reference[:count:2])
-    truth = _found(Segmenter(whole), seed)
+    truth = mask_from(Segmenter(whole), seed)
     agreed = dice(truth, reference[:count])
     if agreed < _LEAST_AGREEMENT:
         raise NoTruthError(
@@ -110,7 +110,7 @@ def _rows(
     truth: np.ndarray,
     methods: Sequence[Interpolator],
 ) -> Iterator[Restored]:
-    kept, mask = thick.volume, _found(thick, seed)
+    kept, mask = thick.volume, mask_from(thick, seed)
     true_ml = voxel_ml(whole, truth)
     yield _restored(MULTIPLIED, voxel_ml(kept, mask), true_ml)
     for index, method in enumerate(methods):
@@ -119,15 +119,7 @@ def _rows(
         if index == 0:
             yield _compared(CARRIED, carried_over(kept, mask, filled), whole, truth)
         space = carried_space(kept, thick.space, filled)
-        yield _compared(method.name, _found(Segmenter(filled, space=space), seed), whole, truth)
-
-
-def _found(segmenter: Segmenter, seed: np.ndarray) -> np.ndarray:
-    """The mask from the seed; empty where the rule sees no blood there."""
-    try:
-        return segmenter.mask([seed.tolist()])
-    except SegmentationError:
-        return np.zeros(segmenter.volume.slices.shape, bool)
+        yield _compared(method.name, mask_from(Segmenter(filled, space=space), seed), whole, truth)
 
 
 def _compared(name: str, mask: np.ndarray, whole: Volume, truth: np.ndarray) -> Restored:

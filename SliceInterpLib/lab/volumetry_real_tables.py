@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 from SliceInterpLib.lab.patient_statistics import (
-    DIFFERENCES_ARE,
     counted,
-    difference_cell,
     differences,
+    differences_table,
+    means_table,
     patient_means,
 )
 from SliceInterpLib.lab.volumetry_real import METRICS, MULTIPLIED, Patient
-from SliceInterpLib.table import Column, Estimate, Table, Value
+from SliceInterpLib.table import Column, Table, Value
 
 _COLUMNS = (
     Column("dice", "Dice", "", ".3f"),
@@ -24,7 +24,6 @@ _COLUMNS = (
     Column("error_ml", "volume error", "ml", ".2f"),
     Column("error_percent", "volume error", "%", ".1f"),
 )
-
 
 _LEAK = 3.0
 """Where a grid has so many times the true volume, the rule has leaked into other tissue."""
@@ -76,8 +75,8 @@ def tables_text(summary: Mapping[str, Any]) -> str:
         "the first); mean and 95 % interval over patients"
     )
     tables = [
-        methods_table(summary["methods"], caption),
-        differences_table(summary),
+        means_table(summary["methods"], _COLUMNS, caption),
+        differences_table(summary["comparisons"], _COLUMNS),
         patients_table(summary),
     ]
     texts = [table.markdown() for table in tables]
@@ -88,7 +87,7 @@ def tables_text(summary: Mapping[str, Any]) -> str:
         )
     if summary["with_leaks"]:
         count = counted(len(summary["per_patient"]))
-        told = methods_table(summary["with_leaks"], f"{count}, with the leaks")
+        told = means_table(summary["with_leaks"], _COLUMNS, f"{count}, with the leaks")
         texts.append(told.markdown())
     nothing = {name: count for name, count in summary["found_nothing"].items() if count}
     if nothing:
@@ -96,34 +95,6 @@ def tables_text(summary: Mapping[str, Any]) -> str:
         texts.append(f"Nothing was found, by method, in so many patients: {told_of}.")
     texts += [f"Left out: {name}, {why}." for name, why in summary["left_out"].items()]
     return "\n\n".join(texts)
-
-
-def methods_table(means: Mapping[str, Mapping[str, Any]], caption: str) -> Table:
-    """A row a method.
-
-    Args:
-        means: "methods" or "with_leaks" of a summary.
-        caption: stands above.
-    """
-    return Table(
-        [Column("method"), *_COLUMNS],
-        [
-            {"method": method} | {key: Estimate.of(found) for key, found in row.items()}
-            for method, row in means.items()
-        ],
-        caption,
-    )
-
-
-def differences_table(summary: Mapping[str, Any]) -> Table:
-    """The last method against each other row."""
-    rows: list[dict[str, Value]] = [
-        {"pair": f"{method} − {other}"} | {key: difference_cell(row[key]) for key in METRICS}
-        for method, others in summary["comparisons"].items()
-        for other, row in others.items()
-    ]
-    columns = [replace(column, style=f"+{column.style}") for column in _COLUMNS]
-    return Table([Column("pair", "method − against"), *columns], rows, caption=DIFFERENCES_ARE)
 
 
 def patients_table(summary: Mapping[str, Any]) -> Table:

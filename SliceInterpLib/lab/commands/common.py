@@ -40,6 +40,18 @@ def add_methods(sub: argparse.ArgumentParser, default: Sequence[str]) -> None:
     add_json(sub)
 
 
+def add_labels(sub: argparse.ArgumentParser) -> None:
+    """Where hematomas are known."""
+    sub.add_argument(
+        "--labels",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help="label maps of the scans' names and grids",
+    )
+    sub.add_argument("--label", default="1", help="the hematoma's number or name there")
+
+
 def add_places(sub: argparse.ArgumentParser) -> None:
     """What is predicted and compared, and whether thick slices are made of thin ones for it."""
     sub.add_argument(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from SliceInterpLib.cli.common import Commands, add_command, add_json, print_result, progress_bar
 from SliceInterpLib.cli.values import count
-from SliceInterpLib.lab.commands.common import by_name, scans
+from SliceInterpLib.lab.commands.common import add_labels, by_name, scans
 
 
 def add_commands(commands: Commands) -> None:
@@ -20,14 +20,7 @@ def add_commands(commands: Commands) -> None:
         "Segment hematomas from seeds, and compare with a reference.",
     )
     sub.add_argument("input", type=Path, help="a scan, or a folder of scans, one per patient")
-    sub.add_argument(
-        "--labels",
-        type=Path,
-        required=True,
-        metavar="FOLDER",
-        help="label maps of the scans' names and grids",
-    )
-    sub.add_argument("--label", default="1", help="the reference's number or name there")
+    add_labels(sub)
     sub.add_argument("--seeds", type=count(), default=5, help="for each patient")
     add_json(sub)
 

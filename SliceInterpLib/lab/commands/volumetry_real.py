@@ -8,7 +8,13 @@ from pathlib import Path
 
 from SliceInterpLib.cli.common import Commands, add_command, print_result, progress_bar
 from SliceInterpLib.errors import VolumeError
-from SliceInterpLib.lab.commands.common import add_methods, by_name, named_methods, scans
+from SliceInterpLib.lab.commands.common import (
+    add_labels,
+    add_methods,
+    by_name,
+    named_methods,
+    scans,
+)
 
 
 def add_commands(commands: Commands) -> None:
@@ -20,14 +26,7 @@ def add_commands(commands: Commands) -> None:
         "Hide every second slice, restore it, and compare the hematomas that are found.",
     )
     sub.add_argument("data", type=Path, nargs="+", help="scans, or folders of scans, even slices")
-    sub.add_argument(
-        "--labels",
-        type=Path,
-        required=True,
-        metavar="FOLDER",
-        help="label maps of the scans' names and grids, for the seed",
-    )
-    sub.add_argument("--label", default="1", help="the hematoma's number or name there")
+    add_labels(sub)
     add_methods(sub, ("linear", "cubic", "optical-flow", "learned"))
 
 

@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from SliceInterpLib.interpolators import Interpolator
 from SliceInterpLib.lab.agreement import Agreement, agreement
+from SliceInterpLib.lab.segmentation_check import mask_from
 from SliceInterpLib.lab.volumetry_study.lesions import (
     LATTICE_MM,
     SHAPES,
@@ -23,7 +24,7 @@ from SliceInterpLib.upsampling import upsample
 from SliceInterpLib.volume import Volume
 from SliceInterpLib.volumetry.carrying import carried_over
 from SliceInterpLib.volumetry.intracranial import INNER_TABLE_HU, intracranial_mask
-from SliceInterpLib.volumetry.mask import SegmentationError, voxel_ml
+from SliceInterpLib.volumetry.mask import voxel_ml
 from SliceInterpLib.volumetry.measures import partial_volume_ml
 from SliceInterpLib.volumetry.segmentation import Segmenter
 
@@ -116,7 +117,7 @@ def _measured(
     volume = _part(head, window)
     truth = _truth(lesion, volume, start, window)
     seed = _deepest(lesion)
-    mask = _segmented(volume, space, seed)
+    mask = mask_from(Segmenter(volume, space=space), seed)
     # A slice put between two may show the space of either, but for its own bone.
     either = np.repeat(space, 2, axis=0)[1:]
     either[1::2] |= space[:-1]
@@ -124,9 +125,8 @@ def _measured(
     carried = carried_over(volume, mask, doubled[0])
     grids = [(ACQUIRED, volume, mask), (CARRIED, doubled[0], carried)]
     for method, finer in zip(methods, doubled, strict=True):
-        grids.append(
-            (method.name, finer, _segmented(finer, either & (finer.slices < INNER_TABLE_HU), seed))
-        )
+        segmenter = Segmenter(finer, space=either & (finer.slices < INNER_TABLE_HU))
+        grids.append((method.name, finer, mask_from(segmenter, seed)))
 
     def lattice(voxels: np.ndarray) -> np.ndarray:
         return voxels * LATTICE_MM
@@ -150,14 +150,6 @@ def _part(volume: _AnyVolume, window: tuple[slice, ...]) -> _AnyVolume:
     starts = [[0.0, *(part.start or 0 for part in window[1:])]]
     shift = volume.places(np.array(starts)) - volume.slice_origins[0]
     return replace(volume, slices=volume.slices[window], slice_origins=volume.slice_origins + shift)
-
-
-def _segmented(volume: Volume, space: np.ndarray, seed: np.ndarray) -> np.ndarray:
-    """The mask from the seed; empty where the segmentation finds nothing."""
-    try:
-        return Segmenter(volume, space=space).mask([seed.tolist()])
-    except SegmentationError:
-        return np.zeros(volume.slices.shape, bool)
 
 
 def _deepest(lesion: Lesion) -> np.ndarray:
