@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import shutil
+import time
 
 import numpy as np
 import pytest
@@ -122,6 +123,45 @@ def test_the_same_slices_give_the_same_middle_whatever_came_before_or_beside(mod
         np.testing.assert_array_equal(used(pairs[::-1], 2), wanted[::-1])
         np.testing.assert_array_equal(used(pairs[1:3], 2), wanted[1:3])
         assert used.provenance == fresh.provenance
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 5])
+def test_a_cpu_predicts_the_same_with_however_many_cores(learned, pairs, threads):
+    """Up to seven: a pair then has one of its own, whichever pairs are predicted meanwhile."""
+    wanted = learned(pairs, 2)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        np.testing.assert_array_equal(learned(pairs, 2), wanted)
+        assert torch.get_num_threads() == threads
+        assert learned.batch == min(4, threads)
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_pairs_that_memory_does_not_hold_together_are_predicted_one_after_the_other(
+    learned, pairs, monkeypatch
+):
+    wanted, honest, busy = learned(pairs, 2), learned._between, []
+
+    def one_fits(*arguments):
+        busy.append(1)
+        try:
+            time.sleep(0.05)
+            if len(busy) > 1:
+                allocate_too_much()
+            return honest(*arguments)
+        finally:
+            busy.pop()
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        monkeypatch.setattr(learned, "_between", one_fits)
+        np.testing.assert_array_equal(learned(pairs, 2), wanted)
+        assert learned.batch == 1
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_it_comes_nearer_to_the_true_middle_slice_than_linear(thin_head, learned):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 
 import numpy as np
@@ -22,6 +23,10 @@ MARGIN_HU = 30.0
 """How far the result may leave the range of the two slices, as they are and as the network moved
 them, at each place. Nothing is invented far outside what was acquired."""
 
+AT_ONCE = 4
+"""On a CPU so many pairs, at most, are predicted at the same time, each on its share of the cores:
+a small network keeps one core busy, but not two. Each takes memory of its own."""
+
 
 class Learned:
     """Predicts slices between two with a trained network.
@@ -29,7 +34,8 @@ class Learned:
     The same slices give the same result each time, in reversed order too, whatever was predicted
     before or beside them: the precision (bf16 or float32) follows from the weights and the device
     (`half_precision_fits`), and each pair is predicted by itself. What other computers make of
-    them may differ (Docs/architecture.md).
+    them may differ (Docs/architecture.md). Where the CPU's memory does not hold several pairs at
+    the same time, it does one after the other.
 
     Beside the head, in air and where a headrest does not change, slices are interpolated linearly
     (`interpolators.beside`).
@@ -47,9 +53,6 @@ class Learned:
     """
 
     name = "learned"
-    batch = 1
-    """On a GPU, too, what else is in a batch may change how a slice is rounded; and on a CPU a
-    second pair only crowds the caches."""
 
     def __init__(
         self, model: TrainedModel, device: str = "auto", *, known: Architectures | None = None
@@ -58,7 +61,13 @@ class Learned:
         self.model = model
         self.network = load_network(model, known)
         self.context = self.network.context
+        self._at_once = AT_ONCE
         self._use(chosen)
+
+    @property
+    def batch(self) -> int:
+        """One on a GPU, where what else is in a batch may change how a slice is rounded."""
+        return min(self._at_once, torch.get_num_threads()) if self.device.type == "cpu" else 1
 
     @property
     def provenance(self) -> dict[str, object]:
@@ -136,10 +145,30 @@ class Learned:
         pairs = padded(slices)
         while True:
             try:
-                found = [self._between(pair, times, tell) for pair in pairs.split(1)]
+                found = self._each(lambda pair: self._between(pair, times, tell), pairs.split(1))
                 return torch.stack(found)[..., :height, :width].numpy()
             except (RuntimeError, MemoryError) as problem:
-                self._leave_gpu(problem)
+                if self._at_once > 1 and self.device.type == "cpu" and is_out_of_memory(problem):
+                    self._at_once = 1
+                else:
+                    self._leave_gpu(problem)
+
+    def _each(
+        self, predict: Callable[[torch.Tensor], torch.Tensor], pairs: Sequence[torch.Tensor]
+    ) -> list[torch.Tensor]:
+        """What is predicted of each pair: on a CPU, of several at the same time.
+
+        A pair's cores are as many whether it is alone or not, since rounding may depend on them.
+        """
+        if self.device.type != "cpu":
+            return [predict(pair) for pair in pairs]
+        cores = torch.get_num_threads()
+        torch.set_num_threads(max(1, cores // AT_ONCE))
+        try:
+            with ThreadPoolExecutor(min(self._at_once, cores)) as pool:
+                return list(pool.map(predict, pairs))
+        finally:
+            torch.set_num_threads(cores)
 
     def _use(self, device: torch.device) -> None:
         """Compute there from now on, if it has the memory, in the precision that fits."""
