@@ -95,11 +95,12 @@ def test_swapped_slices_give_exactly_the_same_middle(learned, pairs, half):
         np.testing.assert_array_equal(learned(pairs, times), learned(swapped, times)[:, ::-1])
 
 
-@pytest.mark.parametrize("context", [0, 1])
-@pytest.mark.parametrize("threads", [1, 2, 3, 5])
-def test_so_they_do_however_many_threads_share_the_work(tmp_path, fours, context, threads):
+@pytest.mark.parametrize(("context", "looks"), [(0, 1), (1, 1), (1, 2)])
+@pytest.mark.parametrize("threads", [1, 3, 8])
+def test_so_they_do_however_many_threads_share_the_work(tmp_path, fours, context, looks, threads):
     """Threads may share rows, pixels or slices: none may round unlike another."""
-    learned = Learned(read_card(write_tiny_model(tmp_path, context=context)), device="cpu")
+    card = write_tiny_model(tmp_path, context=context, looks=looks)
+    learned = Learned(read_card(card), device="cpu")
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

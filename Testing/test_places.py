@@ -6,7 +6,7 @@ import torch
 from tiny_models import TINY, write_tiny_model
 
 from SliceInterpLib.networks.devices import has_bf16
-from SliceInterpLib.networks.flow_inside import FlowInside, Motion
+from SliceInterpLib.networks.flow_inside import FlowInside, Motion, gap_of
 from SliceInterpLib.networks.prediction import MIDDLE, place
 from SliceInterpLib.networks.registry import find_model, load_network, read_card
 from SliceInterpLib.phantom import head_phantom
@@ -23,12 +23,13 @@ def four():
     return torch.from_numpy(head.slices[9:13].astype(np.float32))[None]
 
 
-@pytest.fixture(params=["tiny", "tiny with context", "small"])
+@pytest.fixture(params=["small", (0, 1), (1, 1), (0, 2), (1, 2)], ids=str)
 def network(request, tmp_path):
+    """The shipped one, and tiny ones by their context and how often they look for the motion."""
     if request.param == "small":
         return load_network(find_model("small"))
-    context = int(request.param == "tiny with context")
-    return load_network(read_card(write_tiny_model(tmp_path, context=context)))
+    context, looks = request.param
+    return load_network(read_card(write_tiny_model(tmp_path, context=context, looks=looks)))
 
 
 def seen_by(network, slices):
@@ -113,11 +114,12 @@ class Gliding(FlowInside):
     half_flow = torch.tensor([-3.0, 1.0])[None, :, None, None].expand(1, 2, 64, 96)
     bend = torch.tensor([0.5, 1.0])[None, :, None, None].expand(1, 2, 64, 96)
 
-    def motion(self, images, views):
+    def gap(self, slices):
+        images = list(slices.split(1, dim=1))
         level = torch.zeros_like(images[0])
         # Where the outer slices are on that path, beyond three half-flows from its middle.
         outer = (9.0 * self.bend, 9.0 * self.bend) if self.context else None
-        return Motion(self.half_flow, self.bend, level, outer)
+        return gap_of(images, Motion(self.half_flow, level, self.bend, outer))
 
     def at_time(self, t):
         """The hill at time t; it is in the first slice at 0 and in the second at 1."""

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from scipy.ndimage import distance_transform_edt
 
 from SliceInterpLib.cli import main
 from SliceInterpLib.errors import TrainingError
@@ -22,19 +21,23 @@ from SliceInterpLib.lab.commands import training as command
 from SliceInterpLib.lab.designs import ARCHITECTURES, DESIGNS
 from SliceInterpLib.lab.training import checkpoints
 from SliceInterpLib.lab.training.guard import UNGUARDED, Guard, Watch
-from SliceInterpLib.lab.training.losses import LOSSES, Loss
+from SliceInterpLib.lab.training.losses import LOSSES
 from SliceInterpLib.lab.training.session import grow, train_model
 from SliceInterpLib.lab.training.trainer import Trainer, TrainingSettings
-from SliceInterpLib.lab.training.triplets import Augmentation, Triplets
 from SliceInterpLib.networks.architectures import Design
 from SliceInterpLib.networks.flow_inside import FlowInside
-from SliceInterpLib.networks.prediction import MIDDLE, Network, wide_view
+from SliceInterpLib.networks.prediction import Network
 from SliceInterpLib.networks.registry import load_network, read_card
 from SliceInterpLib.phantom import head_phantom
-from SliceInterpLib.volume import Volume
 
 ROOT = Path(__file__).resolve().parents[1]
-TINY = {"flow_widths": [16, 16], "residual_widths": [16, 16], "residual_blocks": 1, "context": 1}
+TINY = {
+    "coarse_widths": [16, 16],
+    "flow_widths": [16, 16],
+    "residual_widths": [16, 16],
+    "residual_blocks": 1,
+    "context": 1,
+}
 AT_ONCE = Guard(warm_up_steps=1, ramp_steps=0)
 QUICK = TrainingSettings(batch=2, crop=192, guided_steps=2, guard=AT_ONCE, checkpoint_every=3)
 
@@ -276,10 +279,15 @@ def test_a_split_keeps_patients_apart(tmp_path):
 def test_a_network_that_is_wider_and_deeper_begins_as_the_smaller_one_and_all_of_it_learns():
     torch.manual_seed(1)
     small = FlowInside(**TINY)
-    for network in (small.flow, small.residual):
+    for network in (small.coarse, small.flow, small.residual):
         torch.nn.init.normal_(network.tail.weight, std=0.05)
     large = FlowInside(
-        flow_widths=(24, 32), flow_blocks=2, residual_widths=(32, 24), residual_blocks=2, context=1
+        coarse_widths=(24, 32),
+        flow_widths=(24, 32),
+        flow_blocks=2,
+        residual_widths=(32, 24),
+        residual_blocks=2,
+        context=1,
     )
     grow(small, large)
     slices = 40.0 + 20.0 * torch.randn(2, 4, 64, 64)
@@ -306,6 +314,17 @@ def test_a_pair_network_grows_to_four_slices_without_changing_what_it_says(tmp_p
         torch.testing.assert_close(grown.eval()(slices).hu, expected, atol=0.01, rtol=0.0)
     second = read_card(train(tmp_path / "second", head, start=first))
     assert second.card["training"]["start"]["sha256"] == first.sha256
+
+
+def test_a_network_that_looks_twice_begins_as_one_that_looks_once_at_half_the_resolution():
+    torch.manual_seed(1)
+    once, twice = FlowInside(**TINY | {"coarse_widths": []}), FlowInside(**TINY)
+    for network in (once.flow, once.residual):
+        torch.nn.init.normal_(network.tail.weight, std=0.05)
+    grow(once, twice)
+    slices = 40.0 + 20.0 * torch.randn(2, 4, 32, 32)
+    slices = slices.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    torch.testing.assert_close(twice(slices).hu, once(slices).hu, atol=0.01, rtol=0.0)
 
 
 class Stumbling(Network):
@@ -395,135 +414,6 @@ def test_two_processes_train_as_one_does(tmp_path, head):
         torch.testing.assert_close(two[name], tensor, rtol=0, atol=1e-5)
 
 
-def ramp(slices, gap):
-    """Slice k is k everywhere, with tissue for the crop to find."""
-    hu = np.arange(slices, dtype=np.int16)[:, None, None] * np.ones((1, 64, 64), np.int16)
-    return Volume.from_grid(hu=hu, origin=(0, 0, 0), spacing=(0.5, 0.5, gap), direction=np.eye(3))
-
-
-PLAIN = Augmentation(coarse=0.0, turned=0.0, lesions=0.0, contrast=0.0, offset_hu=0.0)
-
-
-@pytest.mark.parametrize("gap", [5.0, 2.0, 1.25])
-def test_the_middle_slice_of_an_example_lies_midway_however_thick(gap):
-    """In a volume that is linear in z, the true middle is the mean of the neighbours."""
-    triplets = Triplets([ramp(40, gap)], crop=32)
-    steps = set()
-    for index in range(60):
-        first, middle, last = triplets[index].hu.mean((1, 2)).tolist()
-        assert middle == pytest.approx((first + last) / 2, abs=1e-3)
-        steps.add(round(abs(last - middle), 1))
-    assert (len(steps) > 3) or gap == 5.0
-
-
-def values(example):
-    """What each slice of an example of a ramp shows."""
-    return [hu.mean().item() for hu in example.hu]
-
-
-def pairs_apart(triplets, examples=200):
-    shown = [values(triplets[i]) for i in range(examples)]
-    return {abs(row[-1] - row[0]) for row in shown}
-
-
-@pytest.mark.parametrize(("gap", "count"), [(5.0, 20), (5.0, 4), (2.0, 40), (1.25, 40)])
-def test_an_example_lies_where_its_place_says(gap, count):
-    """In a volume that is linear in z, the truth is the linear interpolation of its neighbours."""
-    triplets = Triplets([ramp(count, gap)], crop=32, augmentation=PLAIN, any_place=True)
-    seen = []
-    for index in range(300):
-        example = triplets[index]
-        first, truth, last = values(example)
-        t = example.place[1].item()
-        assert truth == pytest.approx((1.0 - t) * first + t * last, abs=1e-3)
-        seen.append(round(t, 3))
-    assert {0.333, 0.5, 0.667} <= set(seen)
-    if gap == 5.0:
-        assert set(seen) == {0.333, 0.5, 0.667}
-        assert 0.06 < 1.0 - seen.count(0.5) / len(seen) < 0.18
-    else:
-        assert {0.25, 0.2, 0.8} <= set(seen) or gap == 2.0
-        assert 0.4 < seen.count(0.5) / len(seen) < 0.7
-
-
-def test_a_network_for_the_middle_alone_is_shown_nothing_else():
-    triplets = Triplets([ramp(40, 1.25), ramp(40, 5.0)], crop=32)
-    assert all(torch.equal(triplets[index].place, MIDDLE) for index in range(50))
-
-
-def test_a_volume_of_three_slices_has_a_middle_only():
-    triplets = Triplets([ramp(3, 5.0)], crop=32, any_place=True)
-    assert all(torch.equal(triplets[index].place, MIDDLE) for index in range(50))
-
-
-def test_simulated_slices_are_up_to_6_mm_thick_and_pairs_overlap_by_half_up_to_one_apart():
-    apart = pairs_apart(Triplets([ramp(100, 1.0)], crop=32, augmentation=PLAIN))
-    assert apart == {2.0, 4.0, 6.0, 8.0, 10.0, 12.0}
-    real = replace(PLAIN, simulated=False)
-    assert pairs_apart(Triplets([ramp(100, 1.0)], crop=32, augmentation=real), 50) == {2.0}
-
-
-def test_half_overlapping_slices_are_shown():
-    """As scanners reconstruct them: 6 mm slices every 3 mm show one between two of them."""
-    triplets = Triplets([ramp(100, 3.0)], crop=32, augmentation=PLAIN)
-    shown = [values(triplets[i]) for i in range(200)]
-    overlapping = [row for row in shown if row[0] % 1.0 == 0.5 and abs(row[2] - row[0]) == 2.0]
-    assert len(overlapping) > 20
-
-
-def test_thin_scans_have_their_part_of_the_examples():
-    thick = [replace_hu(ramp(40, 5.0), +50) for _ in range(9)]
-    augmentation = replace(PLAIN, thin=0.4)
-    triplets = Triplets([*thick, ramp(40, 1.25)], crop=32, augmentation=augmentation)
-    thin = np.mean([values(triplets[index])[1] < 45.0 for index in range(300)])
-    assert 0.3 < thin < 0.5
-
-
-def replace_hu(volume, more):
-    return replace(volume, slices=volume.slices + np.int16(more))
-
-
-def test_a_scan_from_a_bone_kernel_teaches_bone_only(head):
-    noise = np.random.default_rng(0).normal(0.0, 50.0, head.slices.shape).astype(np.int16)
-    scans = (head, replace(head, slices=head.slices + noise))
-    clear, noisy = (Triplets([v], 192, context=1, augmentation=PLAIN)[1] for v in scans)
-    assert not clear.bone_only
-    assert noisy.bone_only
-    truth = noisy.hu[None, 2:3]
-    found = FlowInside(**TINY)(noisy.hu[None][:, [0, 1, 3, 4]])
-    hu = found.hu.detach().requires_grad_()
-    prediction = found._replace(hu=hu, view=wide_view(hu), blend=hu)
-    loss = Loss("ms-ssim+l1", bone_weight=0.3)
-    terms = loss.terms(prediction, truth, bone_only=noisy.bone_only[None])
-    assert set(terms) == {"l1", "blend", "bone"}
-    torch.stack(list(terms.values())).sum().backward()
-    # The two scans show the same place, one without noise.
-    away = torch.from_numpy(distance_transform_edt(clear.hu[2] < 150.0))
-    counted = hu.grad[0, 0] != 0.0
-    assert counted[clear.hu[2] > 400.0].all()
-    assert (away > 10.0).sum() > 1000
-    assert not counted[away > 10.0].any()
-    assert set(loss.terms(prediction, truth)) == {"l1", "blend", "bone", "ms-ssim"}
-
-
-def test_context_slices_lie_as_far_apart_as_the_pair_and_repeat_it_at_the_ends():
-    triplets = Triplets([ramp(12, 5.0)], crop=32, context=1, augmentation=PLAIN)
-    for index in range(40):
-        shown = sorted(values(triplets[index]))
-        middle = shown[2]
-        expected = [middle - 3, middle - 1, middle, middle + 1, middle + 3]
-        expected[0] = expected[0] if expected[0] >= 0 else middle - 1
-        expected[4] = expected[4] if expected[4] <= 11 else middle + 1
-        assert shown == expected
-
-
-def test_examples_depend_on_seed_and_number_only(head):
-    one, other = (Triplets([head], 96, context=1, seed=7) for _ in range(2))
-    assert torch.equal(one[5].hu, [other[3], other[5]][1].hu)
-    assert not torch.equal(one[5].hu, one[6].hu)
-    assert not torch.equal(Triplets([head], 96, context=1, seed=8)[5].hu, one[5].hu)
-
-
 def test_worker_processes_give_the_same_batches(tmp_path, head):
     plain, helped = (
         trainer_for(tmp_path, head, batch=3, workers=workers).batches() for workers in (0, 2)
@@ -531,58 +421,3 @@ def test_worker_processes_give_the_same_batches(tmp_path, head):
     for _ in range(2):
         for one, other in zip(next(plain), next(helped), strict=True):
             torch.testing.assert_close(one, other, rtol=0, atol=0)
-
-
-def test_crops_are_taken_from_small_slices_too():
-    triplets = Triplets([ramp(5, 5.0)], crop=192)
-    assert all(triplets[index].hu.shape == (3, 192, 192) for index in range(12))
-
-
-def test_faint_lesions_are_added_to_the_pair_and_to_the_target_alike(head):
-    """With and without lesions, all else the same: the three central slices differ alike."""
-    bare = Triplets([head], 192, context=1, seed=2, augmentation=PLAIN)
-    marked = Triplets([head], 192, context=1, seed=2, augmentation=replace(PLAIN, lesions=1.0))
-    seen = set()
-    for index in range(12):
-        # Flips are drawn after the lesions: compare what does not depend on them.
-        sums = [np.sort(np.abs(e[index].hu.numpy()).sum(axis=(1, 2))) for e in (bare, marked)]
-        assert (sums[0] != sums[1]).sum() >= 3
-        seen.add(int((sums[0] != sums[1]).sum()))
-    assert seen <= {3, 4, 5}
-
-
-@pytest.mark.parametrize("name", ["mse", "l1", "ssim", "ms-ssim", "ssim+l1", "ms-ssim+l1"])
-def test_every_loss_is_zero_for_the_truth_and_weighs_its_terms(name, head):
-    slices = torch.from_numpy(head.slices[4:9, :192, :192][None].astype(np.float32))
-    truth = slices[:, 2:3]
-    found = FlowInside(**TINY)(slices[:, [0, 1, 3, 4]])
-    perfect = found._replace(hu=truth, view=found.scale(truth), blend=truth)
-    terms = Loss(name, similarity_weight=0.5).terms(perfect, truth)
-    assert sum(term.item() for term in terms.values()) == pytest.approx(0.0, abs=1e-5)
-    wrong = Loss(name).terms(found, truth)
-    assert set(wrong) - {"blend"} == set(name.split("+"))
-    assert all(term.item() > 0.0 for term in wrong.values())
-    # Before similarity comes in, the pixel term has its place.
-    assert set(Loss(name).terms(found, truth, ramp=0.0)) == {
-        "mse" if name == "mse" else "l1",
-        "blend",
-    }
-
-
-def test_gaussian_l1_is_the_mean_error_where_it_is_even(head):
-    slices = torch.from_numpy(head.slices[4:8, :192, :192][None].astype(np.float32))
-    found = FlowInside(**TINY)(slices)
-    off = found._replace(view=found.scale(slices[:, 1:2]) + 0.1, blend=None)
-    for gaussian in (False, True):
-        terms = Loss("l1", gaussian_l1=gaussian).terms(off, slices[:, 1:2])
-        assert terms["l1"].item() == pytest.approx(0.1, rel=1e-4)
-
-
-def test_an_unknown_loss_is_refused():
-    with pytest.raises(ValueError, match="ms-ssim"):
-        Loss("psnr")
-
-
-def test_volumes_without_a_triplet_are_refused():
-    with pytest.raises(ValueError, match="at least 3 slices"):
-        Triplets([ramp(2, 5.0)], crop=32)

@@ -15,16 +15,18 @@ TINY = {"flow_widths": [8, 8], "residual_widths": [8, 8], "residual_blocks": 1}
 """A configuration of some thousand parameters."""
 
 
-def write_tiny_model(folder: Path, *, context: int = 0) -> Path:
+def write_tiny_model(folder: Path, *, context: int = 0, looks: int = 1) -> Path:
     """A network with random weights that moves and corrects; the path of its card.
 
     context: slices that it sees beyond the pair on each side, 0 or 1.
+    looks: how often it looks for the motion, 1 or 2.
     """
     torch.manual_seed(0)
-    configuration = TINY | {"context": context}
+    configuration = TINY | {"context": context, "coarse_widths": [8, 8] if looks == 2 else []}
     network = FlowInside(**configuration)
-    for tail in (network.flow.tail, network.residual.tail):
-        torch.nn.init.normal_(tail.weight, std=0.1)
+    for part in (network.coarse, network.flow, network.residual):
+        if part is not None:
+            torch.nn.init.normal_(part.tail.weight, std=0.1)
     return write_model(folder, "flow-inside-2", network, configuration)
 
 

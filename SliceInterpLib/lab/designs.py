@@ -38,6 +38,17 @@ DESIGNS = {
             "context": 1,
         },
     ),
+    "two-looks": Design(
+        "flow-inside-2",
+        {
+            "flow_widths": [48, 64, 96],
+            "flow_blocks": 1,
+            "residual_widths": [32, 96],
+            "residual_blocks": 1,
+            "context": 1,
+            "coarse_widths": [64, 96, 128],
+        },
+    ),
     "plain": Design("plain", {"widths": [64, 96, 160, 224], "blocks": 2}),
     "flow-given": Design("flow-given", {"widths": [64, 96, 160], "blocks": 2}),
     "reference-unet": Design("reference-unet", {}),

@@ -2,9 +2,11 @@
 
 Between two slices anatomy moves sideways (the skull tapers, a ventricle opens), and the mean
 of the two blurs whatever moves. So a first U-Net estimates how far each slice must be moved
-towards the middle, both slices are moved there, or to any other place on the way, in full-range
-HU and blended, and a second U-Net corrects the blend. The flow is measured in pixels and not in
-HU, which is why one flow, found where the contrast is, carries bone and air as well.
+towards the middle (or two of them do: one looks over a wide surrounding, and the other, with the
+slices moved by what it found, at what is left). Both slices are moved there, or to any other place
+on the way, in full-range HU and blended, and another U-Net corrects the blend. The flow is measured
+in pixels and not in HU, which is why one flow, found where the contrast is, carries bone and air as
+well.
 
 The networks see every slice twice: in the brain window, where most training data ends, and
 compressed over the whole range. The correction is made on the compressed scale: a step that
@@ -18,7 +20,7 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from SliceInterpLib.head_box import Box
 from SliceInterpLib.networks.prediction import (
@@ -31,78 +33,23 @@ from SliceInterpLib.networks.prediction import (
     place,
     wide_view,
 )
-from SliceInterpLib.networks.winograd import Conv3x3
-
-
-class ResidualBlock(nn.Module):
-    """x + conv(relu(conv(x))), without normalisation: nothing depends on the batch."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.first = Conv3x3(width, width)
-        self.second = Conv3x3(width, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(n, width, h, w) to the same."""
-        return self.second(F.relu(self.first(x), inplace=True)).add_(x)
-
-
-class UNet(nn.Module):
-    """A residual U-Net: residual blocks at each level, skips added rather than concatenated.
-
-    The last layer starts at zero, so that an untrained network predicts nothing.
-
-    Args:
-        channels_in: of the input.
-        channels_out: of the output.
-        widths: channels of each level, the finest first.
-        blocks: how many residual blocks a level has.
-    """
-
-    def __init__(
-        self, channels_in: int, channels_out: int, widths: tuple[int, ...], blocks: int
-    ) -> None:
-        super().__init__()
-
-        def level(width: int) -> nn.Sequential:
-            return nn.Sequential(*(ResidualBlock(width) for _ in range(blocks)))
-
-        steps = list(zip(widths[:-1], widths[1:], strict=True))
-        self.head = nn.Conv2d(channels_in, widths[0], 3, padding=1)
-        self.down_levels = nn.ModuleList(level(fine) for fine, _ in steps)
-        self.down = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in steps)
-        self.bottom = level(widths[-1])
-        self.up = nn.ModuleList(nn.Conv2d(coarse, fine, 1) for fine, coarse in steps)
-        self.up_levels = nn.ModuleList(level(fine) for fine, _ in steps)
-        self.tail = nn.Conv2d(widths[0], channels_out, 3, padding=1)
-        for parameter in self.tail.parameters():
-            nn.init.zeros_(parameter)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(n, channels_in, h, w) to (n, channels_out, h, w); h and w divide by 2 at each level."""
-        x = self.head(x)
-        skips = []
-        for level, down in zip(self.down_levels, self.down, strict=True):
-            x = level(x)
-            skips.append(x)
-            x = down(x)
-        x = self.bottom(x)
-        for level, up, skip in reversed(list(zip(self.up_levels, self.up, skips, strict=True))):
-            x = level(skip + F.interpolate(up(x), scale_factor=2.0, mode="nearest"))
-        return self.tail(x)
+from SliceInterpLib.networks.unet import UNet
 
 
 class Motion(NamedTuple):
-    """How the slices must move to the middle: flows are (n, 2, h, w), in pixels (x, y)."""
+    """How the slices must move to the middle, on a grid as fine as the slices' or coarser.
+
+    Flows are (n, 2, h, w), in pixels of the slices (x, y).
+    """
 
     half_flow: Tensor
     """Of the first slice, and with a minus of the second."""
-    bend: Tensor | float
-    """Of both alike; 0.0 without context."""
     towards_a: Tensor
     """(n, 1, h, w): the logit of the first slice's part in the blend."""
-    outer_flows: tuple[Tensor, Tensor] | None
-    """Of the slices before and after the pair, beyond ± three half-flows; None without context."""
+    bend: Tensor | float = 0.0
+    """Of both slices alike."""
+    outer_flows: tuple[Tensor, Tensor] | None = None
+    """With context: of the slices before and after the pair, beyond ± three half-flows."""
 
 
 class Gap(NamedTuple):
@@ -110,27 +57,12 @@ class Gap(NamedTuple):
 
     images: list[Tensor]
     """The slices, (n, 1, h, w) HU each."""
-    views: list[Tensor]
-    """The same in both views, (n, 2, h, w) each."""
     motion: Motion
-    box: Box | None = None
-    """To which part of the slices views and motion belong; None for all of them."""
-
-    def within(self, box: Box) -> Gap:
-        """A part of it. The slices stay whole, since what moves may come from beside it."""
-
-        def part(image: Tensor) -> Tensor:
-            # Contiguous, so that it is rounded as a whole slice is.
-            return image[..., box.rows, box.columns].contiguous()
-
-        half_flow, bend, towards_a, outer = self.motion
-        motion = Motion(
-            part(half_flow),
-            part(bend) if isinstance(bend, Tensor) else bend,
-            part(towards_a),
-            (part(outer[0]), part(outer[1])) if outer else None,
-        )
-        return Gap(self.images, [part(view) for view in self.views], motion, box)
+    box: Box
+    """The part of the slices that is wanted. They stay whole, since what moves may come from beside
+    it."""
+    first_look: Gap | None = None
+    """The same at half the resolution after the coarse look alone; in training."""
 
 
 class FlowInside(Network):
@@ -142,12 +74,15 @@ class FlowInside(Network):
     Docs/architecture.md).
 
     Args:
-        flow_widths: channels of each level of the network that finds the motion.
+        flow_widths: channels of each level of the network that finds the motion, at a quarter of
+            the resolution.
         flow_blocks: its residual blocks a level.
         residual_widths: channels of each level of the network that corrects the blend.
         residual_blocks: its residual blocks a level.
         context: 0 for a pair, 1 for a slice more on each side, equally far apart. The outer slices
             tell how the motion bends and what is noise.
+        coarse_widths: channels of each level of a network that looks for the motion before, at an
+            eighth of the resolution; then the other one looks at what is left. Empty for none.
 
     Raises:
         ValueError: for another context.
@@ -164,16 +99,21 @@ class FlowInside(Network):
         residual_widths: tuple[int, ...] = (48, 80, 128),
         residual_blocks: int = 2,
         context: int = 0,
+        coarse_widths: tuple[int, ...] = (),
     ) -> None:
         super().__init__()
         if context not in (0, 1):
             raise ValueError(f"context must be 0 or 1, not {context}")
         self.context = context
-        slices = 2 + 2 * context
-        # A quarter of the resolution for the flow (16 pixels of two views of every slice become
-        # channels), half of it for the correction (4 pixels of two views of four features, six
-        # with context).
-        self.flow = UNet(2 * slices * 16, 7 if context else 3, tuple(flow_widths), flow_blocks)
+        seen = 2 * (2 + 2 * context)  # two views of every slice
+        outputs = 7 if context else 3
+        # Blocks of pixels become channels: 4 by 4 of whole slices, or of half the resolution for
+        # the coarse look, and then 2 by 2 of that.
+        self.coarse = (
+            UNet(seen * 16, outputs, tuple(coarse_widths), flow_blocks) if coarse_widths else None
+        )
+        block = 4 if coarse_widths else 16
+        self.flow = UNet(seen * block, outputs, tuple(flow_widths), flow_blocks)
         features = 6 if context else 4
         self.residual = UNet(2 * features * 4, 4, tuple(residual_widths), residual_blocks)
 
@@ -194,89 +134,84 @@ class FlowInside(Network):
         """
         gap = self.gap(slices)
         if box is not None:
-            gap = gap.within(box)
+            gap = gap._replace(box=box)
         for k in range(1, times):
             yield self.at(gap, place(k, times))
 
     def gap(self, slices: Tensor) -> Gap:
-        """What slices at all places between two have in common; it takes most of the time."""
+        """What slices at all places between two have in common."""
         images = list(slices.split(1, dim=1))
-        views = [_views(hu) for hu in images]
-        return Gap(images, views, self.motion(images, views))
+        if self.coarse is None:
+            return gap_of(images, _motion(self._look(self.flow, images, 4), 4))
+        halves = [F.avg_pool2d(image, 2) for image in images]
+        eighth = self._look(self.coarse, halves, 4)
+        first_look = gap_of(halves, _motion(eighth, 4))
+        quarter = self._look(self.flow, _moved(first_look, MIDDLE).slices, 2)
+        # Flows are in pixels of each look's grid, logits are not.
+        pixels = quarter.new_full((quarter.shape[1], 1, 1), 2.0)
+        pixels[6 if self.context else 2] = 1.0
+        motion = _motion(quarter + pixels * _enlarged(eighth, 2), 4)
+        return gap_of(images, motion, first_look if torch.is_grad_enabled() else None)
 
     def at(self, gap: Gap, place: Tensor) -> Prediction:
-        """The slice at a place (2,), or (n, 2), in a gap.
-
-        Along a path that bends evenly, one slice moves by t of the whole motion and the other by
-        1 − t, and the bend counts 4t(1 − t) of what it is in the middle.
-        """
-        images, views, (half_flow, bend_there, towards_a, outer_flows), box = gap
+        """The slice at a place (2,), or (n, 2), in a gap."""
         pair = slice(self.context, self.context + 2)
-        (whole_a, whole_b), (view_a, view_b) = images[pair], views[pair]
-        box = box or Box(0, 0, *whole_a.shape[2:])
-        a, b = (image[..., box.rows, box.columns] for image in (whole_a, whole_b))
-        # Nothing below tells the two apart by more than which part is whose.
-        part_a, part_b = place.to(a.device).view(-1, 2, 1, 1, 1).unbind(1)
-        bend = 4.0 * part_a * part_b * bend_there
-        moved_a = warp(whole_a, bend + 2.0 * part_b * half_flow, box)
-        moved_b = warp(whole_b, bend - 2.0 * part_a * half_flow, box)
-        # A difference of logarithms, since that of t/(1 − t) may round unlike that of its inverse.
-        towards_a = towards_a + (torch.log(part_a) - torch.log(part_b))
-        # sigmoid(l) and sigmoid(−l) rather than 1 − sigmoid(l): exactly the same when swapped.
-        blend = torch.sigmoid(towards_a) * moved_a + torch.sigmoid(-towards_a) * moved_b
-        blend_views = _views(blend)
+        a, b = (image[..., gap.box.rows, gap.box.columns] for image in gap.images[pair])
+        moved = _moved(gap, place)
+        moved_a, moved_b = moved.slices[pair]
+        blend = moved.blend()
+        views = [_views(one) for one in moved.slices]
+        view_a, view_b = views[pair]
+        part_a, part_b = _parts(place, a)
         features = [
-            blend_views,
-            (_views(moved_a) - _views(moved_b)).abs(),
-            *_compared(view_a, view_b, part_a, part_b),
+            _views(blend),
+            (view_a - view_b).abs(),
+            *_compared(_views(a), _views(b), part_a, part_b),
         ]
-        if outer_flows is not None:
-            first, last = outer_flows
-            # Two half-flows for each gap that they lie away, and where the path bends from there.
-            further = bend - bend_there
-            first = warp(images[0], first + (2.0 + 2.0 * part_b) * half_flow + further, box)
-            last = warp(images[-1], last - (2.0 + 2.0 * part_a) * half_flow + further, box)
-            part_first, part_last = (1.0 + part_a) / 3.0, (1.0 + part_b) / 3.0
-            features += _compared(_views(first), _views(last), part_first, part_last)
-        view = blend_views[:, 1:] + self.correction(features)
+        if self.context:
+            # The two lie three gaps apart.
+            features += _compared(views[0], views[-1], (1.0 + part_a) / 3.0, (1.0 + part_b) / 3.0)
+        view = features[0][:, 1:] + self.correction(features)
+        first_look = gap.first_look
         return Prediction(
             hu=from_wide_view(view),
             view=view,
             scale=wide_view,
             blend=blend,
-            half_flow=half_flow,
+            rough=first_look and _moved(first_look, place).blend(),
+            half_flow=moved.half_flow,
             moved=Moved(moved_a, moved_b, place),
             lowest=torch.minimum(torch.minimum(a, b), torch.minimum(moved_a, moved_b)),
             highest=torch.maximum(torch.maximum(a, b), torch.maximum(moved_a, moved_b)),
         )
 
-    def motion(self, images: list[Tensor], views: list[Tensor]) -> Motion:
-        """How the slices must move to the middle.
+    def _look(self, network: UNet, images: list[Tensor], fold: int) -> Tensor:
+        """What a network sees of the motion, in both orders of the slices, as `_motion` takes it.
 
         In motion at a constant speed the two slices move by opposite amounts, ± the half-flow,
         and the outer ones by three times that; the bend is what both have in common where the
         motion is curved.
 
         Args:
+            network: that looks.
             images: slices, (n, 1, h, w) HU each.
-            views: the same in both views, (n, 2, h, w) each.
+            fold: it works at one over this of their resolution.
+
+        Returns:
+            (n, 3 or, with context, 9, h/fold, w/fold): with context the outer flows; the
+            half-flow and the logit; with context the bend. Flows are in pixels of that grid.
         """
-        folded = _folded(views, 4).chunk(len(views), 1)
+        folded = _folded([_views(image) for image in images], fold).chunk(len(images), 1)
         order = (1, 2, 0, 3) if self.context else (0, 1)
         forth = torch.cat([folded[i] for i in order], 1)
         back = torch.cat([folded[-1 - i] for i in order], 1)
-        forth, back = self.flow(torch.cat([forth, back])).float().chunk(2)
+        forth, back = network(torch.cat([forth, back])).float().chunk(2)
         # Odd and even under a reversal of the slices: differences and sums of the two orders.
         odd = forth[:, :3] - back[:, :3]
-        # Contiguous logits, since a strided sigmoid may round differently from a contiguous one.
         if not self.context:
-            fine = _enlarged(odd)
-            return Motion(4.0 * fine[:, :2], 0.0, fine[:, 2:].contiguous(), None)
-        # The outer flows, which change places, are the first four channels: rounded alike.
-        even = forth[:, 3:5] + back[:, 3:5]
-        fine = _enlarged(torch.cat([forth[:, 5:], back[:, 5:], odd, even], 1))
-        first, last, half_flow, bend = (4.0 * fine[:, k : k + 2] for k in (0, 2, 4, 7))
-        return Motion(half_flow, bend, fine[:, 6:7].contiguous(), (first, last))
+            return odd
+        # The outer flows, which change places, come first: see `_enlarged`.
+        return torch.cat([forth[:, 5:], back[:, 5:], odd, forth[:, 3:5] + back[:, 3:5]], 1)
 
     def correction(self, features: list[Tensor]) -> Tensor:
         """What to add to the blend's wide view, (n, 1, h, w), seeing features of two views each."""
@@ -286,6 +221,76 @@ class FlowInside(Network):
 def _compared(one: Tensor, other: Tensor, part_one: Tensor, part_other: Tensor) -> list[Tensor]:
     """Two slices as what does not change when both and their parts are swapped."""
     return [part_one * one + part_other * other, (one - other).abs()]
+
+
+def gap_of(images: list[Tensor], motion: Motion, first_look: Gap | None = None) -> Gap:
+    """The whole of some slices, (n, 1, h, w) HU each, and their motion."""
+    return Gap(images, motion, Box(0, 0, *images[0].shape[2:]), first_look)
+
+
+def _motion(found: Tensor, scale: int) -> Motion:
+    """What a look found on a grid, in pixels of slices that are so many times as fine."""
+    if found.shape[1] == 3:
+        return Motion(scale * found[:, :2], found[:, 2:])
+    first, last, half_flow, bend = (scale * found[:, k : k + 2] for k in (0, 2, 4, 7))
+    return Motion(half_flow, found[:, 6:7], bend, (first, last))
+
+
+def _parts(place: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+    """1 − t and t, to multiply images with."""
+    part_a, part_b = place.to(like.device).view(-1, 2, 1, 1, 1).unbind(1)
+    return part_a, part_b
+
+
+class _AtPlace(NamedTuple):
+    """The slices around a gap, moved to a place in it."""
+
+    slices: list[Tensor]
+    """(n, 1, h, w) HU each, in order."""
+    towards_a: Tensor
+    """(n, 1, h, w): the logit of the first's part in the blend of the two central ones."""
+    half_flow: Tensor
+    """(n, 2, h, w) pixels, as of `Motion`."""
+
+    def blend(self) -> Tensor:
+        """The two central ones, weighed, (n, 1, h, w) HU."""
+        outer = len(self.slices) // 2 - 1
+        a, b = self.slices[outer : outer + 2]
+        # sigmoid(l) and sigmoid(−l) rather than 1 − sigmoid(l): exactly the same when swapped.
+        return torch.sigmoid(self.towards_a) * a + torch.sigmoid(-self.towards_a) * b
+
+
+def _moved(gap: Gap, place: Tensor) -> _AtPlace:
+    """The slices of a gap moved to a place in it.
+
+    Along a path that bends evenly, one slice moves by t of the whole motion and the other by
+    1 − t, and the bend counts 4t(1 − t) of what it is in the middle.
+    """
+    images, (half_flow, towards_a, bend_there, outer_flows), box, _ = gap
+    # Nothing below tells the two apart by more than which part is whose.
+    part_a, part_b = _parts(place, half_flow)
+    bend = 4.0 * part_a * part_b * bend_there
+    flows = [bend + 2.0 * part_b * half_flow, bend - 2.0 * part_a * half_flow]
+    if outer_flows is not None:
+        first, last = outer_flows
+        # Two half-flows for each gap that they lie away, and where the path bends from there.
+        further = bend - bend_there
+        flows = [
+            first + (2.0 + 2.0 * part_b) * half_flow + further,
+            *flows,
+            last - (2.0 + 2.0 * part_a) * half_flow + further,
+        ]
+    # A difference of logarithms, since that of t/(1 − t) may round unlike that of its inverse.
+    towards_a = towards_a + (torch.log(part_a) - torch.log(part_b))
+    # The flows, which change places, come first: see `_enlarged`.
+    grid = torch.cat([*flows, towards_a, half_flow], 1)
+    times = images[0].shape[2] // grid.shape[2]
+    rows, columns = (slice(s.start // times, s.stop // times) for s in (box.rows, box.columns))
+    fine = _enlarged(grid[..., rows, columns], times)
+    moved = [warp(image, fine[:, 2 * i : 2 * i + 2], box) for i, image in enumerate(images)]
+    rest = 2 * len(images)
+    # Contiguous logits, since a strided sigmoid may round differently from a contiguous one.
+    return _AtPlace(moved, fine[:, rest : rest + 1].contiguous(), fine[:, rest + 1 :])
 
 
 def _views(hu: Tensor) -> Tensor:
@@ -318,40 +323,45 @@ def _folded(images: list[Tensor], factor: int) -> Tensor:
     return last.view(dtype).permute(0, 3, 1, 2)
 
 
-def _enlarged(flow: Tensor) -> Tensor:
-    """Four times as high and wide, the first four channels rounded alike on any CPU.
+def _enlarged(grid: Tensor, times: int) -> Tensor:
+    """So many times as high and wide; the first channels, a multiple of four, are rounded alike.
 
     In this layout a CPU computes four channels at once, or more, and those that are left over may
     be rounded otherwise. The usual layout is slower, and there rounding depends on how threads
     share the pixels.
     """
-    flow = flow.contiguous(memory_format=torch.channels_last)
-    return F.interpolate(flow, scale_factor=4.0, mode="bilinear", align_corners=False)
+    if times == 1:
+        return grid
+    grid = grid.contiguous(memory_format=torch.channels_last)
+    return F.interpolate(grid, scale_factor=float(times), mode="bilinear", align_corners=False)
 
 
-def warp(image: Tensor, flow: Tensor, box: Box | None = None) -> Tensor:
+def warp(image: Tensor, flow: Tensor, box: Box) -> Tensor:
     """Sample an image where a flow leads to; its edges repeat.
 
     Args:
         image: (n, c, h, w).
-        flow: (n, 2, h, w) pixels (x, y), or of the box; NaN counts as 0.
-        box: the part of the image that is wanted; None for all of it.
+        flow: (n, 2, h, w) pixels (x, y), of the box; what is NaN leads to the image's middle.
+        box: the part of the image that is wanted.
 
     Returns:
-        (n, c, h, w), or of the box: `image` at x + flow.
+        (n, c, h, w) of the box: `image` at x + flow.
     """
     height, width = image.shape[2:]
-    box = box or Box(0, 0, height, width)
     y, x = (
         (torch.arange(first, first + part, dtype=flow.dtype, device=flow.device) + 0.5)
         * (2.0 / side)
         - 1.0
         for first, part, side in ((box.top, box.height, height), (box.left, box.width, width))
     )
-    size = (box.height, box.width)
-    here = torch.stack([x.expand(size), y[:, None].expand(size)], dim=-1)
+    grid = torch.stack(
+        [
+            torch.add(x, flow[:, 0], alpha=2.0 / width),
+            torch.add(y[:, None], flow[:, 1], alpha=2.0 / height),
+        ],
+        dim=-1,
+    )
     # grid_sample reads anywhere in memory where a coordinate is NaN, as after a diverged training.
-    away = flow.nan_to_num().permute(0, 2, 3, 1) * flow.new_tensor([2.0 / width, 2.0 / height])
     return F.grid_sample(
-        image, here + away, mode="bilinear", padding_mode="border", align_corners=False
+        image, grid.nan_to_num(), mode="bilinear", padding_mode="border", align_corners=False
     )

@@ -56,6 +56,9 @@ class Prediction(NamedTuple):
     """The highest."""
     blend: Tensor | None = None
     """The two moved slices, blended, in HU, where the network has motion inside."""
+    rough: Tensor | None = None
+    """(n, 1, h/2, w/2): a blend at half the resolution, of a first look at the motion; in training,
+    where the network has one."""
     half_flow: Tensor | None = None
     """(n, 2, h, w): pixels (x, y); for the middle, the first slice is sampled at x + flow, the
     second at x − flow."""

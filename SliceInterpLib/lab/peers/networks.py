@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from SliceInterpLib.lab.half_flows import half_flows
-from SliceInterpLib.networks.flow_inside import FlowInside, Motion
+from SliceInterpLib.networks.flow_inside import FlowInside, Gap, Motion, gap_of
 
 
 class Plain(FlowInside):
@@ -25,17 +25,20 @@ class Plain(FlowInside):
         super().__init__(residual_widths=widths, residual_blocks=blocks)
         del self.flow
 
-    def motion(self, images: list[Tensor], views: list[Tensor]) -> Motion:
+    def gap(self, slices: Tensor) -> Gap:
         """No flow, and the two slices in equal parts."""
+        images = list(slices.split(1, dim=1))
         still = torch.zeros_like(images[0])
-        return Motion(torch.cat([still, still], 1), 0.0, still, None)
+        return gap_of(images, Motion(self.half_flow(slices), still))
+
+    def half_flow(self, slices: Tensor) -> Tensor:
+        """(n, 2, h, w), none."""
+        return torch.zeros_like(slices)
 
 
 class FlowGiven(Plain):
     """The same over slices moved along the flow of OpenCV's DIS in the brain window."""
 
-    def motion(self, images: list[Tensor], views: list[Tensor]) -> Motion:
-        """Half of the mean of both flows, and the two slices in equal parts."""
-        half_flow = torch.from_numpy(half_flows(torch.cat(images, 1).detach().cpu().numpy()))
-        still = torch.zeros_like(images[0])
-        return Motion(half_flow.to(still.device), 0.0, still, None)
+    def half_flow(self, slices: Tensor) -> Tensor:
+        """(n, 2, h, w), half of the mean of both flows."""
+        return torch.from_numpy(half_flows(slices.detach().cpu().numpy())).to(slices.device)

@@ -21,6 +21,9 @@ LOSSES = ("mse", "l1", "ssim", "ms-ssim", "ssim+l1", "ms-ssim+l1")
 _BLEND_SHARE = 0.3
 """Weight of the pixel term on the moved and blended slices alone, which teaches the flow."""
 
+_ROUGH_SHARE = 0.15
+"""The same after the first look at the motion, which would leave all to the second."""
+
 _BONE_HU = 150.0
 """Beyond the brain window, so that only scans of the full range have bone."""
 
@@ -89,6 +92,11 @@ class Loss:
             if prediction.blend is not None:
                 blend = self._pixel(pixel, prediction.scale(prediction.blend), truth, counts)
                 terms["blend"] = _BLEND_SHARE * (1.0 - weight) * blend
+            if prediction.rough is not None:
+                smaller = prediction.scale(F.avg_pool2d(target, 2))
+                counts = F.max_pool2d(counts.float(), 2)
+                rough = self._pixel(pixel, prediction.scale(prediction.rough), smaller, counts)
+                terms["rough"] = _ROUGH_SHARE * (1.0 - weight) * rough
         if self.bone_weight:
             error = (prediction.hu.float() - target).abs() / 1000.0
             terms["bone"] = self.bone_weight * (error * bone).mean()

@@ -1,0 +1,66 @@
+"""Residual U-Nets without normalisation, of which the networks are made."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from SliceInterpLib.networks.winograd import Conv3x3
+
+
+class ResidualBlock(nn.Module):
+    """x + conv(relu(conv(x))), without normalisation: nothing depends on the batch."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = Conv3x3(width, width)
+        self.second = Conv3x3(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, width, h, w) to the same."""
+        return self.second(F.relu(self.first(x), inplace=True)).add_(x)
+
+
+class UNet(nn.Module):
+    """A residual U-Net: residual blocks at each level, skips added rather than concatenated.
+
+    The last layer starts at zero, so that an untrained network predicts nothing.
+
+    Args:
+        channels_in: of the input.
+        channels_out: of the output.
+        widths: channels of each level, the finest first.
+        blocks: how many residual blocks a level has.
+    """
+
+    def __init__(
+        self, channels_in: int, channels_out: int, widths: tuple[int, ...], blocks: int
+    ) -> None:
+        super().__init__()
+
+        def level(width: int) -> nn.Sequential:
+            return nn.Sequential(*(ResidualBlock(width) for _ in range(blocks)))
+
+        steps = list(zip(widths[:-1], widths[1:], strict=True))
+        self.head = nn.Conv2d(channels_in, widths[0], 3, padding=1)
+        self.down_levels = nn.ModuleList(level(fine) for fine, _ in steps)
+        self.down = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in steps)
+        self.bottom = level(widths[-1])
+        self.up = nn.ModuleList(nn.Conv2d(coarse, fine, 1) for fine, coarse in steps)
+        self.up_levels = nn.ModuleList(level(fine) for fine, _ in steps)
+        self.tail = nn.Conv2d(widths[0], channels_out, 3, padding=1)
+        for parameter in self.tail.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, channels_in, h, w) to (n, channels_out, h, w); h and w divide by 2 at each level."""
+        x = self.head(x)
+        skips = []
+        for level, down in zip(self.down_levels, self.down, strict=True):
+            x = level(x)
+            skips.append(x)
+            x = down(x)
+        x = self.bottom(x)
+        for level, up, skip in reversed(list(zip(self.up_levels, self.up, skips, strict=True))):
+            x = level(skip + F.interpolate(up(x), scale_factor=2.0, mode="nearest"))
+        return self.tail(x)
