@@ -1,4 +1,4 @@
-"""Run the cases: `python -m hostile [--json] [--only REGEX]`, from the folder Testing.
+"""Run the cases: `python -m hostile [--json] [--only REGEX] …`, from the folder Testing.
 
 Prints a Markdown table, or JSON with a row for each case.
 """
@@ -26,8 +26,11 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print JSON, not a Markdown table")
     parser.add_argument("--only", default="", metavar="REGEX", help="cases whose title it matches")
     parser.add_argument("--controls", action="store_true", help="run what has to be complained of")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="every N-th case only")
+    parser.add_argument("--first", type=int, default=0, metavar="K", help="from the K-th, from 0")
     options = parser.parse_args()
     cases = [case for case, _ in controls()] if options.controls else all_cases()
+    cases = cases[options.first :: options.every]
     outcomes = list(_outcomes([case for case in cases if re.search(options.only, case.title)]))
     print(json.dumps([one.as_dict() for one in outcomes]) if options.json else _table(outcomes))
 
