@@ -29,6 +29,14 @@ def data_dir() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def head() -> object:
+    """The built-in head in twelve slices, large enough for the crops of a training."""
+    from SliceInterpLib.phantom import head_phantom
+
+    return head_phantom(matrix=224, pixel_spacing=1.0, slices=12).volume
+
+
 @pytest.fixture
 def scene() -> Iterator[object]:
     """A new MRML scene (slicer.mrmlScene) in the headless host; see Testing/host.

@@ -30,11 +30,6 @@ def gpu_folder(monkeypatch):
     monkeypatch.syspath_prepend(str(HERE))
 
 
-@pytest.fixture(scope="module")
-def head():
-    return head_phantom(matrix=224, pixel_spacing=1.0, slices=12).volume
-
-
 def lease(*arguments):
     command = [sys.executable, "-c", WITHOUT, str(HERE), *map(str, arguments)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}

@@ -13,15 +13,9 @@ from SliceInterpLib.lab.training.losses import Loss
 from SliceInterpLib.lab.training.triplets import Augmentation, Triplets
 from SliceInterpLib.networks.flow_inside import FlowInside
 from SliceInterpLib.networks.prediction import wide_view
-from SliceInterpLib.phantom import head_phantom
 
 TINY = SMALLEST | {"context": 1, "coarse_widths": [8, 8]}
 PLAIN = Augmentation(coarse=0.0, turned=0.0, lesions=0.0, contrast=0.0, offset_hu=0.0)
-
-
-@pytest.fixture(scope="module")
-def head():
-    return head_phantom(matrix=224, pixel_spacing=1.0, slices=12).volume
 
 
 def test_a_scan_from_a_bone_kernel_teaches_bone_only(head):

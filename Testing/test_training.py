@@ -28,7 +28,6 @@ from SliceInterpLib.networks.architectures import Design
 from SliceInterpLib.networks.flow_inside import FlowInside
 from SliceInterpLib.networks.prediction import Network
 from SliceInterpLib.networks.registry import load_network, read_card
-from SliceInterpLib.phantom import head_phantom
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = {
@@ -40,11 +39,6 @@ TINY = {
 }
 AT_ONCE = Guard(warm_up_steps=1, ramp_steps=0)
 QUICK = TrainingSettings(batch=2, crop=192, guided_steps=2, guard=AT_ONCE, checkpoint_every=3)
-
-
-@pytest.fixture(scope="module")
-def head():
-    return head_phantom(matrix=224, pixel_spacing=1.0, slices=12).volume
 
 
 def trainer_for(folder, head, network=None, **settings):

@@ -8,13 +8,7 @@ import torch
 
 from SliceInterpLib.lab.training.triplets import Augmentation, Triplets
 from SliceInterpLib.networks.prediction import MIDDLE
-from SliceInterpLib.phantom import head_phantom
 from SliceInterpLib.volume import Volume
-
-
-@pytest.fixture(scope="module")
-def head():
-    return head_phantom(matrix=224, pixel_spacing=1.0, slices=12).volume
 
 
 def ramp(slices, gap):
