@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import gzip
 import json
+import zlib
 from pathlib import Path
 
 import nibabel
@@ -88,6 +89,23 @@ def test_round_trip_of_an_array_that_is_not_contiguous(tmp_path: Path) -> None:
     volume = with_array(oblique(), oblique().hu.T)
     write_volume(volume, tmp_path / "scan.mha")
     assert_same(read_volume(tmp_path / "scan.mha"), volume)
+
+
+def test_nifti_of_several_blocks_is_one_gzip_stream_and_the_same_bytes_each_time(
+    tmp_path: Path,
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 100, (3, 700, 601)).astype(np.int16)
+    volume = with_array(oblique(), noise)
+    paths = [tmp_path / f"{name}.nii.gz" for name in ("one", "other")]
+    for path in paths:
+        write_volume(volume, path)
+        assert_same(read_volume(path), volume)
+    one, other = (path.read_bytes() for path in paths)
+    assert one == other
+    stream = zlib.decompressobj(zlib.MAX_WBITS + 16)
+    assert len(stream.decompress(one)) == 352 + noise.nbytes
+    assert stream.eof
+    assert not stream.unused_data
 
 
 @pytest.mark.parametrize("mirrored", [False, True])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
-import shutil
+import struct
 import warnings
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +32,15 @@ EXACT_MM = 1e-3
 
 DESCRIP_LENGTH = 79
 """Characters that NIfTI's `descrip` field holds; ITK refuses more."""
+
+_BLOCK = 2**20
+"""Bytes that one core packs at a time."""
+
+_GZIP_HEADER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
+"""Deflated, without a name or a time, from no particular system (RFC 1952)."""
+
+_END_OF_BLOCKS = b"\x03\0"
+"""An empty last block (RFC 1951)."""
 
 
 def write_volume(volume: Volume, path: str | Path, *, overwrite: bool = False) -> None:
@@ -121,13 +132,26 @@ def check_writable(path: str | Path, *, overwrite: bool = False, marked: bool = 
 
 
 def _pack(source: Path, target: Path) -> None:
-    """As gzip, in half of ITK's time, at 1.04 of its size; the same bytes whenever it is done."""
-    with (
-        source.open("rb") as read,
-        target.open("wb") as write,
-        gzip.GzipFile("", "wb", compresslevel=2, fileobj=write, mtime=0) as packed,
-    ):
-        shutil.copyfileobj(read, packed, 2**20)
+    """As gzip of one member, on all cores, at 1.04 of ITK's size; each time the same bytes."""
+    with source.open("rb") as read, mmap(read.fileno(), 0, access=ACCESS_READ) as data:
+        blocks = [memoryview(data)[at : at + _BLOCK] for at in range(0, len(data), _BLOCK)]
+        try:
+            with ThreadPoolExecutor() as pool, target.open("wb") as write:
+                checksum = pool.submit(zlib.crc32, data)
+                write.write(_GZIP_HEADER)
+                for packed in pool.map(_deflated, blocks):
+                    write.write(packed)
+                write.write(_END_OF_BLOCKS)
+                write.write(struct.pack("<LL", checksum.result(), len(data) % 2**32))
+        finally:
+            for block in blocks:
+                block.release()  # or else the file stays mapped
+
+
+def _deflated(block: memoryview) -> bytes:
+    """One after the other, such blocks are a stream that is not at its end yet (RFC 1951)."""
+    squeeze = zlib.compressobj(2, zlib.DEFLATED, -zlib.MAX_WBITS)
+    return squeeze.compress(block) + squeeze.flush(zlib.Z_SYNC_FLUSH)
 
 
 def _image(volume: Volume, marks: dict[str, object], suffix: str | None) -> sitk.Image:
