@@ -21,6 +21,8 @@ INPUT ?=
 FUZZ_SECONDS ?= 60
 
 BIN := .venv/bin
+# A file's tests share what they have made, and stay in one process.
+PARALLEL := -n logical --maxprocesses 4 --dist loadfile
 # Not compiled by pip: what the demo imports, a small part, is when it is first imported; the tests,
 # which start many processes, have all of it compiled, on all cores.
 INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --no-compile
@@ -46,11 +48,11 @@ check: environment
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m mypy
-	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+	$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_FLAGS)
 
 # Most computers have no bf16; these settings make a newer one compute as they do.
 check-avx2: environment
-	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 $(BIN)/python -m pytest -m networks
+	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 $(BIN)/python -m pytest $(PARALLEL) -m networks
 
 fuzz: environment
 	$(INSTALL) --editable '.[fuzz]'

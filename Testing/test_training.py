@@ -394,12 +394,13 @@ def test_two_processes_train_as_one_does(tmp_path, head):
     write_volume(head, tmp_path / "head.nrrd")
     command = [
         *("lab", "train", "--data", tmp_path / "head.nrrd", "--batch", "2"),
-        *("--steps", "2", "--crop", "192", "--seed", "5", "--device", "cpu"),
+        *("--steps", "2", "--crop", "192", "--seed", "5", "--device", "cpu", "--start", "small"),
     ]
     assert main([*map(str, command), "-o", str(tmp_path / "one")]) == 0
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     pair = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    call = [*map(str, [*pair, "-m", "SliceInterpLib.cli", *command, "-o", tmp_path / "two"])]
+    pair += ["-m", "--", "SliceInterpLib.cli"]
+    call = [*map(str, [*pair, *command, "-o", tmp_path / "two"])]
     done = subprocess.run(call, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
