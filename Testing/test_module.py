@@ -19,13 +19,7 @@ headless.start()
 
 import qt  # noqa: E402
 import slicer  # noqa: E402
-from driving import (  # noqa: E402
-    add_ct,
-    choose,
-    events,
-    finish,
-    snapshot,
-)
+from driving import add_ct, choose, events, finish, snapshot  # noqa: E402
 
 from SliceInterpLib import worker  # noqa: E402
 from SliceInterpLib.errors import SliceInterpError  # noqa: E402
@@ -372,52 +366,6 @@ def test_a_second_node_that_fails_takes_the_first_with_it(widget, monkeypatch, s
     assert made
     assert shown_errors[0][0] == "the disk is full"
     assert set(slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")) == before
-
-
-# Check on this scan
-
-
-def test_check_on_this_scan(widget):
-    choose(widget, add_ct())
-    assert widget.ui.checkButton.enabled
-    widget.panel.check.on_check()
-    finish(widget)
-    text = widget.ui.checkLabel.text
-    assert "Linear" in text
-    assert "Cubic" in text
-    assert "PSNR" in text
-    assert "4 slices" in widget.ui.statusLabel.text
-    (table,) = slicer.util.getNodesByClass("vtkMRMLTableNode")
-    slices = table.GetTable().GetColumnByName("slice")
-    assert [slices.GetValue(row) for row in range(4)] == [2, 3, 4, 5]
-    assert slicer.util.getNodesByClass("vtkMRMLPlotChartNode")
-
-
-def test_slices_without_a_head_do_not_count_in_a_check(widget):
-    source = add_ct()
-    slicer.util.arrayFromVolume(source)[3:] = -1000
-    choose(widget, source)
-    widget.panel.check.on_check()
-    finish(widget)
-    said = "2 slices, 2 without a head left out"
-    assert said in widget.ui.checkLabel.text
-    assert widget.ui.statusLabel.text == f"Checked on this scan: {said}."
-    (table,) = slicer.util.getNodesByClass("vtkMRMLTableNode")
-    assert table.GetNumberOfRows() == 2
-
-
-def test_a_scan_without_a_head_is_not_checked_and_the_panel_says_why(widget, shown_errors):
-    source = add_ct()
-    slicer.util.arrayFromVolume(source)[:] = -1000
-    choose(widget, source)
-    widget.panel.check.on_check()
-    finish(widget)
-    assert "shows a head, so no prediction can be judged" in shown_errors[0][0]
-
-
-def test_two_slices_cannot_be_checked(widget):
-    choose(widget, add_ct(slices=2))
-    assert not widget.ui.checkButton.enabled
 
 
 # Scripts and Slicer's own test

@@ -1,4 +1,4 @@
-"""The expected error of a result in the module: its node, and its map over the views."""
+"""Evidence in the module: the expected error, as node and as map over the views, and the check."""
 
 from __future__ import annotations
 
@@ -250,3 +250,46 @@ def test_the_map_moves_with_its_result(widget, phantom):
     learned.SetAndObserveTransformNodeID(moved.GetID())
     widget.ui.expectedErrorCheckBox.click()
     assert expected_error_of(learned).GetParentTransformNode() is moved
+
+
+def test_check_on_this_scan(widget):
+    choose(widget, add_ct())
+    assert widget.ui.checkButton.enabled
+    widget.panel.check.on_check()
+    finish(widget)
+    text = widget.ui.checkLabel.text
+    assert "Linear" in text
+    assert "Cubic" in text
+    assert "PSNR" in text
+    assert "4 slices" in widget.ui.statusLabel.text
+    (table,) = slicer.util.getNodesByClass("vtkMRMLTableNode")
+    slices = table.GetTable().GetColumnByName("slice")
+    assert [slices.GetValue(row) for row in range(4)] == [2, 3, 4, 5]
+    assert slicer.util.getNodesByClass("vtkMRMLPlotChartNode")
+
+
+def test_slices_without_a_head_do_not_count_in_a_check(widget):
+    source = add_ct()
+    slicer.util.arrayFromVolume(source)[3:] = -1000
+    choose(widget, source)
+    widget.panel.check.on_check()
+    finish(widget)
+    said = "2 slices, 2 without a head left out"
+    assert said in widget.ui.checkLabel.text
+    assert widget.ui.statusLabel.text == f"Checked on this scan: {said}."
+    (table,) = slicer.util.getNodesByClass("vtkMRMLTableNode")
+    assert table.GetNumberOfRows() == 2
+
+
+def test_a_scan_without_a_head_is_not_checked_and_the_panel_says_why(widget, shown_errors):
+    source = add_ct()
+    slicer.util.arrayFromVolume(source)[:] = -1000
+    choose(widget, source)
+    widget.panel.check.on_check()
+    finish(widget)
+    assert "shows a head, so no prediction can be judged" in shown_errors[0][0]
+
+
+def test_two_slices_cannot_be_checked(widget):
+    choose(widget, add_ct(slices=2))
+    assert not widget.ui.checkButton.enabled
