@@ -1,9 +1,7 @@
-"""The learned method: shipped models, symmetry, sizes, limits, precision, memory, tampering."""
+"""The learned method: shipped models, symmetry, sizes, limits, precision, memory."""
 
 import hashlib
-import json
 import math
-import shutil
 import time
 
 import numpy as np
@@ -69,11 +67,6 @@ def tiny_model(tmp_path):
     return write_tiny_model(tmp_path)
 
 
-def edit_card(path, **changes):
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-    return path
-
-
 def test_every_shipped_model_is_whole_and_says_what_it_is(model_name):
     model = find_model(model_name)
     digest = hashlib.sha256(model.weights.read_bytes()).hexdigest()
@@ -95,11 +88,11 @@ def test_swapped_slices_give_exactly_the_same_middle(learned, pairs, half):
         np.testing.assert_array_equal(learned(pairs, times), learned(swapped, times)[:, ::-1])
 
 
-@pytest.mark.parametrize(("context", "looks"), [(0, 1), (1, 1), (1, 2)])
+@pytest.mark.parametrize("context", [0, 1])
 @pytest.mark.parametrize("threads", [1, 3, 8])
-def test_so_they_do_however_many_threads_share_the_work(tmp_path, fours, context, looks, threads):
+def test_so_they_do_however_many_threads_share_the_work(tmp_path, fours, context, threads):
     """Threads may share rows, pixels or slices: none may round unlike another."""
-    card = write_tiny_model(tmp_path, context=context, looks=looks)
+    card = write_tiny_model(tmp_path, context=context)
     learned = Learned(read_card(card), device="cpu")
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -135,7 +128,7 @@ def test_a_cpu_predicts_the_same_with_however_many_cores(learned, pairs, threads
     try:
         np.testing.assert_array_equal(learned(pairs, 2), wanted)
         assert torch.get_num_threads() == threads
-        assert learned.batch == min(4, threads)
+        assert learned.batch == 4
     finally:
         torch.set_num_threads(before)
 
@@ -172,7 +165,7 @@ def test_it_comes_nearer_to_the_true_middle_slice_than_linear(thin_head, learned
     error = {
         method.name: np.mean(
             [
-                np.abs(found - truth[indices]).mean()
+                np.abs(found[:, 0] - truth[indices]).mean()
                 for indices, found in predict_between(acquired, firsts, method)
             ]
         )
@@ -350,47 +343,6 @@ def test_an_unknown_device_or_model_is_a_clear_error():
         make_interpolator("learned", device="tpu")
     with pytest.raises(MethodError, match="There is no model 'none-such'"):
         make_interpolator("learned", model="none-such")
-
-
-def test_changed_weights_are_not_loaded(tiny_model):
-    weights = tiny_model.with_name("tiny.safetensors")
-    data = bytearray(weights.read_bytes())
-    data[-1] ^= 1
-    weights.write_bytes(data)
-    with pytest.raises(MethodError, match="sha256 differs"):
-        make_interpolator("learned", model=str(tiny_model))
-
-
-def test_a_pickle_is_not_loaded_even_with_its_right_digest(tiny_model):
-    weights = tiny_model.with_name("tiny.safetensors")
-    torch.save({"weights": torch.zeros(1)}, weights)
-    edit_card(tiny_model, sha256=hashlib.sha256(weights.read_bytes()).hexdigest())
-    with pytest.raises(MethodError, match="do not fit its card"):
-        make_interpolator("learned", model=str(tiny_model))
-
-
-def test_a_card_that_lies_is_refused(tiny_model):
-    with pytest.raises(MethodError, match="do not fit"):
-        make_interpolator(
-            "learned", model=str(edit_card(tiny_model, configuration={"flow_widths": [4]}))
-        )
-    with pytest.raises(MethodError, match="not known"):
-        make_interpolator("learned", model=str(edit_card(tiny_model, architecture="other")))
-    with pytest.raises(MethodError, match="outside its own folder"):
-        make_interpolator("learned", model=str(edit_card(tiny_model, weights="../tiny")))
-    with pytest.raises(MethodError, match="no proper 'weights'"):
-        make_interpolator("learned", model=str(edit_card(tiny_model, weights=3)))
-    tiny_model.write_text("{")
-    with pytest.raises(MethodError, match="cannot be read"):
-        make_interpolator("learned", model=str(tiny_model))
-
-
-def test_missing_weights_are_named(tiny_model, tmp_path):
-    alone = tmp_path / "elsewhere"
-    alone.mkdir()
-    shutil.copy(tiny_model, alone)
-    with pytest.raises(MethodError, match="cannot be read"):
-        make_interpolator("learned", model=str(alone / "tiny.json"))
 
 
 def test_provenance_names_the_model_and_its_digest():

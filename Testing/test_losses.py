@@ -14,7 +14,7 @@ from SliceInterpLib.lab.training.triplets import Augmentation, Triplets
 from SliceInterpLib.networks.flow_inside import FlowInside
 from SliceInterpLib.networks.prediction import wide_view
 
-TINY = SMALLEST | {"context": 1, "coarse_widths": [8, 8]}
+TINY = SMALLEST | {"context": 1}
 PLAIN = Augmentation(coarse=0.0, turned=0.0, lesions=0.0, contrast=0.0, offset_hu=0.0)
 
 

@@ -11,23 +11,21 @@ from safetensors.torch import save_file
 
 from SliceInterpLib.networks.flow_inside import FlowInside
 
-TINY = {"flow_widths": [8, 8], "residual_widths": [8, 8], "residual_blocks": 1}
+TINY = {"coarse_widths": [8, 8], "flow_widths": [8, 8], "residual_widths": [8, 8]}
 """A configuration of some thousand parameters."""
 
 
-def write_tiny_model(folder: Path, *, context: int = 0, looks: int = 1) -> Path:
+def write_tiny_model(folder: Path, *, context: int = 0) -> Path:
     """A network with random weights that moves and corrects; the path of its card.
 
     context: slices that it sees beyond the pair on each side, 0 or 1.
-    looks: how often it looks for the motion, 1 or 2.
     """
     torch.manual_seed(0)
-    configuration = TINY | {"context": context, "coarse_widths": [8, 8] if looks == 2 else []}
+    configuration = TINY | {"context": context}
     network = FlowInside(**configuration)
     for part in (network.coarse, network.flow, network.residual):
-        if part is not None:
-            torch.nn.init.normal_(part.tail.weight, std=0.1)
-    return write_model(folder, "flow-inside-2", network, configuration)
+        torch.nn.init.normal_(part.tail.weight, std=0.1)
+    return write_model(folder, "flow-inside-3", network, configuration)
 
 
 def write_model(

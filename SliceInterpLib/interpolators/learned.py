@@ -66,8 +66,11 @@ class Learned:
 
     @property
     def batch(self) -> int:
-        """One on a GPU, where what else is in a batch may change how a slice is rounded."""
-        return min(self._at_once, torch.get_num_threads()) if self.device.type == "cpu" else 1
+        """One on a GPU, where what else is in a batch may change how a slice is rounded.
+
+        On a CPU more than it has cores, so that none of them waits for long for the others.
+        """
+        return self._at_once if self.device.type == "cpu" else 1
 
     @property
     def provenance(self) -> dict[str, object]:

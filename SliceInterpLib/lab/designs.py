@@ -15,38 +15,16 @@ ARCHITECTURES: Architectures = {
 }
 """What the card of a model may name here."""
 
-_FLOW_WIDTHS = [48, 64, 96, 128]
-
 DESIGNS = {
     "small": Design(
-        "flow-inside-2",
+        "flow-inside-3",
         {
-            "flow_widths": _FLOW_WIDTHS,
-            "flow_blocks": 1,
-            "residual_widths": [32, 96, 160],
-            "residual_blocks": 1,
-            "context": 1,
-        },
-    ),
-    "base": Design(
-        "flow-inside-2",
-        {
-            "flow_widths": _FLOW_WIDTHS,
-            "flow_blocks": 2,
-            "residual_widths": [48, 96, 160],
-            "residual_blocks": 2,
-            "context": 1,
-        },
-    ),
-    "two-looks": Design(
-        "flow-inside-2",
-        {
+            "coarse_widths": [64, 96],
             "flow_widths": [48, 64, 96],
             "flow_blocks": 1,
             "residual_widths": [32, 96],
             "residual_blocks": 1,
             "context": 1,
-            "coarse_widths": [64, 96, 128],
         },
     ),
     "plain": Design("plain", {"widths": [64, 96, 160, 224], "blocks": 2}),

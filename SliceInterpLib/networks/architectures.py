@@ -12,7 +12,7 @@ from SliceInterpLib.networks.prediction import Network
 Architectures: TypeAlias = Mapping[str, Callable[..., Network]]
 """Networks by name."""
 
-ARCHITECTURES: Architectures = {"flow-inside-2": FlowInside}
+ARCHITECTURES: Architectures = {"flow-inside-3": FlowInside}
 """What SliceInterp itself predicts with; the laboratory knows peers too."""
 
 

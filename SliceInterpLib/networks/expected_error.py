@@ -51,7 +51,7 @@ def clues(a: Tensor, b: Tensor, hu: Tensor, found: Prediction) -> Tensor:
     if found.half_flow is None or found.blend is None or found.moved is None:
         raise MethodError(
             "The expected error is read from the motion between the slices, which this model does "
-            "not find. Choose a model of the architecture 'flow-inside-2'."
+            "not find. Choose a model of the architecture 'flow-inside-3'."
         )
     moved_a, moved_b, place = found.moved
     fine = torch.cat(

@@ -95,10 +95,14 @@ class Network(nn.Module):
 
 
 def padded(slices: np.ndarray, multiple: int = SIZE_MULTIPLE) -> Tensor:
-    """(n, m, h, w) with h and w filled up to multiples by repeating the last row and column."""
+    """(n, m, h, w) with h and w filled up to multiples by repeating the last row and column.
+
+    Where nothing is to be filled, they may be the same in memory.
+    """
     height, width = slices.shape[2:]
     fill = [(0, 0), (0, 0), (0, -height % multiple), (0, -width % multiple)]
-    return torch.from_numpy(np.pad(slices, fill, mode="edge"))
+    whole = np.pad(slices, fill, mode="edge") if np.any(fill) else np.ascontiguousarray(slices)
+    return torch.from_numpy(whole)
 
 
 def brain_view(hu: Tensor) -> Tensor:

@@ -30,22 +30,28 @@ class UNet(nn.Module):
         channels_in: of the input.
         channels_out: of the output.
         widths: channels of each level, the finest first.
-        blocks: how many residual blocks a level has.
+        blocks: how many residual blocks a level has, on the way down and on the way up.
+        bottom_blocks: how many the coarsest level has; by default as many as a way.
     """
 
     def __init__(
-        self, channels_in: int, channels_out: int, widths: tuple[int, ...], blocks: int
+        self,
+        channels_in: int,
+        channels_out: int,
+        widths: tuple[int, ...],
+        blocks: int,
+        bottom_blocks: int | None = None,
     ) -> None:
         super().__init__()
 
-        def level(width: int) -> nn.Sequential:
-            return nn.Sequential(*(ResidualBlock(width) for _ in range(blocks)))
+        def level(width: int, count: int = blocks) -> nn.Sequential:
+            return nn.Sequential(*(ResidualBlock(width) for _ in range(count)))
 
         steps = list(zip(widths[:-1], widths[1:], strict=True))
         self.head = nn.Conv2d(channels_in, widths[0], 3, padding=1)
         self.down_levels = nn.ModuleList(level(fine) for fine, _ in steps)
         self.down = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in steps)
-        self.bottom = level(widths[-1])
+        self.bottom = level(widths[-1], bottom_blocks or blocks)
         self.up = nn.ModuleList(nn.Conv2d(coarse, fine, 1) for fine, coarse in steps)
         self.up_levels = nn.ModuleList(level(fine) for fine, _ in steps)
         self.tail = nn.Conv2d(widths[0], channels_out, 3, padding=1)

@@ -13,7 +13,7 @@ from pathlib import Path
 from hostile.case import RIGHT, Case, doubling, holding, written
 from hostile.images import HEAD, nifti
 
-_TINY = {"flow_widths": [8, 8], "residual_widths": [8, 8], "residual_blocks": 1}
+_TINY = {"coarse_widths": [8, 8], "flow_widths": [8, 8], "residual_widths": [8, 8]}
 _DEEP = b"[" * 200_000
 _NOT_READ = "cannot be read"
 _INVALID = "not valid"
@@ -123,7 +123,7 @@ def _weigh(folder: Path, weights: bytes | Callable[[], bytes]) -> None:
     (folder / "tiny.safetensors").write_bytes(weights)
     card = {
         "name": "tiny",
-        "architecture": "flow-inside-2",
+        "architecture": "flow-inside-3",
         "configuration": _TINY,
         "weights": "tiny.safetensors",
         "sha256": hashlib.sha256(weights).hexdigest(),

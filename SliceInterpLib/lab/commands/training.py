@@ -14,7 +14,7 @@ from SliceInterpLib.errors import TrainingError
 from SliceInterpLib.lab.commands.common import Scan, command_line, scans
 from SliceInterpLib.networks.registry import find_model
 
-DESIGNS = ("small", "base", "two-looks", "plain", "flow-given", "reference-unet")
+DESIGNS = ("small", "plain", "flow-given", "reference-unet")
 LOSSES = ("mse", "l1", "ssim", "ms-ssim", "ssim+l1", "ms-ssim+l1")
 
 SMALLEST_MS_SSIM_CROP = 192

@@ -23,7 +23,7 @@ class Plain(FlowInside):
 
     def __init__(self, widths: tuple[int, ...], blocks: int) -> None:
         super().__init__(residual_widths=widths, residual_blocks=blocks)
-        del self.flow
+        del self.coarse, self.flow
 
     def gap(self, slices: Tensor) -> Gap:
         """No flow, and the two slices in equal parts."""

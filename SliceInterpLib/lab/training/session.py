@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 import SliceInterpLib
 from SliceInterpLib.lab.designs import ARCHITECTURES
@@ -142,12 +142,9 @@ def grow(trained: nn.Module, network: nn.Module) -> None:
     A network that is wider, deeper or sees more slices (a pair's that gets four) predicts at first
     exactly what the smaller one did: what is new counts for nothing yet, but its own weights are
     random, since channels that are zero on both sides would never learn. What `network` lacks is
-    left out, which it has to make good by training; where it sees half the resolution, so are finer
-    things.
+    left out, which it has to make good by training.
     """
     old = trained.state_dict()
-    if getattr(network, "coarse", None) is not None and getattr(trained, "coarse", None) is None:
-        old["flow.head.weight"] = _of_half_resolution(old["flow.head.weight"])
     for name, tensor in network.state_dict().items():
         if name not in old:
             continue
@@ -159,9 +156,3 @@ def grow(trained: nn.Module, network: nn.Module) -> None:
         if isinstance(block, ResidualBlock) and f"{name}.second.weight" not in old:
             for parameter in block.second.parameters():
                 nn.init.zeros_(parameter)
-
-
-def _of_half_resolution(weight: Tensor) -> Tensor:
-    """Of a layer that sees blocks of 4 × 4 pixels as channels: for 2 × 2 pixels twice as large."""
-    outputs, channels, *kernel = weight.shape
-    return weight.view(outputs, channels // 16, 2, 2, 2, 2, *kernel).sum((3, 5)).flatten(1, 3)
