@@ -80,7 +80,8 @@ class FlowInside(Network):
         flow_blocks: residual blocks a level of both.
         residual_widths: channels of each level of the network that corrects the blend, at half the
             resolution.
-        residual_blocks: its residual blocks a level on each way, down and up; the coarsest has both
+        residual_blocks: its residual blocks a level, on the way down and on the way up; its
+            coarsest level has those of both.
         context: 0 for a pair, 1 for a slice more on each side, equally far apart. The outer slices
             tell how the motion bends and what is noise.
 
