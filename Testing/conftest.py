@@ -38,6 +38,14 @@ def head() -> object:
 
 
 @pytest.fixture
+def tiny_model(tmp_path: Path) -> Path:
+    """The card of a network with random weights, beside its safetensors file."""
+    from tiny_models import write_tiny_model
+
+    return write_tiny_model(tmp_path)
+
+
+@pytest.fixture
 def scene() -> Iterator[object]:
     """A new MRML scene (slicer.mrmlScene) in the headless host; see Testing/host.
 

@@ -1,4 +1,4 @@
-"""What the laboratory's commands share: scans and what of them is read, the record of a call."""
+"""The laboratory's commands: scans and what of them is read, the record of a call, choices."""
 
 import json
 import shutil
@@ -10,10 +10,13 @@ import SimpleITK as sitk
 from dicom_head import write_head
 
 from SliceInterpLib.cli import main
-from SliceInterpLib.errors import VolumeError
+from SliceInterpLib.errors import TrainingError, VolumeError
 from SliceInterpLib.files import read_volume, write_volume
 from SliceInterpLib.interpolators import make_interpolator
+from SliceInterpLib.lab.commands import training
 from SliceInterpLib.lab.commands.common import Scan, by_name, command_line, scans
+from SliceInterpLib.lab.designs import DESIGNS
+from SliceInterpLib.lab.training.losses import LOSSES
 from SliceInterpLib.phantom import head_phantom
 from SliceInterpLib.upsampling import upsample
 from SliceInterpLib.volume import Volume
@@ -130,3 +133,26 @@ def test_the_record_of_a_command_can_be_run_again(monkeypatch):
     given = ["lab", "train", "--data", "/data/my scans", "-o", "it's"]
     monkeypatch.setattr(sys, "argv", ["anything", *given])
     assert command_line() == """sliceinterp lab train --data '/data/my scans' -o 'it'"'"'s'"""
+
+
+def test_the_command_line_offers_every_design_and_loss():
+    """It names them itself, so as to start without torch."""
+    assert set(training.DESIGNS) == set(DESIGNS)
+    assert training.LOSSES == LOSSES
+
+
+def test_a_split_keeps_patients_apart(tmp_path):
+    files = [f"p{i}/{name}.nii.gz" for i in range(6) for name in ("one", "two")]
+    files += [f"single{i}.nrrd" for i in range(4)]
+    for name in files:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    train_on, check = training.split_by_patient([tmp_path], 0.3, seed=1)
+    paths = [[scan.path for scan in some] for some in (train_on, check)]
+    assert sorted(sum(paths, [])) == sorted(tmp_path / name for name in files)
+    patients = [{p.relative_to(tmp_path).parts[0] for p in some} for some in paths]
+    assert (len(patients[0]), len(patients[1])) == (7, 3)
+    assert not patients[0] & patients[1]
+    assert training.split_by_patient([tmp_path], 0.3, seed=2)[1] != check
+    with pytest.raises(TrainingError, match="1 patient cannot be split"):
+        training.split_by_patient([tmp_path / "single0.nrrd"], 0.5, seed=1)

@@ -61,12 +61,6 @@ def seen_by(learned, fours):
     return np.ascontiguousarray(fours[:, 1 - learned.context : 3 + learned.context])
 
 
-@pytest.fixture
-def tiny_model(tmp_path):
-    """The card of a network with random weights, beside its safetensors file."""
-    return write_tiny_model(tmp_path)
-
-
 def test_every_shipped_model_is_whole_and_says_what_it_is(model_name):
     model = find_model(model_name)
     digest = hashlib.sha256(model.weights.read_bytes()).hexdigest()

@@ -8,17 +8,11 @@ import shutil
 
 import pytest
 import torch
-from tiny_models import write_tiny_model
 
 from SliceInterpLib.errors import MethodError
 from SliceInterpLib.interpolators import make_interpolator
 
 pytestmark = pytest.mark.networks
-
-
-@pytest.fixture
-def tiny_model(tmp_path):
-    return write_tiny_model(tmp_path)
 
 
 def edit_card(path, **changes):

@@ -17,11 +17,9 @@ from SliceInterpLib.cli import main
 from SliceInterpLib.errors import TrainingError
 from SliceInterpLib.files import write_volume
 from SliceInterpLib.interpolators import make_interpolator
-from SliceInterpLib.lab.commands import training as command
 from SliceInterpLib.lab.designs import ARCHITECTURES, DESIGNS
 from SliceInterpLib.lab.training import checkpoints
 from SliceInterpLib.lab.training.guard import UNGUARDED, Guard, Watch
-from SliceInterpLib.lab.training.losses import LOSSES
 from SliceInterpLib.lab.training.session import grow, train_model
 from SliceInterpLib.lab.training.trainer import Trainer, TrainingSettings
 from SliceInterpLib.networks.architectures import Design
@@ -245,29 +243,6 @@ def test_every_design_takes_a_training_step(tmp_path, head, name):
     trainer.train_step(next(trainer.batches()))
     assert torch.isfinite(weights(trainer)).all()
     assert (weights(trainer) != before).any()
-
-
-def test_the_command_line_offers_every_design_and_loss():
-    """It names them itself, so as to start without torch."""
-    assert set(command.DESIGNS) == set(DESIGNS)
-    assert command.LOSSES == LOSSES
-
-
-def test_a_split_keeps_patients_apart(tmp_path):
-    files = [f"p{i}/{name}.nii.gz" for i in range(6) for name in ("one", "two")]
-    files += [f"single{i}.nrrd" for i in range(4)]
-    for name in files:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    train_on, check = command.split_by_patient([tmp_path], 0.3, seed=1)
-    paths = [[scan.path for scan in some] for some in (train_on, check)]
-    assert sorted(sum(paths, [])) == sorted(tmp_path / name for name in files)
-    patients = [{p.relative_to(tmp_path).parts[0] for p in some} for some in paths]
-    assert (len(patients[0]), len(patients[1])) == (7, 3)
-    assert not patients[0] & patients[1]
-    assert command.split_by_patient([tmp_path], 0.3, seed=2)[1] != check
-    with pytest.raises(TrainingError, match="1 patient cannot be split"):
-        command.split_by_patient([tmp_path / "single0.nrrd"], 0.5, seed=1)
 
 
 def test_a_network_that_is_wider_and_deeper_begins_as_the_smaller_one_and_all_of_it_learns():

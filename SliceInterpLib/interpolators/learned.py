@@ -68,8 +68,7 @@ class Learned:
     def batch(self) -> int:
         """One on a GPU, where what else is in a batch may change how a slice is rounded.
 
-        On a CPU as many as at the same time at most, also if it has fewer cores: then none of them
-        waits for long for the others.
+        On a CPU, AT_ONCE, with fewer cores too: then none of them waits long for the others.
         """
         return self._at_once if self.device.type == "cpu" else 1
 
