@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -37,8 +38,8 @@ def upsample(
     n slices become N(n − 1) + 1; the first slice's place, orientation, data type and the order of
     the axes stay. The acquired slices come out bit for bit. The evenly spaced stretches of an
     uneven volume are filled one by one; gaps no wider than the pixels stay as they are, with a
-    warning, as long as there are wider ones. Beyond the two volumes, memory grows with the
-    interpolator's batch only.
+    warning, as long as there are wider ones. Beyond the two volumes, memory is what the
+    interpolator needs for a few pairs of slices.
 
     Args:
         volume: what `require_doublable` accepts.
@@ -48,8 +49,8 @@ def upsample(
             numbers of steps allow, in each stretch of an uneven volume.
         allow_thin: fill gaps no wider than the pixels too (with a warning).
         widest_gap_mm: gaps up to this are bridged, even if slices seem to be missing there.
-        progress: told after every batch.
-        cancelled: asked before every batch.
+        progress: told after every gap.
+        cancelled: asked before every gap.
 
     Returns:
         A volume with `synthetic` and `provenance`: software, version, method, model,
@@ -72,7 +73,7 @@ def upsample(
     def count(slices: int) -> None:
         nonlocal done
         done += slices
-        # After each batch, since a learned method may fall back to another device.
+        # After each gap, since a learned method may fall back to another device.
         if (method := dict(interpolator.provenance)) not in made_by:
             made_by.append(method)
         if progress:
@@ -120,17 +121,17 @@ def _filled(
         if n == 1:
             continue
         start = acquired[part.start]
-        for firsts, between in predict_between(
+        for first, between in predict_between(
             slices[part.start : part.stop],
-            np.arange(len(part) - 1),
+            range(len(part) - 1),
             interpolator,
             cancelled,
             times=n,
             padding=volume.padding,
         ):
-            for k in range(1, n):
-                filled[start + n * firsts + k] = as_type(between[:, k - 1], slices.dtype)
-            count((n - 1) * len(firsts))
+            behind = start + n * first + 1
+            filled[behind : behind + n - 1] = as_type(between, slices.dtype)
+            count(n - 1)
     return filled
 
 
@@ -168,28 +169,28 @@ def _parts(volume: Volume, times: Sequence[int]) -> dict[str, object]:
 
 def predict_between(
     slices: np.ndarray,
-    firsts: np.ndarray,
+    firsts: Sequence[int],
     interpolator: Interpolator,
     cancelled: Callable[[], bool] | None = None,
     *,
     times: int = 2,
     step: int = 1,
     padding: Ranges = (),
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+) -> Iterator[tuple[int, np.ndarray]]:
     """Predict slices at even steps between slices[i] and slices[i + step] for every i in `firsts`.
 
     Args:
         slices: (n, h, w) HU, evenly spaced.
-        firsts: (m,) indices of the first slice of each pair.
+        firsts: indices of the first slice of each pair.
         interpolator: what predicts. Its context slices lie `step` apart as well; beyond the ends
             of the stack the last slice there repeats.
-        cancelled: asked before every batch.
+        cancelled: asked before every pair.
         times: N, for the slices at the places k/N; 2 for the one midway.
         step: with 2, the slice between is an acquired one that was hidden.
         padding: as `Volume.padding` has it.
 
     Yields:
-        Some of `firsts`, and the (k, N − 1, h, w) float32 HU predicted there, batch by batch.
+        Each of `firsts`, and the (N − 1, h, w) float32 HU predicted there.
 
     Raises:
         Cancelled: as soon as `cancelled()` is true.
@@ -199,36 +200,47 @@ def predict_between(
     # Plane by plane, so that memory does not grow; most scans have none.
     padded = any(is_padding(plane, padding).any() for plane in slices)
     predict = partial(_beside_padding, interpolator, padding) if padded else interpolator
-    for start in range(0, len(firsts), interpolator.batch):
-        if cancelled and cancelled():
-            raise Cancelled("The run was cancelled; nothing was kept.")
-        indices = firsts[start : start + interpolator.batch]
-        around = indices[:, None] + offsets
-        # Beyond an end, the last slice that whole steps lead to.
+
+    def pairs() -> Iterator[np.ndarray]:
         last = len(slices) - 1
-        around = np.clip(around, around % step, last - (last - around) % step)
-        between = predict(slices[around].astype(np.float32), times)
+        for first in firsts:
+            if cancelled and cancelled():
+                raise Cancelled("The run was cancelled; nothing was kept.")
+            around = first + offsets
+            # Beyond an end, the last slice that whole steps lead to.
+            around = np.clip(around, around % step, last - (last - around) % step)
+            yield slices[around].astype(np.float32)
+
+    for first, between in zip(firsts, predict(pairs(), times), strict=True):
         if not np.isfinite(between).all():
             raise MethodError(
                 f"The method '{interpolator.name}' gave values that are not finite; "
                 "the result was thrown away. Please report this with the model's name."
             )
-        yield indices, between
+        yield first, between
 
 
 def _beside_padding(
-    interpolator: Interpolator, declared: Ranges, slices: np.ndarray, times: int
-) -> np.ndarray:
-    """What the interpolator predicts where it sees air for padding, (k, times − 1, h, w) HU.
+    interpolator: Interpolator, declared: Ranges, pairs: Iterable[np.ndarray], times: int
+) -> Iterator[np.ndarray]:
+    """What the interpolator predicts where it sees air for padding, (times − 1, h, w) HU each.
 
     What is padding in both slices around stays padding in those between them.
     """
-    padding = is_padding(slices, declared)
-    pair = slice(interpolator.context, interpolator.context + 2)
-    stays = padding[:, pair].all(axis=1, keepdims=True)
-    lowest = slices[:, pair].min(axis=1, keepdims=True)
-    slices[padding] = AIR
-    return np.where(stays, lowest, interpolator(slices, times))
+    central = slice(interpolator.context, interpolator.context + 2)
+    under_way: deque[tuple[np.ndarray, np.ndarray]] = deque()
+
+    def in_air() -> Iterator[np.ndarray]:
+        for slices in pairs:
+            padding = is_padding(slices, declared)
+            stays = np.logical_and.reduce(padding[central])
+            under_way.append((stays, slices[central].min(axis=0)))
+            slices[padding] = AIR
+            yield slices
+
+    for between in interpolator(in_air(), times):
+        stays, lowest = under_way.popleft()
+        yield np.where(stays, lowest, between)
 
 
 def as_type(hu: np.ndarray, dtype: np.dtype) -> np.ndarray:

@@ -30,6 +30,7 @@ if __name__ == "__main__" and not __package__:
 from SliceInterpLib import job_folder
 from SliceInterpLib.errors import Cancelled, SliceInterpError
 from SliceInterpLib.files import whole
+from SliceInterpLib.process import run_and_leave
 
 DONE, FAILED, CANCELLED = 0, 1, 3
 """Exit codes."""
@@ -135,4 +136,4 @@ def _one_line(problem: Exception) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_and_leave(main)

@@ -31,11 +31,11 @@ class Blurred:
 
     name = "blurred"
     context = 0
-    batch = 1
     provenance = {}
 
-    def __call__(self, slices, times):
-        return ndimage.gaussian_filter(slices.mean(1), (0, 4, 4))[:, None]
+    def __call__(self, pairs, times):
+        for pair in pairs:
+            yield ndimage.gaussian_filter(pair.mean(0), 4)[None]
 
 
 def means(method, **options):

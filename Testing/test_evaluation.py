@@ -187,11 +187,11 @@ class Brighter:
 
     name = "learned"
     context = 0
-    batch = 4
     provenance = {}
 
-    def __call__(self, slices, times):
-        return 1.1 * slices.mean(1, keepdims=True)
+    def __call__(self, pairs, times):
+        for pair in pairs:
+            yield 1.1 * pair.mean(0, keepdims=True)
 
 
 VALUES = [10.0, 11.0, 12.0, 13.0, 14.0, 15.0]

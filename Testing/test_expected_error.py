@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from predicting import between
 
 from SliceInterpLib.cli import main
 from SliceInterpLib.errors import MethodError
@@ -62,18 +63,21 @@ def own_model(tmp_path):
 
 
 def test_the_slices_are_those_of_a_run_without_it(learned, fours):
-    between, error = learned.with_expected_error(fours, 4)
-    np.testing.assert_array_equal(between, learned(fours, 4))
-    assert error.shape == between.shape and error.dtype == np.float32
+    told = learned.with_expected_error(fours, 4)
+    found, error = (np.stack(part) for part in zip(*told, strict=True))
+    np.testing.assert_array_equal(found, between(learned, fours, 4))
+    assert error.shape == found.shape and error.dtype == np.float32
     assert np.isfinite(error).all() and (error > 0).all()
 
 
 def test_swapping_the_slices_changes_no_expected_error(learned, fours):
     swapped = np.ascontiguousarray(fours[:, ::-1])
-    np.testing.assert_array_equal(
-        learned.with_expected_error(fours, 3)[1],
-        learned.with_expected_error(swapped, 3)[1][:, ::-1],
-    )
+    for (_, error), (_, mirrored) in zip(
+        learned.with_expected_error(fours, 3),
+        learned.with_expected_error(swapped, 3),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(error, mirrored[::-1])
 
 
 @pytest.mark.parametrize("factor", [2, 3])
@@ -85,23 +89,23 @@ def test_a_filled_volume_comes_with_its_expected_error(learned, head, factor):
     np.testing.assert_array_equal((error.hu > 0).all((1, 2)), filled.synthetic)
     np.testing.assert_array_equal((error.hu == 0).all((1, 2)), ~filled.synthetic)
     around = few.hu[None, [0, 1, 2, 3]].astype(np.float32)
-    _, wanted = learned.with_expected_error(around, factor)
-    np.testing.assert_array_equal(error.hu[factor + 1 : 2 * factor], wanted[0])
+    [(_, wanted)] = learned.with_expected_error(around, factor)
+    np.testing.assert_array_equal(error.hu[factor + 1 : 2 * factor], wanted)
 
 
 @pytest.mark.parametrize("rows, columns", [(33, 95), (64, 81)])
 def test_any_size_in_plane(learned, fours, rows, columns):
-    _, error = learned.with_expected_error(fours[:1, :, :rows, :columns], 2)
-    assert error.shape == (1, 1, rows, columns)
+    [(_, error)] = learned.with_expected_error(fours[:1, :, :rows, :columns], 2)
+    assert error.shape == (1, rows, columns)
 
 
 def test_more_error_is_expected_where_the_two_slices_disagree(learned, fours):
     """A lesion in one of the two alone: nobody can know how far it reaches."""
     slices = fours[2:3].copy()
-    _, before = learned.with_expected_error(slices, 2)
+    [(_, before)] = learned.with_expected_error(slices, 2)
     slices[0, 1, 40:52, 40:52] += 40.0
-    _, after = learned.with_expected_error(slices, 2)
-    assert after[0, 0, 42:50, 42:50].mean() > 1.5 * before[0, 0, 42:50, 42:50].mean()
+    [(_, after)] = learned.with_expected_error(slices, 2)
+    assert after[0, 42:50, 42:50].mean() > 1.5 * before[0, 42:50, 42:50].mean()
 
 
 def test_it_ranks_the_errors_of_a_head_that_it_never_saw(learned, head):

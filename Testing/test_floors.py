@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LIBRARY = ROOT / "SliceInterpLib"
 
 FLOORS = (
-    ("errors", "gaps", "hounsfield", "head_box", "dense_flow", "table"),
+    ("errors", "gaps", "hounsfield", "head_box", "dense_flow", "table", "process"),
     ("volume", "volume_checks"),
     (
         "padding",

@@ -4,6 +4,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from predicting import between, learned_in
 from tiny_models import write_tiny_model
 
 from SliceInterpLib.head_box import Box, head_box
@@ -40,7 +41,7 @@ def whole(learned, slices, times=2):
     """What the network makes of whole slices."""
     learned.network.margin = None
     try:
-        return learned(slices, times)
+        return between(learned, slices, times)
     finally:
         learned.network.margin = FlowInside.margin
 
@@ -111,12 +112,12 @@ def test_the_box_does_not_depend_on_the_order():
 
 
 @pytest.mark.parametrize("windowed", [False, True])
-def test_within_the_head_nothing_changes(learned, four, windowed):
+def test_within_the_head_nothing_changes(four, windowed, monkeypatch):
+    learned = learned_in(False, monkeypatch)
     slices = seen_by(learned, four.clip(-20, 100) if windowed else four)
     box = head_box(slices[0], learned.network.margin)
     assert box.height * box.width < 0.8 * 256 * 256
-    learned._half = False
-    found, wanted = learned(slices, 4)[0], whole(learned, slices, 4)[0]
+    found, wanted = between(learned, slices, 4)[0], whole(learned, slices, 4)[0]
     head = disc(size=256, centre=(128, 128), radius=50) > 0
     off = np.abs(found - wanted)[:, head]
     assert off.mean() < 0.05
@@ -126,7 +127,7 @@ def test_within_the_head_nothing_changes(learned, four, windowed):
 def test_beside_the_head_it_is_linear(learned, four):
     slices = seen_by(learned, four)
     box = head_box(slices[0], learned.network.margin)
-    found = learned(slices, 3)[0, 0]
+    found = between(learned, slices, 3)[0, 0]
     a, b = slices[0, learned.context : learned.context + 2]
     outside = np.ones(found.shape, bool)
     outside[box.rows, box.columns] = False
@@ -142,7 +143,7 @@ def test_a_headrest_of_foam_that_moves_shows_no_seam(learned):
     box = head_box(pair[0], learned.network.margin)
     end = box.top + box.height
     assert 204 <= end < 248  # it ends across the headrest
-    network, found = whole(learned, pair)[0, 0], learned(pair, 2)[0, 0]
+    network, found = whole(learned, pair)[0, 0], between(learned, pair)[0, 0]
     strip = (slice(end - SEAM - 2, end + 2), slice(115, 145))
     most = np.abs(network - pair[0].mean(0))[strip].max()
     assert most > 100.0  # the two differ, so that there could be a seam
@@ -152,22 +153,22 @@ def test_a_headrest_of_foam_that_moves_shows_no_seam(learned):
 
 @pytest.mark.parametrize("half", [False, True])
 @pytest.mark.parametrize("times", [2, 3])
-def test_reversed_slices_give_exactly_the_same_slices_reversed(learned, four, times, half):
+def test_reversed_slices_give_exactly_the_same_slices_reversed(four, times, half, monkeypatch):
+    learned = learned_in(half, monkeypatch)
     if half and not has_bf16(learned.device):
         pytest.skip("half precision is not used here")
-    learned._half = half
     slices = seen_by(learned, four)
-    mirrored = learned(np.ascontiguousarray(slices[:, ::-1]), times)[:, ::-1]
-    np.testing.assert_array_equal(learned(slices, times), mirrored)
+    mirrored = between(learned, np.ascontiguousarray(slices[:, ::-1]), times)[:, ::-1]
+    np.testing.assert_array_equal(between(learned, slices, times), mirrored)
 
 
 def test_what_tells_the_error_is_known_everywhere(tmp_path, four):
     learned = Learned(read_card(write_tiny_model(tmp_path)), device="cpu")
     slices = seen_by(learned, four)
-    found, clues = learned.with_clues(slices, 3)
-    np.testing.assert_array_equal(found, learned(slices, 3))
+    [(found, clues)] = learned.with_clues(slices, 3)
+    np.testing.assert_array_equal(found, between(learned, slices, 3)[0])
     assert np.isfinite(clues).all()
     learned.network.margin = None
-    wanted = learned.with_clues(slices, 3)[1]
+    [(_, wanted)] = learned.with_clues(slices, 3)
     head = disc(radius=40) > 0
     assert np.abs(clues - wanted)[..., head].mean() < 0.05

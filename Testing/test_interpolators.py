@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from predicting import between
 from scipy import ndimage
 
 from SliceInterpLib.errors import MethodError
@@ -23,8 +24,8 @@ def stack_from(profile, shape=(3, 4)):
 
 def middles(stack, method):
     interpolator = make_interpolator(method)
-    firsts = np.arange(len(stack) - 1)
-    return np.concatenate([hu[:, 0] for _, hu in predict_between(stack, firsts, interpolator)])
+    firsts = range(len(stack) - 1)
+    return np.stack([middle for _, (middle,) in predict_between(stack, firsts, interpolator)])
 
 
 def textured_slice(seed=0, size=128):
@@ -78,7 +79,7 @@ def test_the_order_of_the_slices_does_not_matter(method):
     slices = np.stack([textured_slice(seed) for seed in range(2 + 2 * interpolator.context)])
     slices = (slices + rng.normal(0, 3, slices.shape)).astype(np.float32)[None]
     for times in (2, 3, 4, 7):
-        there, back = (interpolator(one, times) for one in (slices, slices[:, ::-1]))
+        there, back = (between(interpolator, one, times) for one in (slices, slices[:, ::-1]))
         np.testing.assert_array_equal(there, back[:, ::-1])
 
 
@@ -95,7 +96,7 @@ def test_optical_flow_follows_what_moves_and_carries_bone_along():
     pair = np.stack([shifted(0), shifted(6)])[None]
     wanted = shifted(3)
     error = {
-        method: np.abs(make_interpolator(method)(pair, 2)[0, 0] - wanted).mean()
+        method: np.abs(between(make_interpolator(method), pair)[0, 0] - wanted).mean()
         for method in ("linear", "optical-flow")
     }
     assert error["optical-flow"] < 0.3 * error["linear"]

@@ -7,6 +7,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from predicting import between, learned_in
 from tiny_models import TINY, write_tiny_model
 
 from SliceInterpLib.errors import MethodError
@@ -73,13 +74,15 @@ def test_every_shipped_model_is_whole_and_says_what_it_is(model_name):
 
 
 @pytest.mark.parametrize("half", [False, True])
-def test_swapped_slices_give_exactly_the_same_middle(learned, pairs, half):
+def test_swapped_slices_give_exactly_the_same_middle(model_name, pairs, half, monkeypatch):
+    learned = learned_in(half, monkeypatch, model_name)
     if half and not has_bf16(learned.device):
         pytest.skip("half precision is not used here")
-    learned._half = half
     swapped = np.ascontiguousarray(pairs[:, ::-1])
     for times in (2, 3, 8):
-        np.testing.assert_array_equal(learned(pairs, times), learned(swapped, times)[:, ::-1])
+        np.testing.assert_array_equal(
+            between(learned, pairs, times), between(learned, swapped, times)[:, ::-1]
+        )
 
 
 @pytest.mark.parametrize("context", [0, 1])
@@ -94,35 +97,34 @@ def test_so_they_do_however_many_threads_share_the_work(tmp_path, fours, context
         for rows, columns in ((32, 40), (96, 160)):
             some = seen_by(learned, fours[:3, :, :rows, :columns])
             swapped = np.ascontiguousarray(some[:, ::-1])
-            np.testing.assert_array_equal(learned(some, 2), learned(swapped, 2))
+            np.testing.assert_array_equal(between(learned, some), between(learned, swapped))
     finally:
         torch.set_num_threads(before)
 
 
 def test_the_same_slices_give_the_same_middle_whatever_came_before_or_beside(model_name, pairs):
     fresh = make_interpolator("learned", model=model_name, device="cpu")
-    wanted = fresh(pairs, 2)
+    wanted = between(fresh, pairs)
     air = np.full_like(pairs[:1], -1000.0)
     noise = np.random.default_rng(1).normal(-1000.0, 500.0, air.shape).astype(np.float32)
     for before in (air, noise, np.concatenate([air, noise, pairs[2:]])):
         used = make_interpolator("learned", model=model_name, device="cpu")
-        used(before, 2)
-        np.testing.assert_array_equal(used(pairs, 2), wanted)
-        np.testing.assert_array_equal(used(pairs[::-1], 2), wanted[::-1])
-        np.testing.assert_array_equal(used(pairs[1:3], 2), wanted[1:3])
+        between(used, before)
+        np.testing.assert_array_equal(between(used, pairs), wanted)
+        np.testing.assert_array_equal(between(used, pairs[::-1]), wanted[::-1])
+        np.testing.assert_array_equal(between(used, pairs[1:3]), wanted[1:3])
         assert used.provenance == fresh.provenance
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 5])
 def test_a_cpu_predicts_the_same_with_however_many_cores(learned, pairs, threads):
     """Up to seven: a pair then has one of its own, whichever pairs are predicted meanwhile."""
-    wanted = learned(pairs, 2)
+    wanted = between(learned, pairs)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        np.testing.assert_array_equal(learned(pairs, 2), wanted)
+        np.testing.assert_array_equal(between(learned, pairs), wanted)
         assert torch.get_num_threads() == threads
-        assert learned.batch == 4
     finally:
         torch.set_num_threads(before)
 
@@ -130,7 +132,7 @@ def test_a_cpu_predicts_the_same_with_however_many_cores(learned, pairs, threads
 def test_pairs_that_memory_does_not_hold_together_are_predicted_one_after_the_other(
     learned, pairs, monkeypatch
 ):
-    wanted, honest, busy = learned(pairs, 2), learned._between, []
+    wanted, honest, busy = between(learned, pairs), learned._between, []
 
     def one_fits(*arguments):
         busy.append(1)
@@ -146,8 +148,7 @@ def test_pairs_that_memory_does_not_hold_together_are_predicted_one_after_the_ot
     torch.set_num_threads(2)
     try:
         monkeypatch.setattr(learned, "_between", one_fits)
-        np.testing.assert_array_equal(learned(pairs, 2), wanted)
-        assert learned.batch == 1
+        np.testing.assert_array_equal(between(learned, pairs), wanted)
     finally:
         torch.set_num_threads(before)
 
@@ -155,12 +156,12 @@ def test_pairs_that_memory_does_not_hold_together_are_predicted_one_after_the_ot
 def test_it_comes_nearer_to_the_true_middle_slice_than_linear(thin_head, learned):
     """On a head that no network has seen: noise-free phantom, true middle at the real gap."""
     acquired, truth = thin_head.slices[0::2], thin_head.slices[1::2]
-    firsts = np.arange(len(acquired) - 1)
+    firsts = range(len(acquired) - 1)
     error = {
         method.name: np.mean(
             [
-                np.abs(found[:, 0] - truth[indices]).mean()
-                for indices, found in predict_between(acquired, firsts, method)
+                np.abs(middle - truth[first]).mean()
+                for first, (middle,) in predict_between(acquired, firsts, method)
             ]
         )
         for method in (make_interpolator("linear"), learned)
@@ -171,13 +172,13 @@ def test_it_comes_nearer_to_the_true_middle_slice_than_linear(thin_head, learned
 @pytest.mark.parametrize("rows, columns", [(33, 95), (192, 161), (64, 64)])
 def test_any_size_in_plane(learned, pairs, rows, columns):
     cut = pairs[:1, :, :rows, :columns]
-    assert learned(cut, 2).shape == (1, 1, rows, columns)
-    assert learned(cut, 4).shape == (1, 3, rows, columns)
+    assert between(learned, cut).shape == (1, 1, rows, columns)
+    assert between(learned, cut, 4).shape == (1, 3, rows, columns)
 
 
 def test_air_stays_air_and_a_constant_stays_itself(learned):
     for hu in (-1024.0, 35.0, 1200.0):
-        middle = learned(np.full((1, 2 + 2 * learned.context, 64, 64), hu, np.float32), 4)
+        middle = between(learned, np.full((1, 2 + 2 * learned.context, 64, 64), hu, np.float32), 4)
         assert np.abs(middle - hu).max() <= MARGIN_HU + 0.01
 
 
@@ -185,7 +186,7 @@ def test_nothing_is_invented_far_outside_the_two_slices(tiny_model, fours):
     """Even random weights cannot leave the range of the pair by more than the margin."""
     learned = Learned(read_card(tiny_model), device="cpu")
     pairs = seen_by(learned, fours)
-    middle = learned(pairs, 2)
+    middle = between(learned, pairs)
     assert middle.max() <= pairs.max() + MARGIN_HU + 0.01
     assert middle.min() >= pairs.min() - MARGIN_HU - 0.01
 
@@ -214,10 +215,11 @@ def test_nan_weights_give_nan_and_no_crash(fours):
     assert found.hu.isnan().any()
 
 
-def test_half_precision_changes_soft_tissue_by_less_than_half_a_hu(learned, pairs):
-    half_or_not = learned(pairs, 2)
-    learned._half = False
-    full = learned(pairs, 2)
+def test_half_precision_changes_soft_tissue_by_less_than_half_a_hu(
+    learned, model_name, pairs, monkeypatch
+):
+    half_or_not = between(learned, pairs)
+    full = between(learned_in(False, monkeypatch, model_name), pairs)
     tissue = (full > 0) & (full < 100)
     assert np.abs(half_or_not - full)[tissue].mean() < 0.5
 
@@ -263,9 +265,9 @@ def allocate_too_much():
     torch.empty(10**15)  # more than any computer has: the error is torch's own
 
 
-def test_when_the_gpu_runs_out_of_memory_the_cpu_does_the_whole_call(learned, pairs, monkeypatch):
-    wanted = learned(pairs, 2)
-    learned.device, learned._half = torch.device("meta"), not learned._half  # stands in for a GPU
+def test_when_the_gpu_runs_out_of_memory_the_cpu_does_the_rest(learned, pairs, monkeypatch):
+    wanted = between(learned, pairs)
+    learned.device = torch.device("meta")  # stands in for a GPU
     honest = learned._between
     tried = []
 
@@ -277,9 +279,9 @@ def test_when_the_gpu_runs_out_of_memory_the_cpu_does_the_whole_call(learned, pa
 
     monkeypatch.setattr(learned, "_between", too_small)
     with pytest.warns(UserWarning, match="going on with the CPU"):
-        found = learned(pairs, 2)
-    assert tried == ["meta"] * 3 + ["cpu"] * 4
-    np.testing.assert_array_equal(found, wanted)
+        found = between(learned, pairs)
+    assert tried == ["meta"] * 3 + ["cpu"] * 2
+    np.testing.assert_array_equal(found[2:], wanted[2:])
 
 
 def test_a_run_that_went_from_the_gpu_to_the_cpu_says_so(tiny_model, monkeypatch):
@@ -308,13 +310,13 @@ def test_a_gpu_too_full_for_the_weights_leaves_the_work_to_the_cpu(tiny_model, f
     with pytest.warns(UserWarning, match="going on with the CPU"):
         learned = Learned(read_card(tiny_model))
     assert learned.provenance["device"] == "cpu"
-    assert np.isfinite(learned(seen_by(learned, fours), 2)).all()
+    assert np.isfinite(between(learned, seen_by(learned, fours))).all()
 
 
 def test_a_pair_too_large_for_the_cpu_is_a_clear_error(learned, pairs, monkeypatch):
     monkeypatch.setattr(learned, "_between", lambda *arguments: allocate_too_much())
     with pytest.raises(MethodError, match="not enough memory for one pair of slices"):
-        learned(pairs, 2)
+        between(learned, pairs)
 
 
 def test_an_error_that_is_not_about_memory_stays_what_it_is(learned, pairs, monkeypatch):
@@ -323,7 +325,7 @@ def test_an_error_that_is_not_about_memory_stays_what_it_is(learned, pairs, monk
 
     monkeypatch.setattr(learned, "_between", broken)
     with pytest.raises(RuntimeError, match="shapes do not match"):
-        learned(pairs, 2)
+        between(learned, pairs)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA GPU is here")

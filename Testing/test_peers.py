@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from predicting import between
 from scipy import ndimage
 
 from SliceInterpLib.errors import MethodError
@@ -69,7 +70,8 @@ def test_peers_are_not_among_the_methods_offered():
 def test_the_order_of_the_slices_does_not_matter(method):
     pair = np.stack([disc_of_texture(0), disc_of_texture(1)])[None]
     peer = make_contender(method)
-    np.testing.assert_array_equal(peer(pair, 4), peer(pair[:, ::-1], 4)[:, ::-1])
+    there, back = between(peer, pair, 4), between(peer, pair[:, ::-1], 4)
+    np.testing.assert_array_equal(there, back[:, ::-1])
 
 
 @pytest.mark.parametrize("method", ["registration", "denoised-linear"])
@@ -85,7 +87,7 @@ def test_registration_follows_what_moves():
     pair = np.stack([first, second])[None]
     error = {
         method: np.abs(
-            BRAIN.scale(make_contender(method)(pair, 2)[0, 0]) - BRAIN.scale(wanted)
+            BRAIN.scale(between(make_contender(method), pair)[0, 0]) - BRAIN.scale(wanted)
         ).mean()
         for method in ("linear", "registration")
     }
@@ -95,7 +97,7 @@ def test_registration_follows_what_moves():
 @pytest.mark.parametrize("size", [(16, 16), (37, 51)])
 def test_registration_of_small_and_odd_slices(size):
     same = np.full((1, 2, *size), 35.0, np.float32)
-    np.testing.assert_allclose(make_contender("registration")(same, 2), same[:, :1])
+    np.testing.assert_allclose(between(make_contender("registration"), same, 2), same[:, :1])
 
 
 @pytest.mark.parametrize("sigma", [2.0, 5.0])
@@ -110,7 +112,7 @@ def test_denoised_linear_is_quieter_than_linear_and_keeps_what_is_outside_the_wi
     clean = np.where(np.hypot(x, y) < 30, 45.0, 30.0).astype(np.float32)
     clean[np.hypot(x, y) > 65] = 900.0
     pair = np.stack([clean + correlated_noise(4, clean.shape, seed) for seed in (1, 2)])[None]
-    linear, found = (make_contender(m)(pair, 2)[0, 0] for m in ("linear", "denoised-linear"))
+    linear, found = (between(make_contender(m), pair)[0, 0] for m in ("linear", "denoised-linear"))
     bone = np.hypot(x, y) > 65
     np.testing.assert_array_equal(found[bone], linear[bone])
     inside = np.hypot(x, y) < 60
@@ -120,15 +122,16 @@ def test_denoised_linear_is_quieter_than_linear_and_keeps_what_is_outside_the_wi
 class Middle:
     """Knows the middle alone; notes what it was shown."""
 
-    name, batch, provenance = "middle", 1, {}
+    name, provenance = "middle", {}
 
     def __init__(self, context):
         self.context, self.seen = context, []
 
-    def __call__(self, slices, times):
+    def __call__(self, pairs, times):
         assert times == 2
-        self.seen.append(slices[0, :, 0, 0].tolist())
-        return slices[:, self.context : self.context + 2].mean(1, keepdims=True)
+        for slices in pairs:
+            self.seen.append(slices[:, 0, 0].tolist())
+            yield slices[self.context : self.context + 2].mean(0, keepdims=True)
 
 
 @pytest.mark.parametrize("context", [0, 1])
@@ -136,21 +139,21 @@ def test_doubling_twice_asks_for_middles_between_middles(context):
     method = Middle(context)
     twice = DoubledTwice(method)
     slices = np.arange(2.0 + 2 * twice.context)[None, :, None, None] * np.ones((8, 8), np.float32)
-    found = twice(slices, 4)
+    found = between(twice, slices, 4)
     at = twice.context
     np.testing.assert_allclose(found[0, :, 0, 0], [at + 0.25, at + 0.5, at + 0.75])
     # The last two times it sees half the gap, with what it has put there itself.
     for seen in method.seen[-2:]:
         np.testing.assert_allclose(np.diff(seen), 0.5)
     with pytest.raises(MethodError, match="3 slices between two, not 1"):
-        twice(slices, 2)
+        between(twice, slices)
 
 
 def test_torchscript_sees_the_window_and_gives_hu_of_any_size(tmp_path):
     peer = scripted(Mean(), tmp_path / "mean.pt")
     first, second = disc_of_texture(0)[:100, :90], disc_of_texture(1)[:100, :90]
     wanted = 0.5 * (np.clip(first, *BRAIN) + np.clip(second, *BRAIN))
-    found = peer(np.stack([first, second])[None], 2)
+    found = between(peer, np.stack([first, second])[None])
     assert found.dtype == np.float32
     np.testing.assert_allclose(found[0, 0], wanted, atol=1e-3)
     assert peer.provenance["model"] == "mean.pt"
@@ -159,9 +162,9 @@ def test_torchscript_sees_the_window_and_gives_hu_of_any_size(tmp_path):
 def test_torchscript_refuses_what_is_no_frame_interpolation(tmp_path):
     pair = np.zeros((1, 2, 64, 64), np.float32)
     with pytest.raises(MethodError, match=r"gave \(1, 1, 64, 64\)"):
-        scripted(OneChannel(), tmp_path / "one.pt")(pair, 2)
+        between(scripted(OneChannel(), tmp_path / "one.pt"), pair)
     with pytest.raises(MethodError, match=r"cannot be called as model\(x0, x1, dt\)"):
-        scripted(OtherArguments(), tmp_path / "other.pt")(pair, 2)
+        between(scripted(OtherArguments(), tmp_path / "other.pt"), pair)
 
 
 def test_torchscript_refuses_other_files(tmp_path):

@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from predicting import between
 from tiny_models import write_model, write_tiny_model
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -165,10 +166,10 @@ def test_a_model_of_it_is_for_the_laboratory_alone(tmp_path):
     card = str(write_model(tmp_path, "reference-unet", ReferenceUNet(**SMALL), SMALL))
     pair = np.full((1, 2, 50, 40), 35.0, np.float32)
     peer = make_contender("learned", model=card, device="cpu")
-    found = peer(pair, 2)
+    found = between(peer, pair)
     assert found.shape == (1, 1, 50, 40) and np.isfinite(found).all()
     with pytest.raises(MethodError, match="midway between two alone, not 3 slices"):
-        peer(pair, 4)
+        between(peer, pair, 4)
     with pytest.raises(MethodError, match="'reference-unet' .* only sliceinterp lab knows"):
         make_interpolator("learned", model=card, device="cpu")
 

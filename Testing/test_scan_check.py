@@ -40,11 +40,12 @@ def test_context_beyond_an_end_is_the_last_slice_at_whole_steps():
     seen = []
 
     class Recorder:
-        name, context, batch, provenance = "recorder", 1, 2, {}
+        name, context, provenance = "recorder", 1, {}
 
-        def __call__(self, slices, times):
-            seen.extend(slices[:, :, 12, 12].tolist())
-            return slices[:, 1:3].mean(1, keepdims=True)
+        def __call__(self, pairs, times):
+            for slices in pairs:
+                seen.append(slices[:, 12, 12].tolist())
+                yield slices[1:3].mean(0, keepdims=True)
 
     check_scan(stack(range(7)), [Recorder()])
     assert seen == [[0, 0, 2, 4], [1, 1, 3, 5], [0, 2, 4, 6], [1, 3, 5, 5], [2, 4, 6, 6]]

@@ -23,12 +23,12 @@ class Quiet:
 
     name = "quiet"
     context = 0
-    batch = 4
     provenance = {"model": "none"}
 
-    def __call__(self, slices, times):
-        between = [((times - k) * slices[:, 0] + k * slices[:, 1]) / times for k in range(1, times)]
-        return ndimage.gaussian_filter(np.stack(between, 1), (0, 0, 1.2, 1.2))
+    def __call__(self, pairs, times):
+        for a, b in pairs:
+            between = [((times - k) * a + k * b) / times for k in range(1, times)]
+            yield ndimage.gaussian_filter(np.stack(between), (0, 1.2, 1.2))
 
 
 def head(slices=7, noise=4.0, lesion=0.0, dtype=np.int16):
@@ -82,8 +82,9 @@ def test_no_acquired_slice_leaves_its_own_range():
     """Neighbours may show what lies far above and below all that was acquired on the slice."""
 
     class Wild(Quiet):
-        def __call__(self, slices, times):
-            return super().__call__(slices, times) + np.where(ROWS % 2, 3000.0, -3000.0)
+        def __call__(self, pairs, times):
+            for between in super().__call__(pairs, times):
+                yield between + np.where(ROWS % 2, 3000.0, -3000.0)
 
     result = upsample(head(), Wild())
     for strength in (0.5, 1.0):

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from predicting import between
 from safetensors.torch import load_file
 
 from SliceInterpLib.cli import main
@@ -160,7 +161,7 @@ def test_a_run_leaves_a_model_that_loads_and_doubles(tmp_path, head):
     mean = slices[:, 1:3].mean(1)
     tissue = (mean > 0) & (mean < 100)
     # One step in, the network is still next to the mean of the two slices.
-    assert np.abs(learned(slices, 2)[:, 0] - mean)[tissue].mean() < 10.0
+    assert np.abs(between(learned, slices)[:, 0] - mean)[tissue].mean() < 10.0
 
 
 def stretches(card):

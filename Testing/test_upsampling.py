@@ -68,10 +68,11 @@ def test_the_axis_stays_when_doubling_makes_the_voxels_cubes():
 
 def test_integers_are_rounded_and_kept_in_range():
     class Wild:
-        name, context, batch, provenance = "wild", 0, 2, {}
+        name, context, provenance = "wild", 0, {}
 
-        def __call__(self, slices, times):
-            return np.where(slices[:, :1] > 0, 1e6, -0.6).astype(np.float32)
+        def __call__(self, pairs, times):
+            for pair in pairs:
+                yield np.where(pair[:1] > 0, 1e6, -0.6).astype(np.float32)
 
     volume = head_like()
     middles = upsample(volume, Wild()).slices[1::2]
@@ -105,15 +106,16 @@ def test_progress_counts_every_synthetic_slice_to_the_end(factor):
     assert all(later[0] > earlier[0] for earlier, later in zip(seen, seen[1:], strict=False))
 
 
-def test_cancelling_raises_before_the_next_batch():
+def test_cancelling_raises_before_the_next_gap():
     calls = []
 
     class Counting:
-        name, context, batch, provenance = "counting", 0, 1, {}
+        name, context, provenance = "counting", 0, {}
 
-        def __call__(self, slices, times):
-            calls.append(len(slices))
-            return slices[:, :1]
+        def __call__(self, pairs, times):
+            for pair in pairs:
+                calls.append(pair)
+                yield pair[:1]
 
     with pytest.raises(Cancelled):
         upsample(head_like(slices=9), Counting(), cancelled=lambda: len(calls) >= 3)
@@ -122,10 +124,11 @@ def test_cancelling_raises_before_the_next_batch():
 
 def test_a_method_that_gives_nan_is_stopped():
     class Broken:
-        name, context, batch, provenance = "broken", 0, 1, {}
+        name, context, provenance = "broken", 0, {}
 
-        def __call__(self, slices, times):
-            return np.full(slices[:, :1].shape, np.nan, np.float32)
+        def __call__(self, pairs, times):
+            for pair in pairs:
+                yield np.full_like(pair[:1], np.nan)
 
     with pytest.raises(MethodError, match="not finite"):
         upsample(head_like(), Broken())

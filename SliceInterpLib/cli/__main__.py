@@ -1,7 +1,13 @@
-"""python -m SliceInterpLib.cli: the command line where no script is installed."""
-
-import sys
+"""The command line as a process: the script, and python -m SliceInterpLib.cli where it is not."""
 
 from SliceInterpLib.cli import main
+from SliceInterpLib.process import run_and_leave
 
-sys.exit(main())
+
+def run() -> None:
+    """Run the command that the process was started with, and end with its exit code."""
+    run_and_leave(main)
+
+
+if __name__ == "__main__":
+    run()

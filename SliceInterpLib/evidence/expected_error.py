@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -33,9 +33,9 @@ class Watched:
     def __init__(
         self,
         method: Interpolator,
-        predict: Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray]],
+        predict: Callable[[Iterable[np.ndarray], int], Iterator[tuple[np.ndarray, np.ndarray]]],
     ) -> None:
-        self.name, self.context, self.batch = method.name, method.context, method.batch
+        self.name, self.context = method.name, method.context
         self._method, self._predict = method, predict
         self.besides: deque[np.ndarray] = deque()
 
@@ -44,11 +44,11 @@ class Watched:
         """The method's own."""
         return self._method.provenance
 
-    def __call__(self, slices: np.ndarray, times: int) -> np.ndarray:
+    def __call__(self, pairs: Iterable[np.ndarray], times: int) -> Iterator[np.ndarray]:
         """As the method itself."""
-        between, besides = self._predict(slices, times)
-        self.besides.extend(np.concatenate(besides))
-        return between
+        for between, besides in self._predict(pairs, times):
+            self.besides.extend(besides)
+            yield between
 
 
 def upsample_with_expected_error(

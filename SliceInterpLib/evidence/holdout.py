@@ -103,9 +103,8 @@ def hold_out(
     for part in volume.stretches:
         slices = volume.slices[part.start : part.stop]
         firsts = [first - part.start for first in hidden.firsts if first in part[:-places]]
-        for found, between in predict_between(
-            slices, np.array(firsts, dtype=int), interpolator, times=places, step=places
+        for first, between in predict_between(
+            slices, firsts, interpolator, times=places, step=places
         ):
-            for first, predicted in zip(found, between, strict=True):
-                for index, hu in enumerate(predicted, int(first) + 1):
-                    yield part.start + index, hu, slices[index]
+            for index, hu in enumerate(between, first + 1):
+                yield part.start + index, hu, slices[index]

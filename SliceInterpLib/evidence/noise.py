@@ -206,9 +206,9 @@ def _gaps(volume: Volume, inside: np.ndarray) -> Iterator[_Gap]:
 def _predicted(volume: Volume, firsts: Sequence[int], method: Interpolator) -> Iterator[np.ndarray]:
     """The slice (h, w) in the gap behind each of some slices, in order."""
     for part in volume.stretches:
-        own = np.array([first - part.start for first in firsts if first in part[:-1]], dtype=int)
-        for _, middles in predict_between(volume.slices[part.start : part.stop], own, method):
-            yield from middles[:, 0]
+        own = [first - part.start for first in firsts if first in part[:-1]]
+        for _, (middle,) in predict_between(volume.slices[part.start : part.stop], own, method):
+            yield middle
 
 
 def _row(

@@ -1,4 +1,4 @@
-"""Interpolators: batches of slice pairs in HU in, slices at even steps between them out.
+"""Interpolators: pairs of slices in HU in, slices at even steps between them out.
 
 An interpolator knows nothing of geometry, files or Slicer.
 """
@@ -6,13 +6,14 @@ An interpolator knows nothing of geometry, files or Slicer.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol, TypeGuard
 
 import numpy as np
 
 from SliceInterpLib.errors import MethodError
 from SliceInterpLib.interpolators import classical
+from SliceInterpLib.process import uncollected
 
 METHODS = ("nearest", "linear", "cubic", "sinc", "optical-flow", "learned")
 """Every method by its name, the simplest first."""
@@ -29,25 +30,33 @@ class Interpolator(Protocol):
         """How many slices beyond the pair the method wants to see on each side."""
 
     @property
-    def batch(self) -> int:
-        """How many pairs to give at a time: as few as are quick, since memory grows with it."""
-
-    @property
     def provenance(self) -> Mapping[str, object]:
         """What a result should record of how it was made (model, sha256, device, precision)."""
 
-    def __call__(self, slices: np.ndarray, times: int) -> np.ndarray:
-        """(n, 2 + 2·context, h, w) float32 HU, in order of position, to (n, times − 1, h, w).
+    def __call__(self, pairs: Iterable[np.ndarray], times: int) -> Iterator[np.ndarray]:
+        """The slices between one pair after the other.
 
-        The slices predicted, float32 HU, lie at k/times of the way between the two central ones;
-        for 2 there is one, midway. Methods that know the middle alone raise MethodError for more.
+        They lie at k/times of the way between the two central slices; for 2 there is one, midway.
+
+        Args:
+            pairs: (2 + 2·context, h, w) float32 HU each, in order of position; all of one shape.
+                They are taken when their turn comes, so that few are in memory.
+            times: from 2.
+
+        Yields:
+            For each pair, in their order, (times − 1, h, w) float32 HU.
+
+        Raises:
+            MethodError: of methods that know the middle alone, for more.
         """
 
 
 class TellsError(Interpolator, Protocol):
     """A method that can also tell how far its slices may be off."""
 
-    def with_expected_error(self, slices: np.ndarray, times: int) -> tuple[np.ndarray, np.ndarray]:
+    def with_expected_error(
+        self, pairs: Iterable[np.ndarray], times: int
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """The slices as when called, and their expected absolute error in HU, of the same shape.
 
         Raises MethodError if it was not measured for the model in use.
@@ -80,8 +89,9 @@ def make_interpolator(
 
         return OpticalFlow()
     if method == "learned":
-        from SliceInterpLib.interpolators.learned import Learned
-        from SliceInterpLib.networks.registry import find_model
+        with uncollected():  # torch comes with them
+            from SliceInterpLib.interpolators.learned import Learned
+            from SliceInterpLib.networks.registry import find_model
 
         return Learned(find_model(model), device=device)
     raise MethodError(f"There is no method '{method}'. Choose one of: {', '.join(METHODS)}.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 
 import numpy as np
@@ -13,12 +13,12 @@ class Nearest:
 
     name = "nearest"
     context = 0
-    batch = 4
     provenance: Mapping[str, object] = MappingProxyType({})
 
-    def __call__(self, slices: np.ndarray, times: int) -> np.ndarray:
-        """(n, 2, h, w) HU to (n, times − 1, h, w) HU."""
-        return slices[:, [0 if 2 * k <= times else 1 for k in range(1, times)]]
+    def __call__(self, pairs: Iterable[np.ndarray], times: int) -> Iterator[np.ndarray]:
+        """(2, h, w) HU each to (times − 1, h, w) HU each."""
+        for pair in pairs:
+            yield pair[[0 if 2 * k <= times else 1 for k in range(1, times)]]
 
 
 class WeightedSum:
@@ -34,7 +34,6 @@ class WeightedSum:
         weights: of the 2 + 2·context slices, in order, for a place t from 0 to ½; their sum is 1.
     """
 
-    batch = 4
     provenance: Mapping[str, object] = MappingProxyType({})
 
     def __init__(self, name: str, context: int, weights: Callable[[float], np.ndarray]) -> None:
@@ -42,17 +41,16 @@ class WeightedSum:
         self.context = context
         self._weights = weights
 
-    def __call__(self, slices: np.ndarray, times: int) -> np.ndarray:
-        """(n, 2 + 2·context, h, w) float32 HU to (n, times − 1, h, w) float32 HU."""
-        between = np.zeros((len(slices), times - 1, *slices.shape[2:]), np.float32)
-        for k in range(1, times):
-            weights = self.weights(k, times)
-            for before in range(self.context, -1, -1):
-                after = -1 - before
-                between[:, k - 1] += (
-                    weights[before] * slices[:, before] + weights[after] * slices[:, after]
-                )
-        return between
+    def __call__(self, pairs: Iterable[np.ndarray], times: int) -> Iterator[np.ndarray]:
+        """(2 + 2·context, h, w) float32 HU each to (times − 1, h, w) float32 HU each."""
+        for slices in pairs:
+            between = np.zeros((times - 1, *slices.shape[1:]), np.float32)
+            for k, hu in enumerate(between, 1):
+                weights = self.weights(k, times)
+                for before in range(self.context, -1, -1):
+                    after = -1 - before
+                    hu += weights[before] * slices[before] + weights[after] * slices[after]
+            yield between
 
     def weights(self, k: int, n: int) -> np.ndarray:
         """Of the slices around, (2 + 2·context,) float32, at the place k/n between the two."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 import torch
@@ -40,8 +42,8 @@ class Learned:
     Beside the head, in air and where a headrest does not change, slices are interpolated linearly
     (`interpolators.beside`).
 
-    When a GPU has too little memory for a pair, the CPU takes over for good; the slices of one call
-    are all of one device, which `provenance` then tells.
+    When a GPU has too little memory for a pair, the CPU takes over for good; `provenance` tells of
+    the latest pair.
 
     Args:
         model: the network's card and weights.
@@ -59,18 +61,10 @@ class Learned:
     ) -> None:
         chosen = choose_device(device)
         self.model = model
-        self.network = load_network(model, known)
-        self.context = self.network.context
-        self._at_once = AT_ONCE
+        self._known = known
+        self._side_by_side = True
         self._use(chosen)
-
-    @property
-    def batch(self) -> int:
-        """One on a GPU, where what else is in a batch may change how a slice is rounded.
-
-        On a CPU, AT_ONCE, with fewer cores too: then none of them waits long for the others.
-        """
-        return self._at_once if self.device.type == "cpu" else 1
+        self.context = self.network.context
 
     @property
     def provenance(self) -> dict[str, object]:
@@ -83,102 +77,142 @@ class Learned:
             "margin_hu": MARGIN_HU,
         }
 
-    def __call__(self, slices: np.ndarray, times: int) -> np.ndarray:
-        """(n, 2 + 2·context, h, w) float32 HU, any h and w, to (n, times − 1, h, w) float32 HU.
+    def __call__(self, pairs: Iterable[np.ndarray], times: int) -> Iterator[np.ndarray]:
+        """(2 + 2·context, h, w) float32 HU each, any h and w, to (times − 1, h, w) float32 HU.
 
         The motion between two slices is found once for all places. Raises MethodError for a
         network that knows the middle alone and more than one place.
         """
-        return self._within_memory(self._slice, slices, times)[:, :, 0]
+        for found in self._in_order(self._slice, pairs, times):
+            yield found[:, 0]
 
-    def with_expected_error(self, slices: np.ndarray, times: int) -> tuple[np.ndarray, np.ndarray]:
+    def with_expected_error(
+        self, pairs: Iterable[np.ndarray], times: int
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """The same slices, and how far they may be off.
 
         The error is against what the scanner would have shown there, noise included.
 
         Args:
-            slices: (n, 2 + 2·context, h, w) float32 HU, any h and w.
+            pairs: (2 + 2·context, h, w) float32 HU each, any h and w.
             times: as when called.
 
-        Returns:
-            The slices and their expected absolute error in HU; both (n, times − 1, h, w) float32.
+        Yields:
+            For each pair the slices and their expected absolute error in HU; both
+            (times − 1, h, w) float32.
 
         Raises:
             MethodError: if it was not measured for this model.
         """
-        both = self._within_memory(self._slice_and_error, slices, times)
-        return both[:, :, 0], both[:, :, 1]
+        for found in self._in_order(self._slice_and_error, pairs, times):
+            yield found[:, 0], found[:, 1]
 
-    def with_clues(self, slices: np.ndarray, times: int) -> tuple[np.ndarray, np.ndarray]:
+    def with_clues(
+        self, pairs: Iterable[np.ndarray], times: int
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """The same slices, and what their expected error is read from.
 
         Args:
-            slices: (n, 2 + 2·context, h, w) float32 HU, any h and w.
+            pairs: (2 + 2·context, h, w) float32 HU each, any h and w.
             times: as when called.
 
-        Returns:
-            The slices, (n, times − 1, h, w), and the clues, (n, times − 1, CLUES, h, w) float32,
-            see `networks.expected_error.clues`.
+        Yields:
+            For each pair the slices, (times − 1, h, w), and the clues, (times − 1, CLUES, h, w)
+            float32, see `networks.expected_error.clues`.
         """
-        both = self._within_memory(self._slice_and_clues, slices, times)
-        return both[:, :, 0], both[:, :, 1:]
+        for found in self._in_order(self._slice_and_clues, pairs, times):
+            yield found[:, 0], found[:, 1:]
 
     @cached_property
     def expected_error(self) -> ExpectedError:
         """What tells the error of this model's slices; raises MethodError if there is none."""
         return load_expected_error(self.model)
 
-    def _within_memory(
+    def _in_order(
         self,
         tell: Callable[[torch.Tensor, Prediction], torch.Tensor],
-        slices: np.ndarray,
+        pairs: Iterable[np.ndarray],
         times: int,
-    ) -> np.ndarray:
-        """What `tell` makes of each pair and place, all on one device that has the memory.
+    ) -> Iterator[np.ndarray]:
+        """What `tell` makes of each pair and place, where there is the memory.
 
         It takes a pair, (1, 2 + 2·context, h, w), and what the network says of a place; the result
-        is (n, times − 1, …, h, w), in the pairs' own size.
+        is (times − 1, …, h, w) for each pair, in the pairs' own size.
         """
         if times > 2 and not self.network.any_place:
             raise MethodError(
                 f"The model '{self.model.name}' predicts the slice midway between two alone, not "
                 f"{times - 1} slices. Ask for factor 2, or choose another model."
             )
-        height, width = slices.shape[2:]
-        pairs = padded(slices)
-        while True:
-            try:
-                found = self._each(lambda pair: self._between(pair, times, tell), pairs.split(1))
-                return torch.stack(found)[..., :height, :width].numpy()
-            except (RuntimeError, MemoryError) as problem:
-                if self._at_once > 1 and self.device.type == "cpu" and is_out_of_memory(problem):
-                    self._at_once = 1
-                else:
-                    self._leave_gpu(problem)
 
-    def _each(
-        self, predict: Callable[[torch.Tensor], torch.Tensor], pairs: Sequence[torch.Tensor]
-    ) -> list[torch.Tensor]:
-        """What is predicted of each pair: on a CPU, of several at the same time.
+        def predict(pair: np.ndarray) -> np.ndarray:
+            height, width = pair.shape[1:]
+            return self._between(padded(pair[None]), times, tell)[..., :height, :width].numpy()
+
+        pairs = iter(pairs)
+        while self.device.type != "cpu":
+            if (pair := next(pairs, None)) is None:
+                return
+            try:
+                found = predict(pair)
+            except (RuntimeError, MemoryError) as problem:
+                self._leave_gpu(problem)
+                pairs = chain([pair], pairs)
+            else:
+                yield found
+        yield from self._on_cores(predict, pairs)
+
+    def _on_cores(
+        self, predict: Callable[[np.ndarray], np.ndarray], pairs: Iterable[np.ndarray]
+    ) -> Iterator[np.ndarray]:
+        """What is predicted of each pair on a CPU, of several at the same time.
 
         A pair's cores are as many whether it is alone or not, since rounding may depend on them.
         """
-        if self.device.type != "cpu":
-            return [predict(pair) for pair in pairs]
         cores = torch.get_num_threads()
-        torch.set_num_threads(max(1, cores // AT_ONCE))
+        workers = min(AT_ONCE, cores)
+        under_way: deque[tuple[np.ndarray, Future[np.ndarray]]] = deque()
+
+        def first() -> np.ndarray:
+            pair, found = under_way.popleft()
+            try:
+                return found.result()
+            except (RuntimeError, MemoryError) as problem:
+                if not is_out_of_memory(problem):
+                    raise
+            # From now on one after the other, once the others have given back their memory.
+            self._side_by_side = False
+            del found
+            wait(other for _, other in under_way)
+            try:
+                return pool.submit(predict, pair).result()
+            except (RuntimeError, MemoryError) as problem:
+                self._leave_gpu(problem)
+                raise
+
         try:
-            with ThreadPoolExecutor(min(self._at_once, cores)) as pool:
-                return list(pool.map(predict, pairs))
+            own_cores = max(1, cores // AT_ONCE)
+            with ThreadPoolExecutor(workers, "", torch.set_num_threads, (own_cores,)) as pool:
+                for pair in pairs:
+                    under_way.append((pair, pool.submit(predict, pair)))
+                    # One more than are computed, so that no core waits.
+                    while len(under_way) > (workers + 1 if self._side_by_side else 0):
+                        yield first()
+                while under_way:
+                    yield first()
         finally:
+            # What a thread sets becomes the default of later ones.
             torch.set_num_threads(cores)
 
     def _use(self, device: torch.device) -> None:
         """Compute there from now on, if it has the memory, in the precision that fits."""
         self.device = device
         try:
-            self.network = on_device(self.network, device)
+            self.network = on_device(load_network(self.model, self._known), device)
             self._half = half_precision_fits(self.network, device)
+            if self._half:
+                # As autocast rounds them, but once and not again for each pair.
+                self.network.bfloat16()
         except (RuntimeError, MemoryError) as problem:
             self._leave_gpu(problem)
 

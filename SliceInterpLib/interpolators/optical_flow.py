@@ -6,6 +6,8 @@ made against it too.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 
 from SliceInterpLib.dense_flow import between, both_flows, opencv
@@ -48,11 +50,11 @@ class OpticalFlow:
 
     name = "optical-flow"
     context = 0
-    batch = 1
 
     def __init__(self) -> None:
         self.provenance = {"library": f"opencv {opencv().__version__}"}
 
-    def __call__(self, slices: np.ndarray, times: int) -> np.ndarray:
-        """(n, 2, h, w) float32 HU to (n, times − 1, h, w) float32 HU."""
-        return np.stack([_between(first, second, times) for first, second in slices])
+    def __call__(self, pairs: Iterable[np.ndarray], times: int) -> Iterator[np.ndarray]:
+        """(2, h, w) float32 HU each to (times − 1, h, w) float32 HU each."""
+        for first, second in pairs:
+            yield _between(first, second, times)

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from SliceInterpLib.errors import MethodError
+from SliceInterpLib.process import uncollected
 from SliceInterpLib.table import Column, Table
 
 MATRIX = 512
@@ -94,7 +95,7 @@ def _measure(
         from SliceInterpLib.files.reading import read_volume
 
         volume = read_volume(scan)
-    with part("import torch"):
+    with part("import torch"), uncollected():
         import torch
     with part("load and check weights, choose precision"):
         from SliceInterpLib.interpolators import make_interpolator

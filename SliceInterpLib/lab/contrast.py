@@ -211,8 +211,8 @@ def _kept(
 
 def _predict(slices: np.ndarray, before: int, method: Interpolator) -> np.ndarray:
     """(h, w) HU between slices[before] and slices[before + 2]."""
-    _, middles = next(predict_between(slices, np.array([before]), method, step=2))
-    return middles[0, 0]
+    [(_, (middle,))] = predict_between(slices, [before], method, step=2)
+    return middle
 
 
 def contrast_table(result: Mapping) -> Table:

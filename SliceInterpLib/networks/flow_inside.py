@@ -84,6 +84,10 @@ class FlowInside(Network):
             coarsest level has those of both.
         context: 0 for a pair, 1 for a slice more on each side, equally far apart. The outer slices
             tell how the motion bends and what is noise.
+        coarse_waists: channels inside the residual blocks of each level of the first of the three;
+            by default as many as outside.
+        flow_waists: of the second.
+        residual_waists: of the third.
 
     Raises:
         ValueError: for another context.
@@ -101,6 +105,9 @@ class FlowInside(Network):
         residual_widths: tuple[int, ...] = (32, 96),
         residual_blocks: int = 1,
         context: int = 0,
+        coarse_waists: tuple[int, ...] | None = None,
+        flow_waists: tuple[int, ...] | None = None,
+        residual_waists: tuple[int, ...] | None = None,
     ) -> None:
         super().__init__()
         if context not in (0, 1):
@@ -109,11 +116,16 @@ class FlowInside(Network):
         seen = 2 * (2 + 2 * context)  # two views of every slice
         outputs = 7 if context else 3
         # Blocks of so many by so many pixels become channels.
-        self.coarse = UNet(seen * 4**2, outputs, tuple(coarse_widths), flow_blocks)
-        self.flow = UNet(seen * 2**2, outputs, tuple(flow_widths), flow_blocks)
+        self.coarse = UNet(seen * 4**2, outputs, coarse_widths, flow_blocks, waists=coarse_waists)
+        self.flow = UNet(seen * 2**2, outputs, flow_widths, flow_blocks, waists=flow_waists)
         features = 2 * (6 if context else 4)
         self.residual = UNet(
-            features * 2**2, 4, tuple(residual_widths), residual_blocks, 2 * residual_blocks
+            features * 2**2,
+            4,
+            residual_widths,
+            residual_blocks,
+            2 * residual_blocks,
+            residual_waists,
         )
 
     def forward(self, slices: Tensor, place: Tensor = MIDDLE) -> Prediction:

@@ -9,12 +9,17 @@ from SliceInterpLib.networks.winograd import Conv3x3
 
 
 class ResidualBlock(nn.Module):
-    """x + conv(relu(conv(x))), without normalisation: nothing depends on the batch."""
+    """x + conv(relu(conv(x))), without normalisation: nothing depends on the batch.
 
-    def __init__(self, width: int) -> None:
+    Args:
+        width: channels of x.
+        waist: channels between the two convolutions.
+    """
+
+    def __init__(self, width: int, waist: int) -> None:
         super().__init__()
-        self.first = Conv3x3(width, width)
-        self.second = Conv3x3(width, width)
+        self.first = Conv3x3(width, waist)
+        self.second = Conv3x3(waist, width)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, width, h, w) to the same."""
@@ -32,6 +37,7 @@ class UNet(nn.Module):
         widths: channels of each level, the finest first.
         blocks: how many residual blocks a level has, on the way down and on the way up.
         bottom_blocks: how many the coarsest level has; by default as many as a way.
+        waists: channels inside the residual blocks of each level; by default its width.
     """
 
     def __init__(
@@ -41,19 +47,21 @@ class UNet(nn.Module):
         widths: tuple[int, ...],
         blocks: int,
         bottom_blocks: int | None = None,
+        waists: tuple[int, ...] | None = None,
     ) -> None:
         super().__init__()
+        levels = list(zip(widths, waists or widths, strict=True))
 
-        def level(width: int, count: int = blocks) -> nn.Sequential:
-            return nn.Sequential(*(ResidualBlock(width) for _ in range(count)))
+        def level(number: int, count: int = blocks) -> nn.Sequential:
+            return nn.Sequential(*(ResidualBlock(*levels[number]) for _ in range(count)))
 
         steps = list(zip(widths[:-1], widths[1:], strict=True))
         self.head = nn.Conv2d(channels_in, widths[0], 3, padding=1)
-        self.down_levels = nn.ModuleList(level(fine) for fine, _ in steps)
+        self.down_levels = nn.ModuleList(level(k) for k in range(len(steps)))
         self.down = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in steps)
-        self.bottom = level(widths[-1], bottom_blocks or blocks)
+        self.bottom = level(-1, bottom_blocks or blocks)
         self.up = nn.ModuleList(nn.Conv2d(coarse, fine, 1) for fine, coarse in steps)
-        self.up_levels = nn.ModuleList(level(fine) for fine, _ in steps)
+        self.up_levels = nn.ModuleList(level(k) for k in range(len(steps)))
         self.tail = nn.Conv2d(widths[0], channels_out, 3, padding=1)
         for parameter in self.tail.parameters():
             nn.init.zeros_(parameter)

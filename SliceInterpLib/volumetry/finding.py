@@ -15,6 +15,7 @@ from scipy import ndimage
 
 from SliceInterpLib.errors import MethodError
 from SliceInterpLib.networks.registry import FINDER, TrainedModel, find_model
+from SliceInterpLib.process import uncollected
 from SliceInterpLib.table import Column, Table, Value
 from SliceInterpLib.volume import Volume
 from SliceInterpLib.volumetry import slabs
@@ -221,7 +222,8 @@ def _marked(volume: Volume, model: TrainedModel, limits: _Limits) -> Iterator[_M
 def likelihood(volume: Volume, model: TrainedModel) -> np.ndarray:
     """(slabs, h, w) in [0, 1]: the finder's, slab by slab (`slabs.slab_starts`)."""
     try:
-        from SliceInterpLib.networks.finder import load_finder, probabilities
+        with uncollected():  # torch comes with it
+            from SliceInterpLib.networks.finder import load_finder, probabilities
     except ImportError as missing:
         if missing.name != "torch":
             raise

@@ -6,6 +6,8 @@ means: Buades, Coll and Morel, CVPR 2005, as OpenCV has it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 from scipy import ndimage
 
@@ -72,12 +74,11 @@ class DenoisedLinear:
 
     name = "denoised-linear"
     context = 0
-    batch = 1
 
     def __init__(self) -> None:
         self.provenance = {"library": f"opencv {opencv(self.name).__version__}"}
 
-    def __call__(self, slices: np.ndarray, times: int) -> np.ndarray:
-        """(n, 2, h, w) float32 HU to (n, times − 1, h, w) float32 HU."""
-        quiet = [[denoised(hu) for hu in pair] for pair in slices]
-        return METHODS["linear"](np.stack(quiet), times)
+    def __call__(self, pairs: Iterable[np.ndarray], times: int) -> Iterator[np.ndarray]:
+        """(2, h, w) float32 HU each to (times − 1, h, w) float32 HU each."""
+        quiet = (np.stack([denoised(hu) for hu in pair]) for pair in pairs)
+        return METHODS["linear"](quiet, times)

@@ -6,7 +6,7 @@ that is asked for the quarters themselves.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -27,7 +27,6 @@ class DoubledTwice:
     def __init__(self, method: Interpolator, name: str = name) -> None:
         self.name = name
         self._method = method
-        self.batch = method.batch
         # What lies beside a quarter are the middles of the next gaps, which need slices of theirs.
         self.context = 2 * method.context
 
@@ -36,23 +35,23 @@ class DoubledTwice:
         """The method's own."""
         return self._method.provenance
 
-    def __call__(self, slices: np.ndarray, times: int) -> np.ndarray:
-        """(n, 2 + 2·context, h, w) float32 HU to (n, 3, h, w) float32 HU.
+    def __call__(self, pairs: Iterable[np.ndarray], times: int) -> Iterator[np.ndarray]:
+        """(2 + 2·context, h, w) float32 HU each to (3, h, w) float32 HU each.
 
         Raises MethodError unless times is 4.
         """
         if times != 4:
             raise MethodError(f"Doubling twice gives 3 slices between two, not {times - 1}.")
-        around = list(slices.swapaxes(0, 1))
-        middles = self._middles(around)
         beside = self._method.context
-        before, middle, after = middles[:beside], middles[beside], middles[beside + 1 :]
-        first, second = around[self.context : self.context + 2]
-        quarters = self._middles([*before, first, middle, second, *after])
-        return np.stack([quarters[0], middle, quarters[1]], 1)
+        for around in pairs:
+            middles = self._middles(list(around))
+            before, middle, after = middles[:beside], middles[beside], middles[beside + 1 :]
+            first, second = around[self.context : self.context + 2]
+            quarters = self._middles([*before, first, middle, second, *after])
+            yield np.stack([quarters[0], middle, quarters[1]])
 
     def _middles(self, slices: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """What the method puts between any two of some (n, h, w) slices that have enough beside."""
+        """What the method puts between any two of some (h, w) slices that have enough beside."""
         seen = 2 + 2 * self._method.context
-        windows = range(len(slices) - seen + 1)
-        return [self._method(np.stack(slices[k : k + seen], 1), 2)[:, 0] for k in windows]
+        windows = (np.stack(slices[k : k + seen]) for k in range(len(slices) - seen + 1))
+        return [middle for (middle,) in self._method(windows, 2)]

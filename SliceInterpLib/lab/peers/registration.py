@@ -5,6 +5,7 @@ A peer for benchmarks, after registration-based slice interpolation (Penney et a
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from types import MappingProxyType
 
 import numpy as np
@@ -66,15 +67,12 @@ class Registration:
 
     name = "registration"
     context = 0
-    batch = 1
 
     def __init__(self) -> None:
         opencv(self.name)
         self.provenance = MappingProxyType({"library": f"SimpleITK {sitk.Version.VersionString()}"})
 
-    def __call__(self, slices: np.ndarray, times: int) -> np.ndarray:
-        """(n, 2, h, w) float32 HU to (n, times − 1, h, w) float32 HU."""
-        flows = [np.stack([demons(a, b), demons(b, a)]) for a, b in slices]
-        return np.stack(
-            [between(a, b, flow, times) for (a, b), flow in zip(slices, flows, strict=True)]
-        )
+    def __call__(self, pairs: Iterable[np.ndarray], times: int) -> Iterator[np.ndarray]:
+        """(2, h, w) float32 HU each to (times − 1, h, w) float32 HU each."""
+        for a, b in pairs:
+            yield between(a, b, np.stack([demons(a, b), demons(b, a)]), times)

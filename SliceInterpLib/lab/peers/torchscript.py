@@ -8,6 +8,7 @@ Python, but running it runs what its author wrote, so take it from someone you t
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,6 @@ class TorchScript:
 
     name = "torchscript"
     context = 0
-    batch = 1
 
     def __init__(self, path: Path, device: str = "auto") -> None:
         self.path = path
@@ -63,13 +63,17 @@ class TorchScript:
             "device": self.device.type,
         }
 
+    def __call__(self, pairs: Iterable[np.ndarray], times: int) -> Iterator[np.ndarray]:
+        """(2, h, w) float32 HU each, any h and w, to (times − 1, h, w) in the brain window."""
+        for pair in pairs:
+            yield self._between(pair, times)
+
     @torch.inference_mode()
-    def __call__(self, slices: np.ndarray, times: int) -> np.ndarray:
-        """(n, 2, h, w) float32 HU, any h and w, to (n, times − 1, h, w) in the brain window."""
-        height, width = slices.shape[2:]
-        grey = padded(BRAIN.scale(slices), SIZE_MULTIPLE).to(self.device)
+    def _between(self, pair: np.ndarray, times: int) -> np.ndarray:
+        height, width = pair.shape[1:]
+        grey = padded(BRAIN.scale(pair[None]), SIZE_MULTIPLE).to(self.device)
         first, second = (grey[:, [i]].expand(-1, 3, -1, -1) for i in (0, 1))
-        grey = torch.stack([self._at(k / times, first, second).mean(1) for k in range(1, times)], 1)
+        grey = torch.cat([self._at(k / times, first, second).mean(1) for k in range(1, times)])
         scaled = grey[..., :height, :width].float().clamp(0.0, 1.0).cpu().numpy()
         return scaled * np.float32(BRAIN.width) + np.float32(BRAIN.low)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -263,9 +263,11 @@ class Trainer:
             # Not the outermost: where the head ends, a little error is many decibels.
             places = np.linspace(1, len(shown), slices_per_volume + 2)[1:-1].round().astype(int)
             middles = np.take(shown, places - 1)
-            for indices, found in predict_between(stack, middles - 1, predictor, step=2):
-                error = BRAIN.scale(found[:, 0]) - BRAIN.scale(stack[indices + 1])
-                errors += np.mean(error.astype(np.float64) ** 2, axis=(1, 2)).tolist()
+            for first, (found,) in predict_between(
+                stack, (middles - 1).tolist(), predictor, step=2
+            ):
+                error = BRAIN.scale(found) - BRAIN.scale(stack[first + 1])
+                errors.append(np.mean(error.astype(np.float64) ** 2))
         return float(np.mean([psnr(error) for error in errors])) if errors else None
 
     def record(self, **values: object) -> None:
@@ -357,10 +359,9 @@ class _Shares:
 
 
 class _Predictor:
-    """A network in training as an interpolator of pairs, one at a time."""
+    """A network in training as an interpolator."""
 
     name = "in training"
-    batch = 1
     provenance: Mapping[str, object] = MappingProxyType({})
 
     def __init__(
@@ -373,11 +374,12 @@ class _Predictor:
         self.network, self.context = network, context
         self.device, self.autocast = device, autocast
 
-    def __call__(self, slices: np.ndarray, times: int) -> np.ndarray:
-        height, width = slices.shape[2:]
-        with self.autocast():
-            found = self.network(padded(slices).to(self.device))
-        return found.hu[..., :height, :width].float().cpu().numpy()
+    def __call__(self, pairs: Iterable[np.ndarray], times: int) -> Iterator[np.ndarray]:
+        for pair in pairs:
+            height, width = pair.shape[1:]
+            with self.autocast():
+                found = self.network(padded(pair[None]).to(self.device))
+            yield found.hu[0, :, :height, :width].float().cpu().numpy()
 
 
 @torch.no_grad()
