@@ -4,7 +4,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from predicting import between, learned_in
+from predicting import between
 from tiny_models import write_tiny_model
 
 from SliceInterpLib.head_box import Box, head_box
@@ -13,7 +13,7 @@ from SliceInterpLib.interpolators.beside import SEAM
 from SliceInterpLib.interpolators.learned import Learned
 from SliceInterpLib.networks.devices import has_bf16
 from SliceInterpLib.networks.flow_inside import FlowInside
-from SliceInterpLib.networks.registry import read_card
+from SliceInterpLib.networks.registry import find_model, read_card
 from SliceInterpLib.phantom import head_phantom
 
 AIR, HEADREST, SKIN = -1000.0, 150.0, 40.0
@@ -112,8 +112,8 @@ def test_the_box_does_not_depend_on_the_order():
 
 
 @pytest.mark.parametrize("windowed", [False, True])
-def test_within_the_head_nothing_changes(four, windowed, monkeypatch):
-    learned = learned_in(False, monkeypatch)
+def test_within_the_head_nothing_changes(four, windowed):
+    learned = Learned(find_model(), "cpu", half=False)
     slices = seen_by(learned, four.clip(-20, 100) if windowed else four)
     box = head_box(slices[0], learned.network.margin)
     assert box.height * box.width < 0.8 * 256 * 256
@@ -153,8 +153,8 @@ def test_a_headrest_of_foam_that_moves_shows_no_seam(learned):
 
 @pytest.mark.parametrize("half", [False, True])
 @pytest.mark.parametrize("times", [2, 3])
-def test_reversed_slices_give_exactly_the_same_slices_reversed(four, times, half, monkeypatch):
-    learned = learned_in(half, monkeypatch)
+def test_reversed_slices_give_exactly_the_same_slices_reversed(four, times, half):
+    learned = Learned(find_model(), "cpu", half=half)
     if half and not has_bf16(learned.device):
         pytest.skip("half precision is not used here")
     slices = seen_by(learned, four)

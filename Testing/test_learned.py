@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 import torch
-from predicting import between, learned_in
+from predicting import between
 from tiny_models import TINY, write_tiny_model
 
 from SliceInterpLib.errors import MethodError
@@ -74,8 +74,8 @@ def test_every_shipped_model_is_whole_and_says_what_it_is(model_name):
 
 
 @pytest.mark.parametrize("half", [False, True])
-def test_swapped_slices_give_exactly_the_same_middle(model_name, pairs, half, monkeypatch):
-    learned = learned_in(half, monkeypatch, model_name)
+def test_swapped_slices_give_exactly_the_same_middle(model_name, pairs, half):
+    learned = Learned(find_model(model_name), "cpu", half=half)
     if half and not has_bf16(learned.device):
         pytest.skip("half precision is not used here")
     swapped = np.ascontiguousarray(pairs[:, ::-1])
@@ -215,11 +215,9 @@ def test_nan_weights_give_nan_and_no_crash(fours):
     assert found.hu.isnan().any()
 
 
-def test_half_precision_changes_soft_tissue_by_less_than_half_a_hu(
-    learned, model_name, pairs, monkeypatch
-):
+def test_half_precision_changes_soft_tissue_by_less_than_half_a_hu(learned, model_name, pairs):
     half_or_not = between(learned, pairs)
-    full = between(learned_in(False, monkeypatch, model_name), pairs)
+    full = between(Learned(find_model(model_name), "cpu", half=False), pairs)
     tissue = (full > 0) & (full < 100)
     assert np.abs(half_or_not - full)[tissue].mean() < 0.5
 

@@ -49,6 +49,7 @@ class Learned:
         model: the network's card and weights.
         device: 'auto', 'cuda' or 'cpu'.
         known: as `load_network` takes it.
+        half: compute in bf16, or in float32; None for bf16 where it fits.
 
     Raises:
         MethodError: for a device that is not there or weights that cannot be trusted.
@@ -57,11 +58,17 @@ class Learned:
     name = "learned"
 
     def __init__(
-        self, model: TrainedModel, device: str = "auto", *, known: Architectures | None = None
+        self,
+        model: TrainedModel,
+        device: str = "auto",
+        *,
+        known: Architectures | None = None,
+        half: bool | None = None,
     ) -> None:
         chosen = choose_device(device)
         self.model = model
         self._known = known
+        self._wanted_half = half
         self._side_by_side = True
         self._use(chosen)
         self.context = self.network.context
@@ -209,7 +216,8 @@ class Learned:
         self.device = device
         try:
             self.network = on_device(load_network(self.model, self._known), device)
-            self._half = half_precision_fits(self.network, device)
+            wanted = self._wanted_half
+            self._half = half_precision_fits(self.network, device) if wanted is None else wanted
             if self._half:
                 # As autocast rounds them, but once and not again for each pair.
                 self.network.bfloat16()

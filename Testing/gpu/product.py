@@ -20,8 +20,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from SliceInterpLib.interpolators import make_interpolator
+from SliceInterpLib.interpolators.learned import Learned
 from SliceInterpLib.lab.network_speed import network_speed
+from SliceInterpLib.networks.registry import find_model
 from SliceInterpLib.phantom import head_phantom
 from SliceInterpLib.upsampling import upsample
 
@@ -68,9 +69,7 @@ class Run:
         ).volume
         with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always")
-            learned = make_interpolator("learned", device=self.device)
-            if self.half is not None:
-                learned._half = self.half
+            learned = Learned(find_model(), self.device, half=self.half)
             middle = self.slices // 2
             upsample(volume.part(range(middle - 1, middle + 2)), learned, allow_thin=True)
             started = time.perf_counter()
