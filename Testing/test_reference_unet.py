@@ -192,8 +192,10 @@ def test_networks_are_timed_side_by_side_with_the_reference(tiny_model, quick):
     path, parameters = tiny_model
     result = speed.network_speed([path], device="cpu", runs=2)
     rows = result["networks"]
-    assert list(rows) == [path, speed.REFERENCE, speed.DEPLOYED]
-    assert all(row["seconds"] > 0 and row["gflop"] > 0 for row in rows.values())
+    in_a_scan = speed.IN_A_SCAN.format(path)
+    assert list(rows) == [path, speed.REFERENCE, speed.DEPLOYED, in_a_scan]
+    assert all(row["seconds"] > 0 for row in rows.values())
+    assert [row["gflop"] is None for row in rows.values()] == [False, False, False, True]
     assert rows[path]["parameters"] == parameters
     one_pass, deployed = rows[speed.REFERENCE], rows[speed.DEPLOYED]
     assert one_pass["parameters"] == deployed["parameters"]
@@ -208,7 +210,7 @@ def test_networks_are_timed_side_by_side_with_the_reference(tiny_model, quick):
 
 def test_networks_take_turns(tiny_model, quick, monkeypatch):
     turns = []
-    clock = iter([9.0] * 3 + [1.0, 2.0, 4.0] + [3.0, 2.0, 8.0] + [8.0, 2.0, 6.0])
+    clock = iter([9.0] * 4 + [1.0, 2.0, 4.0, 8.0] + [3.0, 2.0, 8.0, 4.0] + [8.0, 2.0, 6.0, 16.0])
 
     def seconds(name, *_):
         turns.append(name)
@@ -217,8 +219,8 @@ def test_networks_take_turns(tiny_model, quick, monkeypatch):
     monkeypatch.setattr(speed, "_seconds", seconds)
     rows = speed.network_speed([tiny_model[0]], device="cpu", runs=3)["networks"]
     assert turns == 4 * list(rows)
-    assert [row["seconds"] for row in rows.values()] == [3.0, 2.0, 6.0]
-    assert [row["to_reference"] for row in rows.values()] == [1.5, 1.0, 3.0]
+    assert [row["seconds"] for row in rows.values()] == [3.0, 2.0, 6.0, 8.0 / speed.PAIRS]
+    assert [row["to_reference"] for row in rows.values()] == [1.5, 1.0, 3.0, 4.0 / speed.PAIRS]
 
 
 def test_a_network_that_fails_is_not_timed(quick, monkeypatch):

@@ -1,7 +1,7 @@
 """Networks beside the field reference's, side by side in one run: work, size and seconds a pair.
 
-Only the network is timed, on slices that are on the device already. `speed` times whole methods
-on a whole volume.
+A network is timed on slices that are on the device already; a model also as the learned method
+runs it. `speed` times whole methods on a whole volume.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import copy
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from SliceInterpLib.errors import MethodError
+from SliceInterpLib.interpolators.learned import Learned
 from SliceInterpLib.lab.designs import ARCHITECTURES
 from SliceInterpLib.lab.peers.reference_unet import ReferenceUNet, tiled
 from SliceInterpLib.networks.devices import bf16_is_quick, choose_device, on_device
@@ -33,6 +35,12 @@ REFERENCE = "reference U-Net"
 
 DEPLOYED = "reference U-Net, 13 crops"
 """The row of the same network as its authors deploy it: see `tiled`."""
+
+IN_A_SCAN = "{}, as in a scan"
+"""The row of a model as the learned method runs it on the pairs of a scan, PAIRS of them: side by
+side where that is quicker, and in the head's box."""
+
+PAIRS = 8
 
 _How = Callable[[Network, Tensor], Prediction]
 
@@ -52,9 +60,9 @@ def network_speed(
 
     Returns:
         {"device", "precision", "threads", "runs", "networks"}; "networks" is, for each model as it
-        was named, then REFERENCE and DEPLOYED: {"seconds" (median), "parameters", "gflop" (2 for
-        each multiply-add of convolutions and matrix products), "to_reference" (its seconds over
-        those of REFERENCE)}.
+        was named, then REFERENCE, DEPLOYED and each model IN_A_SCAN: {"seconds" of a pair (median),
+        "parameters", "gflop" (2 for each multiply-add of convolutions and matrix products; None in
+        a scan), "to_reference" (its seconds over those of REFERENCE)}.
 
     Raises:
         MethodError: for a model or device that is not there, or a prediction that is not finite.
@@ -65,8 +73,11 @@ def network_speed(
     where = choose_device(device)
     half = bf16_is_quick(where)
     contenders = _contenders(models)
-    rows = {name: _size(*contender) for name, contender in contenders.items()}
+    rows: dict[str, dict[str, Any]] = {name: _size(*made) for name, made in contenders.items()}
     timed = [_timer(name, *made, where, half) for name, made in contenders.items()]
+    for name in models:
+        rows[IN_A_SCAN.format(name)] = rows[name] | {"gflop": None}
+        timed.append(_timer_in_a_scan(name, where))
     seconds = [[run() for run in timed] for _ in range(1 + runs)][1:]
     for row, median in zip(rows.values(), np.median(seconds, axis=0), strict=True):
         row["seconds"] = float(median)
@@ -132,7 +143,19 @@ def _timer(
 ) -> Callable[[], float]:
     """A function that predicts a slice of the phantom's head and says how many seconds it took."""
     head = _head(2 + 2 * network.context).to(device)
-    return partial(_seconds, name, partial(how, on_device(network, device), head), device, half)
+    network = on_device(network, device)
+    return partial(_seconds, name, lambda: how(network, head).hu, device, half)
+
+
+def _timer_in_a_scan(name: str, device: torch.device) -> Callable[[], float]:
+    """The same of a model as the learned method runs it, by the pair."""
+    learned = Learned(find_model(name), device.type, known=ARCHITECTURES)
+    pairs = PAIRS * [_head(2 + 2 * learned.context)[0].numpy()]
+
+    def predict() -> Tensor:
+        return torch.from_numpy(np.stack(list(learned(pairs, 2))))
+
+    return lambda: _seconds(IN_A_SCAN.format(name), predict, device, False) / PAIRS
 
 
 @cache
@@ -143,13 +166,11 @@ def _head(slices: int) -> Tensor:
 
 
 @torch.inference_mode()
-def _seconds(
-    name: str, predict: Callable[[], Prediction], device: torch.device, half: bool
-) -> float:
+def _seconds(name: str, predict: Callable[[], Tensor], device: torch.device, half: bool) -> float:
     _wait(device)
     started = time.perf_counter()
     with torch.autocast(device.type, torch.bfloat16, enabled=half):
-        hu = predict().hu
+        hu = predict()
     _wait(device)
     seconds = time.perf_counter() - started
     if not hu.isfinite().all():
