@@ -20,9 +20,12 @@ DESIGNS = {
         "flow-inside-3",
         {
             "coarse_widths": [64, 96],
+            "coarse_waists": [32, 32],
             "flow_widths": [48, 64, 96],
+            "flow_waists": [32, 48, 48],
             "flow_blocks": 1,
             "residual_widths": [32, 96],
+            "residual_waists": [32, 48],
             "residual_blocks": 1,
             "context": 1,
         },

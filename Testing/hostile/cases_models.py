@@ -45,6 +45,8 @@ _LIES = {
     "negative widths": ({"configuration": {**_TINY, "flow_widths": [-8, 8]}}, _UNFIT),
     "widths of 20,000": ({"configuration": {**_TINY, "flow_widths": [20_000] * 2}}, _INVALID),
     "widths of 10^9": ({"configuration": {**_TINY, "flow_widths": [10**9] * 2}}, _INVALID),
+    "waists of 10^9": ({"configuration": {**_TINY, "flow_waists": [10**9] * 2}}, _INVALID),
+    "fewer waists than widths": ({"configuration": {**_TINY, "flow_waists": [8]}}, _UNFIT),
     "10^9 blocks": ({"configuration": {**_TINY, "residual_blocks": 10**9}}, _INVALID),
     "all that is allowed": (
         {"configuration": {**_TINY, "flow_widths": [1024] * 9, "residual_blocks": 100}},
