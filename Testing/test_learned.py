@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import threading
 import time
 
 import numpy as np
@@ -151,6 +152,31 @@ def test_pairs_that_memory_does_not_hold_together_are_predicted_one_after_the_ot
         np.testing.assert_array_equal(between(learned, pairs), wanted)
     finally:
         torch.set_num_threads(before)
+
+
+def test_pairs_are_taken_when_their_turn_comes_and_an_end_before_the_last_leaves_nothing(
+    learned, pairs
+):
+    before, running = torch.get_num_threads(), threading.active_count()
+    torch.set_num_threads(2)
+    try:
+        taken = []
+        found = learned((taken.append(pair) or pair for pair in 4 * list(pairs)), 2)
+        for done in (1, 2, 3):
+            next(found)
+            assert len(taken) <= done + 3  # one for each core, and one that waits
+        found.close()
+        assert (torch.get_num_threads(), threading.active_count()) == (2, running)
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_two_runs_may_take_turns(learned, pairs):
+    wanted, threads = between(learned, pairs), torch.get_num_threads()
+    for one, other, slices in zip(learned(pairs, 2), learned(pairs, 2), wanted, strict=True):
+        np.testing.assert_array_equal(one, slices)
+        np.testing.assert_array_equal(other, slices)
+    assert torch.get_num_threads() == threads
 
 
 def test_it_comes_nearer_to_the_true_middle_slice_than_linear(thin_head, learned):
