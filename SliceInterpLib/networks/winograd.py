@@ -21,8 +21,8 @@ save (measured)."""
 _TILE = 4
 """Pixels of a tile of the result, on a side."""
 
-_BANDS = 4
-"""An image is done in so many parts, each of which stays in the cache."""
+_TILES_AT_ONCE = 64
+"""An image is done in bands of so many tiles at most, each of which stays in the cache."""
 
 _INPUT = torch.tensor(
     [
@@ -86,7 +86,7 @@ class Conv3x3(nn.Conv2d):
         framed = F.pad(x.permute(0, 2, 3, 1), (0, 0, 1, 1, 1, 1))
         height, width = x.shape[2:]
         found = x.new_empty(len(x), height, width, self.out_channels)
-        band = _TILE * max(1, height // _TILE // _BANDS)
+        band = _TILE * max(1, _TILES_AT_ONCE // (width // _TILE))
         # One image after the other: each is rounded as if it were alone.
         for image, to in zip(framed, found, strict=True):
             for top in range(0, height, band):
