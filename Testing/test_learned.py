@@ -15,6 +15,7 @@ from SliceInterpLib.errors import MethodError
 from SliceInterpLib.interpolators import learned as learned_module
 from SliceInterpLib.interpolators import make_interpolator
 from SliceInterpLib.interpolators.learned import MARGIN_HU, Learned
+from SliceInterpLib.lab.peers.reference_unet import SMALL, ReferenceUNet
 from SliceInterpLib.networks import devices
 from SliceInterpLib.networks.devices import has_bf16
 from SliceInterpLib.networks.flow_inside import FlowInside
@@ -246,6 +247,17 @@ def test_half_precision_changes_soft_tissue_by_less_than_half_a_hu(learned, mode
     full = between(Learned(find_model(model_name), "cpu", half=False), pairs)
     tissue = (full > 0) & (full < 100)
     assert np.abs(half_or_not - full)[tissue].mean() < 0.5
+
+
+@pytest.mark.parametrize(
+    "network", [FlowInside(**TINY), ReferenceUNet(**SMALL)], ids=["ours", "with batch norm"]
+)
+def test_weights_rounded_once_say_what_autocast_says(network, fours):
+    slices = torch.from_numpy(fours[:1, 1:3])
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        wanted = network.eval()(slices).hu
+        devices.round_weights(network)
+        assert torch.equal(network(slices).hu, wanted)
 
 
 class Rounding(Network):

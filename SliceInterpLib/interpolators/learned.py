@@ -16,7 +16,12 @@ from SliceInterpLib.errors import MethodError, is_out_of_memory
 from SliceInterpLib.head_box import Box, head_box
 from SliceInterpLib.interpolators.beside import faded_in, linear
 from SliceInterpLib.networks.architectures import Architectures
-from SliceInterpLib.networks.devices import choose_device, half_precision_fits, on_device
+from SliceInterpLib.networks.devices import (
+    choose_device,
+    half_precision_fits,
+    on_device,
+    round_weights,
+)
 from SliceInterpLib.networks.expected_error import ExpectedError, clues, load_expected_error
 from SliceInterpLib.networks.prediction import Prediction, padded, place
 from SliceInterpLib.networks.registry import TrainedModel, load_network
@@ -219,8 +224,7 @@ class Learned:
             wanted = self._wanted_half
             self._half = half_precision_fits(self.network, device) if wanted is None else wanted
             if self._half:
-                # As autocast rounds them, but once and not again for each pair.
-                self.network.bfloat16()
+                round_weights(self.network)
         except (RuntimeError, MemoryError) as problem:
             self._leave_gpu(problem)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from SliceInterpLib.errors import MethodError
 from SliceInterpLib.networks.prediction import Network
@@ -45,6 +45,13 @@ def on_device(network: Network, device: torch.device) -> Network:
     """The network itself, moved there, with its weights laid out as convolutions want them."""
     # torch's own types leave out the memory format, which its documentation has.
     return network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def round_weights(network: Network) -> None:
+    """Round to bf16 once what autocast would round again and again: the same comes of it."""
+    for layer in network.modules():
+        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
+            layer.bfloat16()
 
 
 def has_bf16(device: torch.device) -> bool:
