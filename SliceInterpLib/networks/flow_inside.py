@@ -170,18 +170,8 @@ class FlowInside(Network):
         moved = _moved(gap, place)
         moved_a, moved_b = moved.slices[pair]
         blend = moved.blend()
-        views = [_views(one) for one in moved.slices]
-        view_a, view_b = views[pair]
-        part_a, part_b = _parts(place, a)
-        features = [
-            _views(blend),
-            (view_a - view_b).abs(),
-            *_compared(_views(a), _views(b), part_a, part_b),
-        ]
-        if self.context:
-            # The two lie three gaps apart.
-            features += _compared(views[0], views[-1], (1.0 + part_a) / 3.0, (1.0 + part_b) / 3.0)
-        view = features[0][:, 1:] + self.correction(features)
+        seen = _views(blend)
+        view = seen[:, 1:] + self.correction(self._features(seen, moved, (a, b), place))
         first_look = gap.first_look
         return Prediction(
             hu=from_wide_view(view),
@@ -223,9 +213,32 @@ class FlowInside(Network):
         # The outer flows, which change places, come first: see `_enlarged`.
         return torch.cat([forth[:, 5:], back[:, 5:], odd, forth[:, 3:5] + back[:, 3:5]], 1)
 
+    def _features(
+        self, blend: Tensor, moved: _AtPlace, pair: tuple[Tensor, Tensor], place: Tensor
+    ) -> list[Tensor]:
+        """All that the correction sees, (n, 2, h, w) each: two views.
+
+        Args:
+            blend: its views.
+            moved: the slices that it was made of.
+            pair: the central ones as they are, HU.
+            place: as `at` takes it.
+        """
+        views = [_views(one) for one in moved.slices]
+        view_a, view_b = views[self.context : self.context + 2]
+        a, b = (_views(one) for one in pair)
+        part_a, part_b = _parts(place, a)
+        features = [blend, (view_a - view_b).abs(), *_compared(a, b, part_a, part_b)]
+        if self.context:
+            # The two lie three gaps apart.
+            features += _compared(views[0], views[-1], (1.0 + part_a) / 3.0, (1.0 + part_b) / 3.0)
+        return features
+
     def correction(self, features: list[Tensor]) -> Tensor:
         """What to add to the blend's wide view, (n, 1, h, w), seeing features of two views each."""
-        return F.pixel_shuffle(self.residual(_folded(features, 2)).float(), 2)
+        folded = _folded(features, 2)
+        del features  # which may be all of them that is left
+        return F.pixel_shuffle(self.residual(folded).float(), 2)
 
 
 def _compared(one: Tensor, other: Tensor, part_one: Tensor, part_other: Tensor) -> list[Tensor]:
