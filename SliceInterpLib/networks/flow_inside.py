@@ -312,8 +312,9 @@ def _moved(gap: Gap, place: Tensor) -> _AtPlace:
     fine = _enlarged(grid[..., rows, columns], times)
     moved = [warp(image, fine[:, 2 * i : 2 * i + 2], box) for i, image in enumerate(images)]
     rest = 2 * len(images)
-    # Contiguous logits, since a strided sigmoid may round differently from a contiguous one.
-    return _AtPlace(moved, fine[:, rest : rest + 1].contiguous(), fine[:, rest + 1 :])
+    # Copies, so that the flows need not be kept; a strided sigmoid may round differently, too.
+    towards_a, half_flow = (one.contiguous() for one in fine[:, rest:].split([1, 2], 1))
+    return _AtPlace(moved, towards_a, half_flow)
 
 
 def _views(hu: Tensor) -> Tensor:
