@@ -80,7 +80,7 @@ def mpr_check(
             are sampled linearly, as a viewer does, and so are the acquired slices, once more as
             nearest.
         progress: called with the number of steps done and their number.
-        cancelled: asked after every step and before every batch.
+        cancelled: asked after every step and before every pair.
 
     Returns:
         The figures, {"registration": {"offset_mm", "degrees"}, "rows": {row: {"brain_psnr",
