@@ -75,6 +75,7 @@ class UNet(nn.Module):
             skips.append(x)
             x = down(x)
         x = self.bottom(x)
-        for level, up, skip in reversed(list(zip(self.up_levels, self.up, skips, strict=True))):
-            x = level(skip + F.interpolate(up(x), scale_factor=2.0, mode="nearest"))
+        for level, up in reversed(list(zip(self.up_levels, self.up, strict=True))):
+            x = F.interpolate(up(x), scale_factor=2.0, mode="nearest").add_(skips.pop())
+            x = level(x)
         return self.tail(x)
