@@ -32,20 +32,17 @@ def uncollected() -> Iterator[None]:
 def run_and_leave(command: Callable[[], int]) -> NoReturn:
     """Run all that a process is for and end with its exit code; modules are not taken apart.
 
-    What was registered with atexit is done, and what was printed is written.
+    What was registered with atexit is done, and what was printed is written. Where the command
+    raises, Python ends as it always does.
     """
-    code: object = 1
+    code: int | None = None
 
     def leave() -> None:
-        if isinstance(code, int):
+        if code is not None:
             sys.stdout.flush()  # where that fails, Python ends as it does
             sys.stderr.flush()
             os._exit(code)
 
     atexit.register(leave)  # the first to be registered is the last to be called
-    try:
-        code = command()
-    except SystemExit as stop:
-        code = stop.code or 0
-        raise
+    code = command()
     sys.exit(code)

@@ -134,13 +134,14 @@ def test_a_cpu_predicts_the_same_with_however_many_cores(learned, pairs, threads
 def test_pairs_that_memory_does_not_hold_together_are_predicted_one_after_the_other(
     learned, pairs, monkeypatch
 ):
-    wanted, honest, busy = between(learned, pairs), learned._between, []
+    wanted, honest, busy, too_many = between(learned, pairs), learned._between, [], []
 
     def one_fits(*arguments):
         busy.append(1)
         try:
             time.sleep(0.05)
             if len(busy) > 1:
+                too_many.append(1)
                 allocate_too_much()
             return honest(*arguments)
         finally:
@@ -151,6 +152,10 @@ def test_pairs_that_memory_does_not_hold_together_are_predicted_one_after_the_ot
     try:
         monkeypatch.setattr(learned, "_between", one_fits)
         np.testing.assert_array_equal(between(learned, pairs), wanted)
+        assert too_many
+        too_many.clear()
+        np.testing.assert_array_equal(between(learned, pairs), wanted)
+        assert not too_many  # from then on
     finally:
         torch.set_num_threads(before)
 

@@ -16,7 +16,7 @@ def everywhere(monkeypatch):
     monkeypatch.setattr(winograd, "_PAYS", True)
 
 
-@pytest.mark.parametrize("channels", [(64, 64), (48, 96), (96, 48), (96, 32)])
+@pytest.mark.parametrize("channels", [(64, 64), (64, 96), (48, 96), (96, 48), (96, 32), (32, 32)])
 @pytest.mark.parametrize("size", [(32, 64), (8, 4), (52, 20), (18, 30)])
 def test_it_is_the_convolution_within_rounding(channels, size):
     torch.manual_seed(0)

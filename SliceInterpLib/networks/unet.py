@@ -50,18 +50,18 @@ class UNet(nn.Module):
         waists: tuple[int, ...] | None = None,
     ) -> None:
         super().__init__()
-        levels = list(zip(widths, waists or widths, strict=True))
+        *finer, coarsest = zip(widths, waists or widths, strict=True)
 
-        def level(number: int, count: int = blocks) -> nn.Sequential:
-            return nn.Sequential(*(ResidualBlock(*levels[number]) for _ in range(count)))
+        def level(width: int, waist: int, count: int = blocks) -> nn.Sequential:
+            return nn.Sequential(*(ResidualBlock(width, waist) for _ in range(count)))
 
         steps = list(zip(widths[:-1], widths[1:], strict=True))
         self.head = nn.Conv2d(channels_in, widths[0], 3, padding=1)
-        self.down_levels = nn.ModuleList(level(k) for k in range(len(steps)))
+        self.down_levels = nn.ModuleList(level(*sizes) for sizes in finer)
         self.down = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in steps)
-        self.bottom = level(-1, bottom_blocks or blocks)
+        self.bottom = level(*coarsest, bottom_blocks or blocks)
         self.up = nn.ModuleList(nn.Conv2d(coarse, fine, 1) for fine, coarse in steps)
-        self.up_levels = nn.ModuleList(level(k) for k in range(len(steps)))
+        self.up_levels = nn.ModuleList(level(*sizes) for sizes in finer)
         self.tail = nn.Conv2d(widths[0], channels_out, 3, padding=1)
         for parameter in self.tail.parameters():
             nn.init.zeros_(parameter)
